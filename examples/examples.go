@@ -1,0 +1,12 @@
+// Package examples holds the standing tables that come with Brotally: SQL files to start from, and what the demo runs.
+//
+//	text, err := fs.ReadFile(examples.Tables, "tables/dns_counts.sql")
+package examples
+
+import "embed"
+
+// Tables holds tables/*.sql: one CREATE TABLE a file, named as its table, with a comment of one line on top that says
+// what the table answers.
+//
+//go:embed tables/*.sql
+var Tables embed.FS
