@@ -1,0 +1,28 @@
+package feeds
+
+var _ = register(newFeed("smtp", "one mail handed from one server to another",
+	connectionColumns,
+	[]Column{
+		col("trans_depth", count, "the mail's number on its connection, from 1"),
+		col("helo", str, "how the sender introduced itself"),
+		col("mailfrom", str, "the envelope's sender"),
+		col("rcptto", texts, "the envelope's recipients"),
+		col("date", str, "the Date header, as text"),
+		col("from", str, "the From header"),
+		col("to", texts, "the To header's addresses"),
+		col("cc", texts, "the Cc header's addresses"),
+		col("reply_to", str, "the Reply-To header"),
+		col("msg_id", str, "the Message-ID header"),
+		col("in_reply_to", str, "the In-Reply-To header"),
+		col("subject", str, "the Subject header"),
+		col("x_originating_ip", addr, "the X-Originating-IP header"),
+		col("first_received", str, "the Received header nearest to the top"),
+		col("second_received", str, "the Received header below that"),
+		col("last_reply", str, "the server's last answer"),
+		col("path", addrs, "the addresses the mail came through, newest first"),
+		col("user_agent", str, "the client's program"),
+		col("tls", boolean, "the connection changed to TLS"),
+		col("fuids", texts, "the mail's parts and attachments"),
+		col("is_webmail", boolean, "sent through a web mailer (policy script)"),
+	},
+))

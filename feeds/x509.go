@@ -1,0 +1,31 @@
+package feeds
+
+var _ = register(newFeed("x509", "one certificate, seen in a handshake or a file",
+	[]Column{
+		col("ts", instant, "when it was seen"),
+		col("fingerprint", str, "the certificate's hash, SHA-256 unless configured otherwise (4.1 and later)"),
+		col("certificate.version", count, "the format's version, 3 as a rule"),
+		col("certificate.serial", str, "the serial number, in hexadecimal"),
+		col("certificate.subject", str, "whom it is for"),
+		col("certificate.issuer", str, "who signed it"),
+		col("certificate.not_valid_before", instant, "from when it is valid"),
+		col("certificate.not_valid_after", instant, "until when it is valid"),
+		col("certificate.key_alg", str, "the key's algorithm"),
+		col("certificate.sig_alg", str, "the signature's algorithm"),
+		col("certificate.key_type", str, "rsa, dsa, ecdsa or dh"),
+		col("certificate.key_length", count, "bits of the key"),
+		col("certificate.exponent", str, "the RSA key's exponent"),
+		col("certificate.curve", str, "the elliptic curve"),
+		col("san.dns", texts, "further names it is for"),
+		col("san.uri", texts, "URIs it is for"),
+		col("san.email", texts, "mail addresses it is for"),
+		col("san.ip", addrs, "addresses it is for"),
+		col("basic_constraints.ca", boolean, "it may sign other certificates"),
+		col("basic_constraints.path_len", count, "how long a chain below it may be"),
+		col("host_cert", boolean, "a server showed it"),
+		col("client_cert", boolean, "a client showed it"),
+		col("cert", str, "the whole certificate in base64 (policy script)"),
+		// Not an alias of fingerprint: it is the fuid of one sighting.
+		col("id", str, "the file identifier of this sighting (to 4.0)"),
+	},
+))
