@@ -1,0 +1,360 @@
+package codecs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unsafe"
+
+	"github.com/brotally/brotally/feeds"
+)
+
+// maxDepth is how deep a record's objects and arrays may nest. Zeek's do not nest at all, wrappings twice or three
+// times; encoding/json stops at 10,000. Deeper records are bad.
+const maxDepth = 1000
+
+// JSON decodes the messages of a feed as Bro's Kafka plugin and its relatives write them: plain, tagged
+// ({"dns": {...}}, other members beside the tag allowed), with _path, with the dots of names expanded to objects. Which
+// of them a message is, is decided anew for each message. It is not safe for concurrent use.
+//
+// A message is accepted exactly when encoding/json accepts it, it is an object, and it nests no deeper than 1,000
+// levels. The last of duplicate keys wins.
+type JSON struct {
+	feed    string          // "" accepts every feed
+	types   []feeds.Type    // of the slots
+	root    *jsonKeys       // what a record's members are
+	records map[string]bool // names of records inside the feed's record, such as id: they are no tags
+
+	// Of the message being decoded.
+	b       []byte
+	rec     *feeds.Record
+	message uint64 // its number
+	bad     []bool // the slots whose last value was of the wrong type
+	anyBad  bool
+	mayTag  bool          // the root may still turn out to be a wrapping
+	path    string        // the value of _path
+	tag     string        // the tag, when the message is tagged
+	inner   []byte        // the tagged object
+	strings []byte        // room for strings that had escapes
+	elems   []feeds.Value // room for an array's elements
+}
+
+// NewJSON returns a decoder of the layout's columns. Columns added to the layout later are not decoded.
+func NewJSON(layout *feeds.Layout) *JSON {
+	d := &JSON{
+		feed: layout.Feed, root: newJSONKeys(), records: map[string]bool{"id": true},
+		types: make([]feeds.Type, len(layout.Columns)), bad: make([]bool, len(layout.Columns)),
+	}
+	for slot, c := range layout.Columns {
+		d.types[slot] = c.Type
+		d.root.add(c.Name, slot)
+	}
+	// After all names: an alias never takes a member away from the column that has it as its name.
+	for slot, c := range layout.Columns {
+		for _, alias := range c.Aliases {
+			d.root.addAlias(alias, slot)
+		}
+	}
+	d.root.entry("_path").isPath = true
+	columns := layout.Columns
+	if f, ok := feeds.Lookup(layout.Feed); ok {
+		columns = append(f.Columns[:len(f.Columns):len(f.Columns)], columns...)
+	}
+	for _, c := range columns {
+		if record, _, dotted := strings.Cut(c.Name, "."); dotted {
+			d.records[record] = true
+		}
+	}
+	return d
+}
+
+// Decode reads one message into rec. Values are NULL where the message has no such member, has null, or has a value
+// that is not of the column's type; the last are counted in rec.BadFields. Strings alias msg, or memory of the decoder
+// that is not used again.
+//
+// The error is [ErrOtherFeed] when the message's tag or _path names another feed, or a [*DecodeError] when the message
+// is not one JSON object; then rec holds nothing of use.
+func (d *JSON) Decode(msg []byte, rec *feeds.Record) error {
+	d.b, d.rec, d.mayTag = msg, rec, true
+	d.message++
+	i := skipSpace(msg, 0)
+	if i == len(msg) || msg[i] != '{' {
+		return explain(msg)
+	}
+	d.reset()
+	end := d.object(i+1, d.root, 1)
+	if end == mayBeTagged {
+		end = d.wrapped(i + 1)
+	}
+	if end < 0 || skipSpace(msg, end) != len(msg) {
+		return explain(msg)
+	}
+	if name := d.name(); name != "" && name != d.feed && d.feed != "" && feeds.NameOfPath(name) != d.feed {
+		return ErrOtherFeed
+	}
+	return nil
+}
+
+// name returns what the last decoded message says it is: its tag, else its _path, else "".
+func (d *JSON) name() string {
+	if d.tag != "" {
+		return d.tag
+	}
+	return d.path
+}
+
+// reset forgets what was decoded of the message so far.
+func (d *JSON) reset() {
+	d.rec.Reset(len(d.types))
+	d.path, d.tag, d.inner = "", "", nil
+	if d.anyBad {
+		clear(d.bad)
+		d.anyBad = false
+	}
+}
+
+// What the scanning functions return instead of a position.
+const (
+	malformed   = -1
+	mayBeTagged = -2 // the root has an object-valued member that may be a tag
+)
+
+// object reads an object's members into the record, those that keys knows. i stands behind the opening brace; the
+// result stands behind the closing one, or is negative.
+func (d *JSON) object(i int, keys *jsonKeys, depth int) int {
+	b := d.b
+	if depth > maxDepth {
+		return malformed
+	}
+	i = skipSpace(b, i)
+	if i < len(b) && b[i] == '}' {
+		return i + 1
+	}
+	for {
+		if i >= len(b) || b[i] != '"' {
+			return malformed
+		}
+		start := i + 1
+		end, escaped := scanString(b, start)
+		if end < 0 {
+			return malformed
+		}
+		if i = scanColon(b, end+1); i < 0 {
+			return malformed
+		}
+		key := b[start:end]
+		entry := keys.find(key)
+		if entry == nil && (escaped || keys.replacement) {
+			entry = keys.find(appendUnescaped(nil, key))
+		}
+		switch {
+		case b[i] == '{' && depth == 1 && d.mayTag && (entry == nil || entry.inside == nil):
+			if d.isTag(d.text(key, escaped)) {
+				return mayBeTagged
+			}
+			d.mayTag = false // an object beside the tag: no wrapping looks like that
+			i = d.member(i, entry, depth)
+		case entry == nil:
+			i = skipValue(b, i, depth)
+		default:
+			i = d.member(i, entry, depth)
+		}
+		if i < 0 {
+			return i
+		}
+		i = skipSpace(b, i)
+		if i >= len(b) {
+			return malformed
+		}
+		if b[i] == '}' {
+			return i + 1
+		}
+		if b[i] != ',' {
+			return malformed
+		}
+		i = skipSpace(b, i+1)
+	}
+}
+
+// member reads the value at i of a member that is wanted; entry may be nil.
+func (d *JSON) member(i int, entry *jsonKey, depth int) int {
+	b := d.b
+	if entry == nil {
+		return skipValue(b, i, depth)
+	}
+	if b[i] == '{' && entry.inside != nil {
+		if entry.seen == d.message { // it replaces an earlier object of the same name
+			for _, slot := range entry.inside.slots {
+				d.set(slot, feeds.NullValue, true)
+			}
+		}
+		entry.seen = d.message
+		return d.object(i+1, entry.inside, depth+1)
+	}
+	start := i
+	if entry.isPath {
+		d.path = ""
+	}
+	var v feeds.Value
+	var ok bool
+	switch c := b[i]; {
+	case c == '"':
+		end, escaped := scanString(b, i+1)
+		if end < 0 {
+			return malformed
+		}
+		i = end + 1
+		if entry.isPath {
+			d.path = d.text(b[start+1:end], escaped)
+		}
+		if entry.slot < 0 {
+			return i
+		}
+		v, ok = d.fromString(d.types[entry.slot].Kind, b[start+1:end], escaped)
+	case c == '-' || c-'0' <= 9:
+		if i = scanNumber(b, i); i < 0 || entry.slot < 0 {
+			return i
+		}
+		v, ok = fromNumber(d.types[entry.slot].Kind, b[start:i])
+	case c == '[' && entry.slot >= 0 && d.types[entry.slot].Kind == feeds.Array:
+		if v, ok, i = d.array(i+1, d.types[entry.slot].Elem, depth+1); i < 0 {
+			return i
+		}
+	default:
+		if i = skipValue(b, i, depth); i < 0 || entry.slot < 0 {
+			return i
+		}
+		v, ok = fromLiteral(d.types[entry.slot].Kind, c)
+	}
+	d.set(entry.slot, v, ok)
+	return i
+}
+
+// set gives a slot its value, or NULL when the value is not ok. The last of duplicates wins, also in being bad.
+func (d *JSON) set(slot int, v feeds.Value, ok bool) {
+	if d.anyBad && d.bad[slot] {
+		d.bad[slot] = false
+		d.rec.BadFields--
+	}
+	if !ok {
+		v = feeds.NullValue
+		d.bad[slot], d.anyBad = true, true
+		d.rec.BadFields++
+	}
+	d.rec.Values[slot] = v
+}
+
+// array reads an array of scalars. i stands behind the opening bracket, the returned position behind the closing one;
+// it is negative for malformed JSON. ok is false when an element is not of the kind elem; null elements are NULL.
+func (d *JSON) array(i int, elem feeds.Kind, depth int) (v feeds.Value, ok bool, end int) {
+	b := d.b
+	if depth > maxDepth {
+		return v, false, malformed
+	}
+	elems := d.elems[:0]
+	ok = true
+	i = skipSpace(b, i)
+	if i < len(b) && b[i] == ']' {
+		return feeds.ArrayValue(nil), true, i + 1
+	}
+	for {
+		if i >= len(b) {
+			return v, false, malformed
+		}
+		start := i
+		var e feeds.Value
+		var fits bool
+		switch c := b[i]; {
+		case c == '"':
+			end, escaped := scanString(b, i+1)
+			if end < 0 {
+				return v, false, malformed
+			}
+			i = end + 1
+			e, fits = d.fromString(elem, b[start+1:end], escaped)
+		case c == '-' || c-'0' <= 9:
+			if i = scanNumber(b, i); i < 0 {
+				return v, false, malformed
+			}
+			e, fits = fromNumber(elem, b[start:i])
+		default:
+			if i = skipValue(b, i, depth); i < 0 {
+				return v, false, malformed
+			}
+			e, fits = fromLiteral(elem, c)
+		}
+		ok = ok && fits
+		elems = append(elems, e)
+		i = skipSpace(b, i)
+		if i >= len(b) {
+			return v, false, malformed
+		}
+		if b[i] == ']' {
+			break
+		}
+		if b[i] != ',' {
+			return v, false, malformed
+		}
+		i = skipSpace(b, i+1)
+	}
+	if cap(elems) <= 4096 { // one monstrous array shall not be kept for ever
+		d.elems = elems
+	}
+	if !ok {
+		return v, false, i + 1
+	}
+	return feeds.ArrayValue(append([]feeds.Value(nil), elems...)), true, i + 1
+}
+
+// text returns a string's text: raw itself when it needs no decoding.
+func (d *JSON) text(raw []byte, escaped bool) string {
+	if !escaped && isUTF8(raw) {
+		return alias(raw)
+	}
+	// Decoded text is at most three times as long: a bad byte becomes the three bytes of U+FFFD.
+	const chunk = 4096
+	need := 3 * len(raw)
+	if need > chunk {
+		return alias(appendUnescaped(nil, raw))
+	}
+	if need > cap(d.strings)-len(d.strings) {
+		d.strings = make([]byte, 0, chunk) // the old one belongs to the values that alias it
+	}
+	start := len(d.strings)
+	d.strings = appendUnescaped(d.strings, raw)
+	return alias(d.strings[start:])
+}
+
+// alias returns b as a string without copying it.
+func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// explain says why msg, which the decoder refused, is no record. It may take its time.
+func explain(msg []byte) error {
+	start := skipSpace(msg, 0)
+	switch {
+	case start == len(msg):
+		return &DecodeError{Pos: 0, Reason: "empty message"}
+	case bytes.HasPrefix(msg, []byte("\ufeff")):
+		return &DecodeError{Pos: 0, Reason: "a byte order mark"}
+	}
+	var raw json.RawMessage
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(msg, &raw); errors.As(err, &syntax) && !strings.HasSuffix(syntax.Error(), "exceeded max depth") {
+		// Offset counts the bytes read, the offending one included. At the end of input encoding/json reads a blank that
+		// is not there, and sometimes complains of that.
+		atEnd := strings.HasPrefix(syntax.Error(), "invalid character ' '") && int(syntax.Offset) == len(msg) && msg[len(msg)-1] != ' '
+		if atEnd || strings.HasPrefix(syntax.Error(), "unexpected end") {
+			return &DecodeError{Pos: len(msg), Reason: "unexpected end of JSON input"}
+		}
+		return &DecodeError{Pos: int(syntax.Offset) - 1, Reason: syntax.Error()}
+	}
+	switch msg[start] {
+	case '{':
+		return &DecodeError{Pos: start, Reason: fmt.Sprintf("more than %d levels", maxDepth)}
+	case '[':
+		return &DecodeError{Pos: start, Reason: "an array"}
+	}
+	return &DecodeError{Pos: start, Reason: "a single value"}
+}

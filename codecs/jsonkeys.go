@@ -1,0 +1,91 @@
+package codecs
+
+import (
+	"slices"
+	"strings"
+)
+
+// jsonKeys finds the members that a layout wants among an object's: most are not wanted, and most of those are told by
+// one look into the buckets, without comparing a byte.
+type jsonKeys struct {
+	buckets     [128]*jsonKey
+	slots       []int // of all entries below
+	replacement bool  // a wanted name contains U+FFFD, which a key with invalid UTF-8 may decode to
+}
+
+// jsonKey is one member that is wanted, for itself or for members inside it.
+type jsonKey struct {
+	name   string
+	slot   int       // -1 when the member itself is not wanted
+	isPath bool      // the member says which feed the record is of
+	inside *jsonKeys // the wanted members of the object that it may be: for id.orig_h, id has orig_h inside; else nil
+	seen   uint64    // the message that last had it as an object
+	next   *jsonKey  // of the same bucket
+}
+
+func newJSONKeys() *jsonKeys { return &jsonKeys{} }
+
+func keyBucket[T string | []byte](name T) uint {
+	if len(name) == 0 {
+		return 0
+	}
+	return (uint(len(name))*9 ^ uint(name[0]) ^ uint(name[len(name)-1])*5) & 127
+}
+
+// find returns the entry of a name, nil when it is not wanted.
+func (k *jsonKeys) find(name []byte) *jsonKey {
+	for e := k.buckets[keyBucket(name)]; e != nil; e = e.next {
+		if e.name == string(name) {
+			return e
+		}
+	}
+	return nil
+}
+
+// entry returns the entry of a name, a new one when there is none.
+func (k *jsonKeys) entry(name string) *jsonKey {
+	if e := k.find([]byte(name)); e != nil {
+		return e
+	}
+	bucket := keyBucket(name)
+	e := &jsonKey{name: name, slot: -1, next: k.buckets[bucket]}
+	k.buckets[bucket] = e
+	k.replacement = k.replacement || strings.Contains(name, "\ufffd")
+	return e
+}
+
+// add makes a name fill a slot, as a member or as members of members: a.b.c also as b.c in a, and as c in a.b.
+func (k *jsonKeys) add(name string, slot int) {
+	k.entry(name).slot = slot
+	k.addInside(name, slot, 0)
+	k.slots = append(k.slots, slot)
+}
+
+func (k *jsonKeys) addInside(name string, slot, depth int) {
+	const deepest = 4 // Zeek's names have two dots at most; each more doubles the ways to write it
+	for i := range len(name) {
+		if name[i] != '.' || i == 0 || i == len(name)-1 || depth == deepest {
+			continue
+		}
+		outer := k.entry(name[:i])
+		if outer.inside == nil {
+			outer.inside = newJSONKeys()
+		}
+		inner := outer.inside
+		if e := inner.entry(name[i+1:]); e.slot < 0 {
+			e.slot = slot
+		}
+		if !slices.Contains(inner.slots, slot) {
+			inner.slots = append(inner.slots, slot)
+		}
+		inner.addInside(name[i+1:], slot, depth+1)
+	}
+}
+
+// addAlias makes a further name fill a slot, unless it is already the name of another.
+func (k *jsonKeys) addAlias(name string, slot int) {
+	if e := k.entry(name); e.slot < 0 {
+		e.slot = slot
+		k.slots = append(k.slots, slot)
+	}
+}

@@ -1,0 +1,159 @@
+package codecs
+
+import (
+	"math"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/brotally/brotally/feeds"
+)
+
+// fromString returns a JSON string as a value of the kind; ok is false when it is none.
+func (d *JSON) fromString(kind feeds.Kind, raw []byte, escaped bool) (v feeds.Value, ok bool) {
+	switch kind {
+	case feeds.String:
+		return feeds.StringValue(d.text(raw, escaped)), true
+	case feeds.Inet:
+		a, err := netip.ParseAddr(d.text(raw, escaped))
+		return feeds.InetValue(a), err == nil && a.Zone() == ""
+	case feeds.Subnet:
+		p, err := netip.ParsePrefix(d.text(raw, escaped))
+		if err != nil {
+			return v, false
+		}
+		return feeds.SubnetValue(p), true
+	case feeds.Timestamp:
+		micros, ok := parseISOTime(d.text(raw, escaped))
+		return feeds.TimestampValue(micros), ok
+	}
+	return v, false
+}
+
+// fromLiteral returns true, false or null, told by the first byte, as a value of the kind. Objects and arrays, told by
+// theirs, are no value of any kind.
+func fromLiteral(kind feeds.Kind, first byte) (v feeds.Value, ok bool) {
+	switch first {
+	case 'n':
+		return feeds.NullValue, true
+	case 't', 'f':
+		return feeds.BoolValue(first == 't'), kind == feeds.Bool
+	}
+	return v, false
+}
+
+// fromNumber returns a JSON number as a value of the kind; ok is false when it does not fit. Integers are exact, also
+// beyond 2^53; 1.0 and 1e3 are integers too.
+func fromNumber(kind feeds.Kind, raw []byte) (v feeds.Value, ok bool) {
+	switch kind {
+	case feeds.Bigint:
+		negative, magnitude, ok := parseInteger(raw)
+		if negative {
+			return feeds.BigintValue(int64(-magnitude)), ok && magnitude <= 1<<63
+		}
+		return feeds.BigintValue(int64(magnitude)), ok && magnitude <= math.MaxInt64
+	case feeds.Ubigint:
+		negative, magnitude, ok := parseInteger(raw)
+		return feeds.UbigintValue(magnitude), ok && (!negative || magnitude == 0)
+	case feeds.Numeric:
+		negative, magnitude, ok := parseInteger(raw)
+		whole := feeds.Int128FromUint(magnitude)
+		if negative {
+			whole, _ = whole.Neg()
+		}
+		return feeds.NumericValue(whole), ok
+	case feeds.Double:
+		f, err := strconv.ParseFloat(alias(raw), 64)
+		return feeds.DoubleValue(f), err == nil
+	case feeds.Interval:
+		f, err := strconv.ParseFloat(alias(raw), 64)
+		return feeds.IntervalValue(f), err == nil
+	case feeds.Timestamp:
+		micros, ok := parseEpoch(raw)
+		return feeds.TimestampValue(micros), ok
+	}
+	return v, false
+}
+
+// parseInteger reads a JSON number that is a whole one, however it is written. ok is false when it is not whole or its
+// magnitude does not fit 64 bits.
+func parseInteger(raw []byte) (negative bool, magnitude uint64, ok bool) {
+	if raw[0] == '-' {
+		negative, raw = true, raw[1:]
+	}
+	if len(raw) > 19 { // nineteen digits always fit
+		magnitude, ok = parseDecimal(raw)
+		return negative, magnitude, ok
+	}
+	for _, c := range raw {
+		if c-'0' > 9 {
+			magnitude, ok = parseDecimal(raw)
+			return negative, magnitude, ok
+		}
+		magnitude = magnitude*10 + uint64(c-'0')
+	}
+	return negative, magnitude, true
+}
+
+// parseDecimal is parseInteger for numbers without sign that have a point, an exponent or many digits.
+func parseDecimal(raw []byte) (magnitude uint64, ok bool) {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(alias(raw)), "e")
+	// The number is magnitude * 10^(zeros-decimals), zeros being those at the end so far.
+	var zeros, decimals int
+	for i, point := 0, false; i < len(mantissa); i++ {
+		c := mantissa[i]
+		if c == '.' {
+			point = true
+			continue
+		}
+		if point {
+			decimals++
+		}
+		if c == '0' {
+			zeros++
+			continue
+		}
+		if magnitude == 0 {
+			zeros = 0
+		}
+		for ; zeros > 0; zeros-- {
+			if magnitude, ok = shift(magnitude, 0); !ok {
+				return 0, false
+			}
+		}
+		if magnitude, ok = shift(magnitude, uint64(c-'0')); !ok {
+			return 0, false
+		}
+	}
+	if magnitude == 0 {
+		return 0, true
+	}
+	power := zeros - decimals
+	if exponent != "" {
+		e, err := strconv.ParseInt(exponent, 10, 32)
+		if err != nil {
+			return 0, false // too far from any whole number of 64 bits
+		}
+		power += int(e)
+	}
+	for ; power > 0; power-- {
+		if magnitude, ok = shift(magnitude, 0); !ok {
+			return 0, false
+		}
+	}
+	for ; power < 0; power++ {
+		if magnitude%10 != 0 {
+			return 0, false
+		}
+		magnitude /= 10
+	}
+	return magnitude, true
+}
+
+// shift returns u*10 + digit; ok is false when that does not fit.
+func shift(u, digit uint64) (shifted uint64, ok bool) {
+	if u > (math.MaxUint64-digit)/10 {
+		return 0, false
+	}
+	return u*10 + digit, true
+}

@@ -1,0 +1,34 @@
+package feeds
+
+import (
+	"path"
+	"strings"
+)
+
+// NameOfPath returns the feed that a log's path, tag or _path names. Zeek numbers the paths of further filters on the
+// same log (conn-2, http-2-2), and one package prefixes them (json_streaming_conn); both are the log's own feed.
+func NameOfPath(logPath string) string {
+	name := strings.TrimPrefix(logPath, "json_streaming_")
+	for {
+		dash := strings.LastIndexByte(name, '-')
+		if dash <= 0 || dash == len(name)-1 || !isDigits(name[dash+1:]) {
+			return name
+		}
+		name = name[:dash]
+	}
+}
+
+// NameOfFile returns the feed that a log file's name tells: dns for dns.log, /logs/dns.2026-11-23.log.gz, dns.ndjson,
+// dns.00:00:00-01:00:00.log.gz and json_streaming_dns.log; "" when it tells none, as - for standard input does.
+func NameOfFile(file string) string {
+	name := path.Base(strings.ReplaceAll(file, `\`, "/"))
+	name, _, _ = strings.Cut(name, ".")
+	if name == "" || strings.HasPrefix(name, "-") || name == "/" {
+		return ""
+	}
+	return NameOfPath(name)
+}
+
+func isDigits(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
+}
