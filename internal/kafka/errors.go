@@ -1,0 +1,317 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/IBM/sarama"
+)
+
+// Class says what to do about an error.
+type Class uint8
+
+const (
+	// Fatal: nothing we could try again; the process ends, or is rebuilt from scratch.
+	Fatal Class = iota
+
+	// Retry: the cluster is busy or electing; the same request may work in a moment.
+	Retry
+
+	// Rejoin: our place in the consumer group is gone, or offsets of ours are still held by a transaction that is not
+	// decided. Abort, drop local state, join again.
+	Rejoin
+
+	// Fenced: another producer with our transactional id has taken over. Everything since the last commit is void, and going
+	// on would be a zombie's work.
+	Fenced
+)
+
+// String returns the class in lower case.
+func (c Class) String() string {
+	switch c {
+	case Retry:
+		return "retry"
+	case Rejoin:
+		return "rejoin"
+	case Fenced:
+		return "fenced"
+	}
+	return "fatal"
+}
+
+// Sentinels for errors.Is: every error of this package that was classified is one of them.
+var (
+	ErrFenced = errors.New("another instance has taken over")
+	ErrRejoin = errors.New("the consumer group has moved on")
+	ErrRetry  = errors.New("not possible at the moment")
+	ErrFatal  = errors.New("cannot go on")
+)
+
+// Error is an error of the cluster with what to do about it.
+type Error struct {
+	Op    string // what was being done, such as "commit brotally-dns_counts-a"
+	Class Class
+	Err   error // as the client gave it; errors.As finds a sarama.KError in it where there is one
+}
+
+func (e *Error) Error() string {
+	if e.Op == "" {
+		return e.Err.Error()
+	}
+	return e.Op + ": " + e.Err.Error()
+}
+
+// Unwrap returns the client's error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is says whether target is the sentinel of the error's class.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrFenced:
+		return e.Class == Fenced
+	case ErrRejoin:
+		return e.Class == Rejoin
+	case ErrRetry:
+		return e.Class == Retry
+	case ErrFatal:
+		return e.Class == Fatal
+	}
+	return false
+}
+
+// NotAllowed is an error of authorization: exit code 4.
+type NotAllowed struct {
+	Op       string // what was being done
+	Resource string // what we may not, such as "topic dns" or "transactional id brotally-catalog"
+	Err      error
+}
+
+func (e *NotAllowed) Error() string {
+	return fmt.Sprintf("%s: not allowed: %s: %v", e.Op, e.Resource, e.Err)
+}
+
+// Unwrap returns the broker's error.
+func (e *NotAllowed) Unwrap() error { return e.Err }
+
+// Is says that it is fatal: rights do not come back by themselves.
+func (e *NotAllowed) Is(target error) bool { return target == ErrFatal }
+
+// ErrNoBroker is returned when none of the brokers answers: exit code 3.
+type ErrNoBroker struct {
+	Brokers []string
+	Err     error // what each of them said, joined
+}
+
+func (e *ErrNoBroker) Error() string {
+	if len(e.Brokers) == 0 {
+		return "no broker given (-b host:port)"
+	}
+	return fmt.Sprintf("no broker answers at %s: %s", strings.Join(e.Brokers, ", "), oneLine(e.Err))
+}
+
+// Unwrap returns what the brokers said.
+func (e *ErrNoBroker) Unwrap() error { return e.Err }
+
+// Classify says what to do about err. It knows Sarama's odd texts, because Sarama flattens some errors and has no names for
+// others: PRODUCER_FENCED arrives as "Unknown error, how did this happen? Error code = 90".
+func Classify(err error) Class {
+	if err == nil {
+		return Retry
+	}
+	var own *Error
+	if errors.As(err, &own) {
+		return own.Class
+	}
+	// Several errors may be joined, such as a commit's and the first failed send's: the gravest decides.
+	worst := Class(0)
+	seen := false
+	for _, k := range codes(err) {
+		c := classOf(k)
+		if !seen || gravity(c) > gravity(worst) {
+			worst, seen = c, true
+		}
+	}
+	if seen {
+		return worst
+	}
+	switch {
+	case errors.Is(err, sarama.ErrTransactionNotReady), errors.Is(err, sarama.ErrTransitionNotAllowed):
+		// Sarama's producer is in its error state and does not say why any more; the reason has been given before. Only what
+		// fenced it makes it refuse without an earlier error, see Trap 3 in TestClassify.
+		return Fenced
+	case network(err), errors.Is(err, sarama.ErrOutOfBrokers), errors.Is(err, sarama.ErrIncompleteResponse),
+		errors.Is(err, sarama.ErrNotConnected), errors.Is(err, sarama.ErrTxnUnableToParseResponse),
+		errors.Is(err, sarama.ErrControllerNotAvailable), errors.Is(err, sarama.ErrBrokerNotFound):
+		return Retry
+	}
+	return Fatal
+}
+
+// gravity orders classes by how much they undo.
+func gravity(c Class) int {
+	switch c {
+	case Fenced:
+		return 3
+	case Fatal:
+		return 2
+	case Rejoin:
+		return 1
+	}
+	return 0
+}
+
+// classOf classifies one code of the protocol.
+func classOf(k sarama.KError) Class {
+	switch k {
+	case sarama.ErrProducerFenced, sarama.ErrInvalidProducerEpoch, sarama.ErrTransactionCoordinatorFenced:
+		return Fenced
+	case sarama.ErrIllegalGeneration, sarama.ErrUnknownMemberId, sarama.ErrRebalanceInProgress, sarama.ErrFencedInstancedId,
+		sarama.ErrUnstableOffsetCommit, sarama.ErrMemberIdRequired, errFencedMemberEpoch, errStaleMemberEpoch,
+		errTransactionAbortable:
+		return Rejoin
+	case sarama.ErrConcurrentTransactions, sarama.ErrOffsetsLoadInProgress, sarama.ErrConsumerCoordinatorNotAvailable,
+		sarama.ErrNotCoordinatorForConsumer, sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition,
+		sarama.ErrRequestTimedOut, sarama.ErrBrokerNotAvailable, sarama.ErrReplicaNotAvailable, sarama.ErrNetworkException,
+		sarama.ErrNotEnoughReplicas, sarama.ErrNotEnoughReplicasAfterAppend, sarama.ErrNotController,
+		sarama.ErrKafkaStorageError, sarama.ErrFencedLeaderEpoch, sarama.ErrUnknownLeaderEpoch, sarama.ErrOffsetNotAvailable,
+		sarama.ErrPreferredLeaderNotAvailable, sarama.ErrEligibleLeadersNotAvailable, sarama.ErrListenerNotFound,
+		sarama.ErrThrottlingQuotaExceeded, sarama.ErrStaleBrokerEpoch, sarama.ErrFetchSessionIDNotFound,
+		sarama.ErrInvalidFetchSessionEpoch, sarama.ErrUnknownTopicOrPartition, sarama.ErrUnknown,
+		errUnknownTopicID, errInconsistentTopicID:
+		return Retry
+	}
+	return Fatal
+}
+
+// codes returns the codes of the protocol that err was made of, however deep, and whether as values or as text.
+func codes(err error) []sarama.KError {
+	if err == nil {
+		return nil
+	}
+	var out []sarama.KError
+	// Asking for each code finds also those that Sarama hides from errors.As behind a sentinel of its own.
+	for k := sarama.ErrUnknown; k <= lastCode; k++ {
+		if k != sarama.ErrNoError && errors.Is(err, k) {
+			out = append(out, k)
+		}
+	}
+	var sent sarama.ProducerErrors
+	if errors.As(err, &sent) {
+		for _, e := range sent {
+			out = append(out, codes(e.Err)...)
+		}
+	}
+	if len(out) == 0 {
+		out = codesInText(err.Error())
+	}
+	return out
+}
+
+// Codes that Sarama has no names for (kafka.apache.org/protocol, error codes).
+const (
+	errUnknownTopicID       sarama.KError = 100
+	errInconsistentTopicID  sarama.KError = 103
+	errFencedMemberEpoch    sarama.KError = 110
+	errStaleMemberEpoch     sarama.KError = 113
+	errTransactionAbortable sarama.KError = 120
+	lastCode                sarama.KError = 140
+)
+
+// codesInText finds codes in a text that Goka or Sarama made of an error (with %v): by Sarama's sentence for a code that it
+// does not know, else by Sarama's sentence for one that it does.
+func codesInText(s string) []sarama.KError {
+	const unknown = "Error code = "
+	var out []sarama.KError
+	for rest := s; ; {
+		i := strings.Index(rest, unknown)
+		if i < 0 {
+			break
+		}
+		rest = rest[i+len(unknown):]
+		end := 0
+		for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
+			end++
+		}
+		if n, err := strconv.ParseInt(rest[:end], 10, 16); err == nil {
+			out = append(out, sarama.KError(n))
+		}
+	}
+	if len(out) > 0 || !strings.Contains(s, "kafka server: ") {
+		return out
+	}
+	for k := sarama.ErrUnknown; k <= sarama.ErrThrottlingQuotaExceeded; k++ {
+		if k != sarama.ErrNoError && strings.Contains(s, k.Error()) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// network says whether err is of the connection, not of the request.
+func network(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// fail wraps err with what was being done and its class; nil stays nil. resource names what the operation needs rights to,
+// such as "topic dns". Errors that are classified already keep their class, a cancelled context stays what it is.
+func fail(op, resource string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, context.Canceled) { // not DeadlineExceeded: a connection that does not come about says so, too
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	var own *Error
+	var denied *NotAllowed
+	var nobody *ErrNoBroker
+	if errors.As(err, &own) || errors.As(err, &denied) || errors.As(err, &nobody) {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	for _, k := range codes(err) {
+		if what := right(k, resource); what != "" {
+			return &NotAllowed{Op: op, Resource: what, Err: err}
+		}
+	}
+	return &Error{Op: op, Class: Classify(err), Err: err}
+}
+
+// right names what is not allowed when the code says so, else it is empty.
+func right(k sarama.KError, resource string) string {
+	switch k {
+	case sarama.ErrTopicAuthorizationFailed, sarama.ErrGroupAuthorizationFailed, sarama.ErrTransactionalIDAuthorizationFailed:
+		return or(resource, map[sarama.KError]string{
+			sarama.ErrTopicAuthorizationFailed:           "topic",
+			sarama.ErrGroupAuthorizationFailed:           "group",
+			sarama.ErrTransactionalIDAuthorizationFailed: "transactional id",
+		}[k])
+	case sarama.ErrClusterAuthorizationFailed:
+		return or(resource, "cluster")
+	case sarama.ErrSASLAuthenticationFailed, sarama.ErrUnsupportedSASLMechanism, sarama.ErrIllegalSASLState:
+		return "log in (SASL)"
+	}
+	return ""
+}
+
+// oneLine puts joined errors on one line, each once.
+func oneLine(err error) string {
+	if err == nil {
+		return "no answer"
+	}
+	var parts []string
+	seen := map[string]bool{}
+	for l := range strings.SplitSeq(err.Error(), "\n") {
+		if l = strings.TrimSpace(l); l != "" && !seen[l] {
+			seen[l] = true
+			parts = append(parts, l)
+		}
+	}
+	return strings.Join(parts, "; ")
+}

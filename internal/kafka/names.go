@@ -1,0 +1,21 @@
+package kafka
+
+// The names of what belongs to one App. All of them begin with it, so that one rule for prefixed resources covers them.
+
+// CatalogTopic is where the definitions of the running tables are.
+func (c Config) CatalogTopic() string { return c.App + "-catalog" }
+
+// DeadLetterTopic is where records go that cannot be decoded.
+func (c Config) DeadLetterTopic() string { return c.App + "-dead-letter" }
+
+// CombineGroup is the consumer group of a pass.
+func (c Config) CombineGroup(pass string) string { return c.App + "-combine-" + pass }
+
+// TableGroup is the consumer group, and Goka's group, of a table's stage 2.
+func (c Config) TableGroup(table string) string { return c.App + "-" + table }
+
+// PartialsTopic carries a table's packs from stage 1 to stage 2.
+func (c Config) PartialsTopic(table string) string { return c.App + "-" + table + "-partials" }
+
+// ChangelogTopic backs a table's group table; Goka fixes the suffix.
+func (c Config) ChangelogTopic(table string) string { return c.App + "-" + table + "-table" }

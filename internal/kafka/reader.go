@@ -1,0 +1,485 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	metrics "github.com/rcrowley/go-metrics"
+)
+
+// RecordFunc takes one committed record. A nil value is a tombstone, an empty one is not.
+//
+// key and value are never overwritten, but they are pieces of the fetched batch: who keeps one keeps all of it in memory,
+// so copy what stays. They must not be changed. tsMillis is the record's timestamp in milliseconds since the Unix epoch.
+// An error ends the reading; the record counts as not read.
+type RecordFunc func(offset int64, key, value []byte, tsMillis int64) error
+
+// ReaderConfig says what a [Reader] reads.
+type ReaderConfig struct {
+	// Client finds the partition's leader and offsets, see [Dial]. It may be shared and is not closed by the reader, which
+	// opens a connection of its own to fetch: a broker answers one connection's requests one after the other, so a fetch
+	// that waits for records would hold up everybody else.
+	Client sarama.Client
+
+	Topic     string
+	Partition int32
+
+	// From is the offset to begin at, or sarama.OffsetOldest (where the partition begins) or sarama.OffsetNewest (the high
+	// watermark at the time of NewReader).
+	From int64
+
+	// FetchBytes is how much one request asks for. More is faster over a backlog and takes more memory: about twice as much,
+	// uncompressed. Defaults to 4 MiB.
+	FetchBytes int32
+
+	// MaxWait is how long the broker may hold a request while there is nothing to read; it is how long Poll blocks.
+	// Defaults to 250 ms.
+	MaxWait time.Duration
+}
+
+// Reader reads what was committed to one partition, by fetch requests of its own: unlike Sarama's consumer it sees
+// transaction markers and compacted batches, so its position passes what has no records, and it knows the partition's end
+// also when the last offset is a marker. It is not safe for concurrent use.
+type Reader struct {
+	c    ReaderConfig
+	conf *sarama.Config // for our connection, of which there is one at a time
+
+	pos  int64 // next offset to read
+	high int64 // high watermark and last stable offset of the last fetch; -1 before the first
+	last int64
+	size int32 // bytes to ask for; grows while one batch does not fit
+
+	mu     sync.Mutex // guards broker: a cancelled fetch closes it from another goroutine
+	broker *sarama.Broker
+	cancel context.CancelFunc // ends broker's connection
+}
+
+// OutOfRange is returned when a reader's position is no longer (or not yet) in the partition.
+type OutOfRange struct {
+	Topic          string
+	Partition      int32
+	Offset         int64 // where we wanted to read
+	Oldest, Newest int64 // what is there: [Oldest, Newest)
+}
+
+func (e *OutOfRange) Error() string {
+	return fmt.Sprintf("read %s/%d at offset %d: the partition has [%d, %d)", e.Topic, e.Partition, e.Offset, e.Oldest, e.Newest)
+}
+
+// Is says that trying again does not help.
+func (e *OutOfRange) Is(target error) bool { return target == ErrFatal }
+
+// NewReader finds out where to begin. Close the reader.
+func NewReader(ctx context.Context, c ReaderConfig) (*Reader, error) {
+	c.FetchBytes = or(c.FetchBytes, 4<<20)
+	c.MaxWait = or(c.MaxWait, 250*time.Millisecond)
+	conf := *c.Client.Config()
+	conf.MetricRegistry = metrics.NewRegistry()
+	r := &Reader{c: c, conf: &conf, pos: c.From, high: -1, last: -1, size: c.FetchBytes}
+	if c.From < 0 {
+		at, err := r.offset(ctx, c.From)
+		if err != nil {
+			return nil, err
+		}
+		r.pos = at
+	}
+	return r, nil
+}
+
+// Position returns the offset that is read next. It may stand behind the last record by any number of markers, aborted and
+// compacted records: offsets of records have holes.
+func (r *Reader) Position() int64 { return r.pos }
+
+// HighWatermark returns the end of the partition as the last fetch saw it, open transactions included; -1 before the first.
+func (r *Reader) HighWatermark() int64 { return r.high }
+
+// LastStable returns how far transactions were decided as the last fetch saw it; -1 before the first.
+func (r *Reader) LastStable() int64 { return r.last }
+
+// Lag returns how many offsets could be read but were not, as the last fetch saw it; 0 before the first.
+func (r *Reader) Lag() int64 { return max(0, r.last-r.pos) }
+
+// Close closes the reader's connection.
+func (r *Reader) Close() error {
+	r.disconnect()
+	return nil
+}
+
+// Reading says how a reading to some offset went.
+type Reading struct {
+	Next    int64         // offset to go on at
+	Records int64         // records given to the function
+	Behind  int64         // how many offsets the last stable offset stood before the target at the first fetch
+	Waited  time.Duration // how long there was nothing to do but wait for open transactions to be decided
+}
+
+// Recover reads to the high watermark that the partition has now. See ReadTo.
+//
+// It is the high watermark and not the last stable offset, because an instance that died in a transaction keeps that one
+// behind its first record until the transaction times out, while others may have committed after it: stopping there would
+// forget what they committed.
+func (r *Reader) Recover(ctx context.Context, fn RecordFunc) (Reading, error) {
+	target, err := r.offset(ctx, sarama.OffsetNewest)
+	if err != nil {
+		return Reading{Next: r.pos}, err
+	}
+	return r.ReadTo(ctx, target, fn)
+}
+
+// ReadTo reads all committed records before target, in order, and returns when the position has reached target (or passed
+// it: a batch is not cut, so fn may also see committed records behind it). It waits for transactions that are open before
+// target to be committed or aborted, which their timeout bounds.
+//
+// While fn works on a batch the next one is already fetched.
+func (r *Reader) ReadTo(ctx context.Context, target int64, fn RecordFunc) (Reading, error) {
+	var done Reading
+	var stuck time.Time // since when the position has not moved
+	ctx, cancel := context.WithCancel(ctx)
+	var ahead chan fetched // the next fetch, on its way
+	defer func() {
+		cancel()
+		if ahead != nil {
+			<-ahead // the goroutine below has ended
+		}
+		done.Next = r.pos
+	}()
+	first := true
+	for r.pos < target {
+		var f fetched
+		if ahead != nil {
+			f, ahead = <-ahead, nil
+		} else {
+			f = r.fetch(ctx, r.pos)
+		}
+		if f.err != nil {
+			done.Next = r.pos
+			return done, f.err
+		}
+		r.note(f)
+		if first {
+			first = false
+			done.Behind = max(0, target-f.last)
+		}
+		if f.next > r.pos && f.next < target {
+			ahead = make(chan fetched, 1)
+			go func(from int64, out chan<- fetched) { out <- r.fetch(ctx, from) }(f.next, ahead) // awaited above, or by the defer
+		}
+		moved := f.next > r.pos
+		n, err := r.deliver(f, fn)
+		done.Records += n
+		if err != nil {
+			done.Next = r.pos
+			return done, err
+		}
+		switch {
+		case !moved && stuck.IsZero():
+			stuck = f.sent
+		case moved && !stuck.IsZero():
+			done.Waited += time.Since(stuck)
+			stuck = time.Time{}
+		}
+	}
+	done.Next = r.pos
+	return done, nil
+}
+
+// Poll fetches once and gives fn what came: for following a partition's end. It returns how many records that was, 0 when
+// there was nothing to read within MaxWait. What passes (a new leader, a broker that restarts) is retried until ctx is done.
+func (r *Reader) Poll(ctx context.Context, fn RecordFunc) (int64, error) {
+	f := r.fetch(ctx, r.pos)
+	if f.err != nil {
+		return 0, f.err
+	}
+	r.note(f)
+	return r.deliver(f, fn)
+}
+
+// fetched is one answer of the broker.
+type fetched struct {
+	block *sarama.FetchResponseBlock
+	next  int64 // position behind it
+	high  int64
+	last  int64
+	sent  time.Time
+	err   error
+}
+
+func (r *Reader) note(f fetched) { r.high, r.last = f.high, f.last }
+
+// deliver gives fn the committed records of f from the position on and moves the position behind f.
+func (r *Reader) deliver(f fetched, fn RecordFunc) (n int64, err error) {
+	from := r.pos
+	give := func(off int64, key, value []byte, ts time.Time) error {
+		if off < from {
+			return nil // a batch is sent whole, also when we begin in its middle
+		}
+		if err := fn(off, key, value, ts.UnixMilli()); err != nil {
+			r.pos = off
+			return fmt.Errorf("%s/%d@%d: %w", r.c.Topic, r.c.Partition, off, err)
+		}
+		n++
+		return nil
+	}
+
+	// The broker names the transactions that were aborted, by producer and first offset. A batch of that producer is void
+	// from there to the producer's abort marker. (As org.apache.kafka.clients.consumer.internals.CompletedFetch.)
+	var void map[int64]struct{}
+	aborted := f.block.AbortedTransactions
+	if len(aborted) > 0 {
+		void = make(map[int64]struct{}, len(aborted))
+		slices.SortFunc(aborted, func(a, b *sarama.AbortedTransaction) int { return int(min(max(a.FirstOffset-b.FirstOffset, -1), 1)) })
+	}
+	for _, set := range f.block.RecordsSet {
+		if set.MsgSet != nil {
+			if err := legacy(set.MsgSet, give); err != nil {
+				return n, err
+			}
+			continue
+		}
+		b := set.RecordBatch
+		if b == nil {
+			continue
+		}
+		for len(aborted) > 0 && aborted[0].FirstOffset <= b.LastOffset() {
+			void[aborted[0].ProducerID] = struct{}{}
+			aborted = aborted[1:]
+		}
+		if b.Control {
+			if isAbort(b) {
+				delete(void, b.ProducerID)
+			}
+			continue
+		}
+		if b.IsTransactional {
+			if _, is := void[b.ProducerID]; is {
+				continue
+			}
+		}
+		ts := b.MaxTimestamp
+		for _, rec := range b.Records {
+			if !b.LogAppendTime {
+				ts = b.FirstTimestamp.Add(rec.TimestampDelta)
+			}
+			if err := give(b.FirstOffset+rec.OffsetDelta, rec.Key, rec.Value, ts); err != nil {
+				return n, err
+			}
+		}
+	}
+	r.pos = max(r.pos, f.next)
+	return n, nil
+}
+
+// isAbort says whether control batch b is a transaction's abort marker: its key is a version and a type of two bytes each,
+// abort is 0, commit 1 (org.apache.kafka.common.record.ControlRecordType).
+func isAbort(b *sarama.RecordBatch) bool {
+	return len(b.Records) > 0 && len(b.Records[0].Key) >= 4 && b.Records[0].Key[2] == 0 && b.Records[0].Key[3] == 0
+}
+
+// legacy gives the messages of a set in the format before Kafka 0.11, which old input topics may still hold.
+func legacy(set *sarama.MessageSet, give func(int64, []byte, []byte, time.Time) error) error {
+	for _, outer := range set.Messages {
+		inner := outer.Messages()
+		for _, m := range inner {
+			off := m.Offset
+			if m.Msg.Version >= 1 { // offsets inside a compressed message are relative, and the outer one is the last's
+				off += outer.Offset - inner[len(inner)-1].Offset
+			}
+			if err := give(off, m.Msg.Key, m.Msg.Value, m.Msg.Timestamp); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fetch asks for what is at from until the broker answers, a retry makes no sense or ctx is done.
+func (r *Reader) fetch(ctx context.Context, from int64) fetched {
+	sent := time.Now()
+	for attempt := 0; ; attempt++ {
+		f, err := r.fetchOnce(ctx, from)
+		if err == nil {
+			f.sent = sent
+			return f
+		}
+		if errors.Is(err, sarama.ErrOffsetOutOfRange) {
+			return fetched{err: r.outOfRange(ctx, from, err)}
+		}
+		r.disconnect()
+		if e := r.again(ctx, "read", attempt, err); e != nil {
+			return fetched{err: e}
+		}
+	}
+}
+
+func (r *Reader) fetchOnce(ctx context.Context, from int64) (fetched, error) {
+	b, hangUp, err := r.connect()
+	if err != nil {
+		return fetched{}, err
+	}
+	stop := context.AfterFunc(ctx, hangUp)
+	defer stop()
+	for {
+		req := &sarama.FetchRequest{
+			Version:      11, // no session: one partition is asked for anew each time
+			SessionEpoch: -1,
+			MaxWaitTime:  int32(r.c.MaxWait / time.Millisecond),
+			MinBytes:     1,
+			MaxBytes:     r.size,
+			Isolation:    sarama.ReadCommitted,
+		}
+		req.AddBlock(r.c.Topic, r.c.Partition, from, r.size, -1)
+		res, err := b.Fetch(req)
+		if err != nil {
+			return fetched{}, err
+		}
+		if res.ErrorCode != 0 {
+			return fetched{}, sarama.KError(res.ErrorCode)
+		}
+		block := res.GetBlock(r.c.Topic, r.c.Partition)
+		if block == nil {
+			return fetched{}, sarama.ErrIncompleteResponse
+		}
+		if block.Err != sarama.ErrNoError {
+			return fetched{}, block.Err
+		}
+		f := fetched{block: block, next: max(from, end(block)), high: block.HighWaterMarkOffset, last: block.LastStableOffset}
+		if cut := f.next == from && truncated(block); !cut {
+			r.size = r.c.FetchBytes
+			return f, nil
+		}
+		// Brokers send the first batch whole since 0.10.1, whatever its size; this is for those that do not.
+		if r.size >= maxFetchBytes {
+			return fetched{}, fmt.Errorf("the batch at offset %d is larger than %d bytes", from, maxFetchBytes)
+		}
+		r.size = min(2*r.size, maxFetchBytes)
+	}
+}
+
+// maxFetchBytes keeps an answer within what Sarama takes (sarama.MaxResponseSize).
+const maxFetchBytes = 90 << 20
+
+// end returns the offset behind the last batch of block, -1 if there is none.
+func end(block *sarama.FetchResponseBlock) int64 {
+	next := int64(-1)
+	for _, set := range block.RecordsSet {
+		if b := set.RecordBatch; b != nil && !b.PartialTrailingRecord {
+			next = max(next, b.LastOffset()+1)
+		}
+		if s := set.MsgSet; s != nil {
+			for _, m := range s.Messages {
+				next = max(next, m.Offset+1)
+			}
+		}
+	}
+	// Compaction may leave batches without records, which keep a producer's place. Sarama leaves them out, and when nothing
+	// else was in the answer a field of its own is the only trace of them: without it we would ask for one offset for ever.
+	// Only then, because that field also counts a batch that was cut off at the answer's end.
+	if len(block.RecordsSet) == 0 && !block.Partial {
+		if v := reflect.ValueOf(block).Elem().FieldByName("recordsNextOffset"); v.Kind() == reflect.Pointer && !v.IsNil() {
+			next = v.Elem().Int()
+		}
+	}
+	return next
+}
+
+// truncated says whether the answer holds nothing but the beginning of a batch.
+func truncated(block *sarama.FetchResponseBlock) bool {
+	if block.Partial {
+		return true
+	}
+	if len(block.RecordsSet) != 1 {
+		return false
+	}
+	if b := block.RecordsSet[0].RecordBatch; b != nil {
+		return b.PartialTrailingRecord
+	}
+	s := block.RecordsSet[0].MsgSet
+	return s != nil && s.PartialTrailingMessage && len(s.Messages) == 0
+}
+
+// connect returns our connection to the partition's leader, and what breaks it off.
+func (r *Reader) connect() (*sarama.Broker, func(), error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broker == nil {
+		leader, err := r.c.Client.Leader(r.c.Topic, r.c.Partition)
+		if err != nil {
+			return nil, nil, err
+		}
+		conf := *r.conf
+		ctx, cancel := context.WithCancel(context.Background())
+		dialer{ctx}.into(&conf)
+		b := sarama.NewBroker(leader.Addr())
+		if err := b.Open(&conf); err != nil {
+			cancel()
+			return nil, nil, err
+		}
+		r.broker, r.cancel = b, cancel
+	}
+	return r.broker, r.cancel, nil
+}
+
+// disconnect closes our connection, if there is one; the next fetch opens another.
+func (r *Reader) disconnect() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broker == nil {
+		return
+	}
+	r.cancel()
+	_ = r.broker.Close() // it may be closed already: by the broker, or by a request that failed
+	r.broker, r.cancel = nil, nil
+}
+
+// offset asks the leader for an offset: sarama.OffsetOldest or, for the high watermark, sarama.OffsetNewest.
+func (r *Reader) offset(ctx context.Context, which int64) (int64, error) {
+	for attempt := 0; ; attempt++ {
+		at, err := r.c.Client.GetOffset(r.c.Topic, r.c.Partition, which)
+		if err == nil {
+			return at, nil
+		}
+		if e := r.again(ctx, "offsets of", attempt, err); e != nil {
+			return 0, e
+		}
+	}
+}
+
+// again waits before the next attempt of an operation that failed with err and looks for a new leader. It returns an error
+// when there is nothing more to try.
+func (r *Reader) again(ctx context.Context, op string, attempt int, err error) error {
+	op = fmt.Sprintf("%s %s/%d", op, r.c.Topic, r.c.Partition)
+	if e := ctx.Err(); e != nil {
+		return fmt.Errorf("%s: %w", op, e)
+	}
+	// A topic that was just made may be unknown for a moment; one that was deleted stays so.
+	gone := errors.Is(err, sarama.ErrUnknownTopicOrPartition) && attempt >= unknownAttempts
+	if gone || Classify(err) != Retry {
+		return fail(op, "topic "+r.c.Topic, err)
+	}
+	if e := sleep(ctx, backoff(attempt)); e != nil {
+		return fmt.Errorf("%s: %w (%w)", op, e, err)
+	}
+	_ = r.c.Client.RefreshMetadata(r.c.Topic) // its error, if any, is the next attempt's
+	return nil
+}
+
+// unknownAttempts is how often, over four seconds, a topic may be unknown.
+const unknownAttempts = 20
+
+func (r *Reader) outOfRange(ctx context.Context, from int64, cause error) error {
+	oldest, err := r.offset(ctx, sarama.OffsetOldest)
+	if err != nil {
+		return errors.Join(fmt.Errorf("read %s/%d at offset %d: %w", r.c.Topic, r.c.Partition, from, cause), err)
+	}
+	newest, err := r.offset(ctx, sarama.OffsetNewest)
+	if err != nil {
+		return errors.Join(fmt.Errorf("read %s/%d at offset %d: %w", r.c.Topic, r.c.Partition, from, cause), err)
+	}
+	return &OutOfRange{Topic: r.c.Topic, Partition: r.c.Partition, Offset: from, Oldest: oldest, Newest: newest}
+}
