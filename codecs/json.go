@@ -25,7 +25,7 @@ type JSON struct {
 	feed    string          // "" accepts every feed
 	types   []feeds.Type    // of the slots
 	root    *jsonKeys       // what a record's members are
-	records map[string]bool // names of records inside the feed's record, such as id: they are no tags
+	members map[string]bool // names of the feed's own members, such as id: they are no tags
 
 	// Of the message being decoded.
 	b       []byte
@@ -44,7 +44,7 @@ type JSON struct {
 // NewJSON returns a decoder of the layout's columns. Columns added to the layout later are not decoded.
 func NewJSON(layout *feeds.Layout) *JSON {
 	d := &JSON{
-		feed: layout.Feed, root: newJSONKeys(), records: map[string]bool{"id": true},
+		feed: layout.Feed, root: newJSONKeys(), members: map[string]bool{"id": true},
 		types: make([]feeds.Type, len(layout.Columns)), bad: make([]bool, len(layout.Columns)),
 	}
 	for slot, c := range layout.Columns {
@@ -63,8 +63,10 @@ func NewJSON(layout *feeds.Layout) *JSON {
 		columns = append(f.Columns[:len(f.Columns):len(f.Columns)], columns...)
 	}
 	for _, c := range columns {
-		if record, _, dotted := strings.Cut(c.Name, "."); dotted {
-			d.records[record] = true
+		// A log of the same name as a plain column stays a tag: weird has a column notice.
+		name, _, dotted := strings.Cut(c.Name, ".")
+		if _, isLog := feeds.Lookup(name); dotted || !isLog && name != d.feed {
+			d.members[name] = true
 		}
 	}
 	return d

@@ -85,7 +85,7 @@ func (d *JSON) tagged(i int, name string) int {
 
 // isTag reports whether an object of that name at a message's root can be the tagged record.
 func (d *JSON) isTag(name string) bool {
-	if d.records[name] || name == "" {
+	if d.members[name] || name == "" {
 		return false
 	}
 	if d.isFeed(name) {
