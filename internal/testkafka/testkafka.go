@@ -1,0 +1,94 @@
+// Package testkafka finds a real Kafka broker for tests that need one.
+package testkafka
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// Brokers returns host:port of a real broker: what BROKERS names (several separated by commas), else the one that
+// tests/kafka/kafka.sh runs on KAFKA_PORT, which is started if it is installed and left running for the next test.
+//
+// Where there is none the test is skipped and says what is missing. With BROTALLY_REQUIRE_KAFKA=1 a broker is installed and
+// started if need be, and the test fails if that does not work.
+func Brokers(t testing.TB) []string {
+	t.Helper()
+	if b := os.Getenv("BROKERS"); b != "" {
+		return strings.Split(b, ",")
+	}
+	required := os.Getenv("BROTALLY_REQUIRE_KAFKA") == "1"
+	missing := t.Skipf
+	if required {
+		missing = t.Fatalf
+	}
+	for _, tool := range []string{"bash", "java"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			missing("no Kafka: BROKERS is not set, and there is no %s to start one", tool)
+		}
+	}
+	if !required && !installed() {
+		missing("no Kafka: set BROKERS=host:port, or run tests/kafka/kafka.sh up")
+	}
+	out, err := script("up")
+	if err != nil {
+		missing("no Kafka: tests/kafka/kafka.sh up: %v", err)
+	}
+	return []string{out}
+}
+
+// Tool returns the path of one of Kafka's command-line tools, such as "kafka-console-consumer". The test is skipped, or
+// fails, as with Brokers.
+func Tool(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(root(), "bin", name)
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	if os.Getenv("BROTALLY_REQUIRE_KAFKA") != "1" {
+		t.Skipf("no Kafka tools: run tests/kafka/kafka.sh install")
+	}
+	if _, err := script("install"); err != nil {
+		t.Fatalf("no Kafka tools: tests/kafka/kafka.sh install: %v", err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("no such tool: %v", err)
+	}
+	return path
+}
+
+// root is where kafka.sh puts everything.
+func root() string {
+	if dir := os.Getenv("BROTALLY_KAFKA"); dir != "" {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".cache", "brotally", "kafka")
+}
+
+func installed() bool {
+	_, err := os.Stat(filepath.Join(root(), "libs", "complete"))
+	return err == nil
+}
+
+// script runs kafka.sh and returns what it printed.
+func script(command string) (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	path := filepath.Join(filepath.Dir(file), "..", "..", "tests", "kafka", "kafka.sh")
+	var stderr bytes.Buffer
+	cmd := exec.Command("bash", path, command)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", errors.Join(err, errors.New(strings.TrimSpace(stderr.String())))
+	}
+	return strings.TrimSpace(string(out)), nil
+}
