@@ -1,0 +1,176 @@
+package tables
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/tables/sql"
+)
+
+func (s *scope) cast(e *sql.Cast) (*expr, error) {
+	typ, err := s.typeOf(e.Type)
+	if err != nil {
+		return nil, err
+	}
+	x, err := s.compile(e.X)
+	if err != nil {
+		return nil, err
+	}
+	y, ok, err := s.coerce(e.X, x, typ)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		if !castable(x.typ, typ) {
+			hint := s.castHint(x, typ)
+			return nil, s.errorf(e, hint, "cannot cast %s to %s: %s", typeName(x), typ, x.text)
+		}
+		y = s.converted(x, typ)
+	}
+	out := *y
+	out.text, out.literal = sql.Format(e), false
+	if out.konst {
+		return &out, nil
+	}
+	return s.fold(e, &out, x)
+}
+
+// castable reports whether CAST(x AS to) exists. Times and lengths of time do not become numbers: in which unit?
+func castable(from, to feeds.Type) bool {
+	f, t := from.Kind, to.Kind
+	switch {
+	case from == to, t == feeds.String:
+		return true
+	case t == feeds.Array || f == feeds.Array:
+		return false
+	case f == feeds.String:
+		return true
+	case t.IsNumber():
+		return f.IsNumber() || f == feeds.Bool && t != feeds.Double
+	case t == feeds.Bool:
+		return f.IsInteger()
+	case t == feeds.Subnet:
+		return f == feeds.Inet
+	}
+	return false
+}
+
+// convert gives a value that is not NULL the type to, as CAST does; ok is false where it has no such value. Doubles
+// become integers by rounding half to even, as PostgreSQL's float8 does.
+func convert(v feeds.Value, to feeds.Type) (out feeds.Value, ok bool) {
+	from := v.Kind()
+	switch {
+	case from == to.Kind:
+		return v, true
+	case to.Kind == feeds.String:
+		return feeds.StringValue(v.String()), true
+	case from == feeds.String:
+		out, why := parseValue(v.Str(), to)
+		return out, why == ""
+	case to.Kind == feeds.Double && from.IsNumber():
+		return feeds.DoubleValue(v.Float()), true
+	case to.Kind.IsInteger():
+		return convertToInteger(v, to.Kind)
+	case to.Kind == feeds.Bool && from.IsInteger():
+		return feeds.BoolValue(v.Int128() != feeds.Int128{}), true
+	case to.Kind == feeds.Subnet && from == feeds.Inet:
+		return feeds.SubnetValue(netip.PrefixFrom(v.Addr(), v.Addr().BitLen())), true
+	}
+	return feeds.NullValue, false
+}
+
+func convertToInteger(v feeds.Value, to feeds.Kind) (out feeds.Value, ok bool) {
+	var i feeds.Int128
+	switch from := v.Kind(); {
+	case from.IsInteger():
+		i = v.Int128()
+	case from == feeds.Double:
+		if i, ok = feeds.Int128FromFloat(math.RoundToEven(v.Float())); !ok {
+			return feeds.NullValue, false
+		}
+	case from == feeds.Bool:
+		if v.IsTrue() {
+			i = feeds.Int128From(1)
+		}
+	default:
+		return feeds.NullValue, false
+	}
+	return integerValue(i, to)
+}
+
+// integerValue returns i as a value of an integer kind; ok is false when it does not fit.
+func integerValue(i feeds.Int128, kind feeds.Kind) (v feeds.Value, ok bool) {
+	switch kind {
+	case feeds.Bigint:
+		n, ok := i.Int64()
+		return feeds.BigintValue(n), ok
+	case feeds.Ubigint:
+		n, ok := i.Uint64()
+		return feeds.UbigintValue(n), ok
+	case feeds.Numeric:
+		return feeds.NumericValue(i), true
+	}
+	panic(fmt.Sprintf("tables: %v is no integer kind", kind))
+}
+
+// extract is extract(epoch FROM x): seconds as a double.
+func (s *scope) extract(e *sql.Extract) (*expr, error) {
+	if e.Field != "epoch" {
+		return nil, s.unsupported(fieldAt{e}, "extract("+e.Field+" ..)")
+	}
+	x, err := s.compile(e.X)
+	if err != nil {
+		return nil, err
+	}
+	out := &expr{typ: feeds.T(feeds.Double), text: sql.Format(e), column: -1}
+	switch {
+	case x.isNull():
+		return constant(feeds.NullValue, out.typ, out.text), nil
+	case x.typ.Kind == feeds.Timestamp:
+		out.eval = unaryEval(x, func(_ *env, v feeds.Value) feeds.Value { return feeds.DoubleValue(float64(v.Micros()) / 1e6) })
+	case x.typ.Kind == feeds.Interval:
+		out.eval = unaryEval(x, func(_ *env, v feeds.Value) feeds.Value { return feeds.DoubleValue(v.Seconds()) })
+	default:
+		return nil, s.errorf(e.X, "", "extract needs a timestamp or an interval, %s is %s", x.text, typeName(x))
+	}
+	return s.fold(e, out, x)
+}
+
+// fieldAt is the place of an extract's field.
+type fieldAt struct{ *sql.Extract }
+
+func (f fieldAt) Pos() sql.Pos { return f.FieldAt }
+
+// unaryEval evaluates f over x where x is not NULL.
+func unaryEval(x *expr, f func(e *env, v feeds.Value) feeds.Value) func([]int) eval {
+	return func(slots []int) eval {
+		value := x.eval(slots)
+		return func(e *env) feeds.Value {
+			v := value(e)
+			if v.IsNull() {
+				return v
+			}
+			return f(e, v)
+		}
+	}
+}
+
+// binaryEval evaluates f over x and y where neither is NULL.
+func binaryEval(x, y *expr, f func(e *env, a, b feeds.Value) feeds.Value) func([]int) eval {
+	return func(slots []int) eval {
+		left, right := x.eval(slots), y.eval(slots)
+		return func(e *env) feeds.Value {
+			a := left(e)
+			if a.IsNull() {
+				return a
+			}
+			b := right(e)
+			if b.IsNull() {
+				return b
+			}
+			return f(e, a, b)
+		}
+	}
+}

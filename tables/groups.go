@@ -1,0 +1,281 @@
+package tables
+
+import (
+	"hash/maphash"
+	"iter"
+	"unsafe"
+)
+
+// Groups is a hash table from group keys to states. It is made for millions of groups: keys and words lie in slabs that
+// hold no pointers, so a group costs its key, its words and about 24 bytes, and the garbage collector walks over none
+// of it. Any number of goroutines may read while none writes.
+type Groups struct {
+	words, extras int
+
+	seed    maphash.Seed
+	slots   []uint32 // entry number + 1; 0: free; tombstone: was deleted
+	used    int      // slots that are not free, tombstones included
+	live    int      // groups
+	next    uint32   // entries below it have been given out
+	free    []uint32 // deleted entries to be given out again
+	entries [][]entry
+	states  [][]uint64 // words of the entries, by the same chunks
+	texts   [][]any    // extras of the entries; nil where no aggregate has any
+	keys    [][]byte   // key slabs, filled one after the other, never overwritten before Reset
+	slab    int        // the key slab being filled
+	wasted  int        // bytes of deleted keys
+}
+
+// entry is where a group's key lies; its words lie at the same place of states.
+type entry struct {
+	hash   uint32 // the hash's upper half: tells most keys apart without looking at them
+	slab   uint32 // noSlab: the entry is free
+	offset uint32
+	length uint32
+}
+
+const (
+	tombstone  = ^uint32(0)
+	noSlab     = ^uint32(0)
+	chunkShift = 10
+	chunkSize  = 1 << chunkShift // entries a chunk
+	slabSize   = 64 << 10        // bytes a key slab
+	// keepBytes is how much memory Reset keeps for the next interval.
+	keepBytes = 16 << 20
+)
+
+// NewGroups returns an empty hash table for the table's groups.
+func (t *Table) NewGroups() *Groups { return t.plan.newGroups() }
+
+func (p *plan) newGroups() *Groups {
+	return &Groups{words: p.layout.words, extras: p.layout.extras, seed: maphash.MakeSeed(), slots: make([]uint32, 16)}
+}
+
+// Len returns the number of groups.
+func (g *Groups) Len() int { return g.live }
+
+// Bytes estimates the memory that g holds, in bytes; of texts that states hold it counts 64 bytes each.
+func (g *Groups) Bytes() int {
+	n := 4*cap(g.slots) + 4*cap(g.free)
+	for i := range g.entries {
+		n += 16*cap(g.entries[i]) + 8*cap(g.states[i])
+	}
+	for _, k := range g.keys {
+		n += cap(k)
+	}
+	return n + g.extras*64*int(g.next)
+}
+
+// Get returns the group's state, valid until the next change of g.
+func (g *Groups) Get(key []byte) (s State, ok bool) {
+	i, _, ok := g.find(key, maphash.Bytes(g.seed, key))
+	if !ok {
+		return State{}, false
+	}
+	return g.state(i), true
+}
+
+// Upsert returns the group's state, which it makes if there is none: fresh says so. The state is valid until the next
+// Upsert; key is copied.
+func (g *Groups) Upsert(key []byte) (s State, fresh bool) {
+	hash := maphash.Bytes(g.seed, key)
+	i, slot, ok := g.find(key, hash)
+	if ok {
+		return g.state(i), false
+	}
+	if (g.used+1)*4 > len(g.slots)*3 || g.wasted > slabSize && g.wasted > g.slab*slabSize/2 {
+		g.rebuild()
+		_, slot, _ = g.find(key, hash)
+	}
+	if g.slots[slot] == 0 {
+		g.used++
+	}
+	i = g.newEntry()
+	e := g.entry(i)
+	e.hash = uint32(hash >> 32)
+	e.slab, e.offset, e.length = g.keep(key)
+	g.slots[slot] = i + 1
+	g.live++
+	s = g.state(i)
+	clear(s.W)
+	clear(s.X)
+	return s, true
+}
+
+// Delete removes the group, if there is one. It may be called while All is running.
+func (g *Groups) Delete(key []byte) {
+	i, slot, ok := g.find(key, maphash.Bytes(g.seed, key))
+	if !ok {
+		return
+	}
+	g.slots[slot] = tombstone
+	e := g.entry(i)
+	g.wasted += int(e.length)
+	e.slab = noSlab
+	clear(g.state(i).X)
+	g.free = append(g.free, i)
+	g.live--
+}
+
+// All returns the groups, in the order in which they were made as long as none is deleted. Keys are valid until Reset,
+// states until the next Upsert. Upsert and Reset must not be called while it runs.
+func (g *Groups) All() iter.Seq2[string, State] {
+	return func(yield func(string, State) bool) {
+		for i := range g.next {
+			e := g.entry(i)
+			if e.slab == noSlab {
+				continue
+			}
+			if !yield(g.key(e), g.state(i)) {
+				return
+			}
+		}
+	}
+}
+
+// Reset removes all groups. It keeps memory for the next ones, up to a limit.
+func (g *Groups) Reset() {
+	if g.Bytes() > keepBytes || len(g.slots) > 64*(g.live+chunkSize) {
+		*g = Groups{words: g.words, extras: g.extras, seed: g.seed, slots: make([]uint32, 16)}
+		return
+	}
+	clear(g.slots)
+	for i := range g.keys {
+		g.keys[i] = g.keys[i][:0]
+	}
+	for _, t := range g.texts {
+		clear(t)
+	}
+	g.used, g.live, g.next, g.slab, g.wasted, g.free = 0, 0, 0, 0, 0, g.free[:0]
+}
+
+// find returns the key's entry and slot, or the slot where it would be put.
+func (g *Groups) find(key []byte, hash uint64) (i, slot uint32, ok bool) {
+	mask := uint32(len(g.slots) - 1)
+	high := uint32(hash >> 32)
+	at, reuse, haveReuse := uint32(hash)&mask, uint32(0), false
+	for {
+		switch s := g.slots[at]; s {
+		case 0:
+			if haveReuse {
+				at = reuse
+			}
+			return 0, at, false
+		case tombstone:
+			if !haveReuse {
+				reuse, haveReuse = at, true
+			}
+		default:
+			if e := g.entry(s - 1); e.hash == high && g.key(e) == string(key) {
+				return s - 1, at, true
+			}
+		}
+		at = (at + 1) & mask
+	}
+}
+
+func (g *Groups) entry(i uint32) *entry { return &g.entries[i>>chunkShift][i&(chunkSize-1)] }
+
+// key returns the entry's key without copying it: slabs are not overwritten while the key is valid.
+func (g *Groups) key(e *entry) string {
+	if e.length == 0 {
+		return ""
+	}
+	return unsafe.String(&g.keys[e.slab][e.offset], int(e.length))
+}
+
+func (g *Groups) state(i uint32) State {
+	chunk, at := i>>chunkShift, int(i&(chunkSize-1))
+	s := State{W: g.states[chunk][at*g.words : (at+1)*g.words : (at+1)*g.words]}
+	if g.extras > 0 {
+		s.X = g.texts[chunk][at*g.extras : (at+1)*g.extras : (at+1)*g.extras]
+	}
+	return s
+}
+
+// newEntry gives out an entry. The first chunk grows by doubling, for most tables of an interval are small.
+func (g *Groups) newEntry() uint32 {
+	if n := len(g.free); n > 0 {
+		i := g.free[n-1]
+		g.free = g.free[:n-1]
+		return i
+	}
+	i := g.next
+	g.next++
+	chunk, at := int(i>>chunkShift), int(i&(chunkSize-1))
+	switch {
+	case chunk == len(g.entries):
+		size := chunkSize
+		if chunk == 0 {
+			size = 16
+		}
+		g.entries = append(g.entries, make([]entry, size))
+		g.states = append(g.states, make([]uint64, size*g.words))
+		if g.extras > 0 {
+			g.texts = append(g.texts, make([]any, size*g.extras))
+		}
+	case at == len(g.entries[chunk]):
+		g.entries[chunk] = append(make([]entry, 0, 2*at), g.entries[chunk]...)[:2*at]
+		g.states[chunk] = append(make([]uint64, 0, 2*at*g.words), g.states[chunk]...)[:2*at*g.words]
+		if g.extras > 0 {
+			g.texts[chunk] = append(make([]any, 0, 2*at*g.extras), g.texts[chunk]...)[:2*at*g.extras]
+		}
+	}
+	return i
+}
+
+// keep copies a key into a slab.
+func (g *Groups) keep(key []byte) (slab, offset, length uint32) {
+	for {
+		if g.slab == len(g.keys) {
+			size := slabSize
+			if g.slab == 0 {
+				size = 1 << 10 // grows below
+			}
+			g.keys = append(g.keys, make([]byte, 0, max(size, len(key))))
+		}
+		k := &g.keys[g.slab]
+		if g.slab == 0 && cap(*k) < slabSize && cap(*k)-len(*k) < len(key) {
+			// Keys given out stay in the old memory, which lives as long as they do.
+			*k = append(make([]byte, 0, max(min(2*cap(*k), slabSize), len(*k)+len(key))), *k...)
+		}
+		if cap(*k)-len(*k) >= len(key) {
+			offset = uint32(len(*k))
+			*k = append(*k, key...)
+			return uint32(g.slab), offset, uint32(len(key))
+		}
+		g.slab++
+	}
+}
+
+// rebuild makes room: more slots where they are short, and new key slabs where many keys are deleted.
+func (g *Groups) rebuild() {
+	size := len(g.slots)
+	for (g.live+1)*8 > size*5 {
+		size *= 2
+	}
+	if g.wasted > slabSize && g.wasted > g.slab*slabSize/2 {
+		old := g.keys
+		g.keys, g.slab, g.wasted = nil, 0, 0
+		for i := range g.next {
+			if e := g.entry(i); e.slab != noSlab {
+				e.slab, e.offset, e.length = g.keep(old[e.slab][e.offset : e.offset+e.length])
+			}
+		}
+	}
+	g.slots = make([]uint32, size)
+	g.used = g.live
+	mask := uint32(size - 1)
+	for i := range g.next {
+		e := g.entry(i)
+		if e.slab == noSlab {
+			continue
+		}
+		// The slot follows from the whole hash, of which the entry keeps half; hashing again is cheaper than keeping it.
+		at := uint32(maphash.String(g.seed, g.key(e))) & mask
+		for g.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		g.slots[at] = i + 1
+	}
+}

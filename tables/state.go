@@ -1,0 +1,155 @@
+package tables
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/brotally/brotally/feeds"
+)
+
+// State is one group's aggregates before they are made into values: W words, as many as the table needs for every group,
+// and X extras where an aggregate keeps text. All zero is the state of no records. A State is a view: copying it copies
+// nothing.
+type State struct {
+	W []uint64
+	X []any // nil or a string each
+}
+
+// errState says that bytes are no state of this table.
+var errState = errors.New("state is cut or of another table")
+
+// layout is where a table's aggregates keep what they have: first the flags, a bit an aggregate that needs one, then
+// each one's words.
+type stateLayout struct {
+	flags, words, extras int
+}
+
+// cell is one aggregate's part of a State.
+type cell struct {
+	w    int    // its first word
+	x    int    // its extra
+	word int    // the word that holds its flag
+	bit  uint64 // its flag: it has taken in a value
+}
+
+func (c cell) seen(s State) bool { return s.W[c.word]&c.bit != 0 }
+func (c cell) mark(w []uint64)   { w[c.word] |= c.bit }
+
+// kernel is what one aggregate does to its cell. Values that reach add are not NULL and of the kind that the kernel was
+// made for.
+type kernel interface {
+	add(w []uint64, x []any, v feeds.Value)
+	// merge adds src's cell to dst's. It is associative and commutative; for sums of doubles up to rounding.
+	merge(dst, src State)
+	append(b []byte, s State) []byte
+	// read overwrites a cell that is all zero. ok is false when b is cut or holds what append cannot have written.
+	read(b []byte, s State) (rest []byte, ok bool)
+	value(s State) feeds.Value
+}
+
+// NewState returns the state of no records, with memory of its own.
+func (t *Table) NewState() State { return t.plan.newState() }
+
+func (p *plan) newState() State {
+	s := State{W: make([]uint64, p.layout.words)}
+	if p.layout.extras > 0 {
+		s.X = make([]any, p.layout.extras)
+	}
+	return s
+}
+
+// Merge adds src to dst. The order and grouping of merges does not matter (for sums of doubles up to 1e-9 relative), and
+// the state of no records changes nothing.
+func (t *Table) Merge(dst, src State) {
+	for _, a := range t.plan.aggregates {
+		a.kernel.merge(dst, src)
+	}
+}
+
+// AppendState appends s in a compact form that [Table.ReadState] of the same definition reads; it knows where it ends.
+func (t *Table) AppendState(b []byte, s State) []byte {
+	for _, flags := range s.W[:t.plan.layout.flags] {
+		b = binary.AppendUvarint(b, flags)
+	}
+	for _, a := range t.plan.aggregates {
+		b = a.kernel.append(b, s)
+	}
+	return b
+}
+
+// ReadState overwrites s with what [Table.AppendState] wrote at the start of b and returns what follows. s keeps nothing
+// of b. After an error s holds anything.
+func (t *Table) ReadState(b []byte, s State) (rest []byte, err error) {
+	clear(s.W)
+	clear(s.X)
+	for i := range t.plan.layout.flags {
+		flags, n := binary.Uvarint(b)
+		if n <= 0 || flags&^t.plan.flagMask(i) != 0 {
+			return b, fmt.Errorf("table %s: %w", t.Name, errState)
+		}
+		s.W[i], b = flags, b[n:]
+	}
+	for _, a := range t.plan.aggregates {
+		var ok bool
+		if b, ok = a.kernel.read(b, s); !ok {
+			return b, fmt.Errorf("table %s: %w", t.Name, errState)
+		}
+	}
+	return b, nil
+}
+
+// flagMask has a bit for each flag in word i.
+func (p *plan) flagMask(i int) (mask uint64) {
+	for _, a := range p.aggregates {
+		if a.cell.word == i {
+			mask |= a.cell.bit
+		}
+	}
+	return mask
+}
+
+// appendVarint128 appends v as zigzag LEB128: small sums take few bytes.
+func appendVarint128(b []byte, v feeds.Int128) []byte {
+	sign := uint64(v.Hi >> 63)
+	hi := (uint64(v.Hi)<<1 | v.Lo>>63) ^ sign
+	lo := v.Lo<<1 ^ sign
+	for hi != 0 || lo >= 0x80 {
+		b = append(b, byte(lo)|0x80)
+		lo = lo>>7 | hi<<57
+		hi >>= 7
+	}
+	return append(b, byte(lo))
+}
+
+func readVarint128(b []byte) (v feeds.Int128, rest []byte, ok bool) {
+	var hi, lo uint64
+	for i := 0; i < len(b) && i < 19; i++ {
+		part, shift := uint64(b[i]&0x7f), 7*i
+		switch {
+		case shift < 64:
+			lo |= part << shift
+			if shift > 57 {
+				hi |= part >> (64 - shift)
+			}
+		default:
+			if bits.Len64(part)+shift > 128 {
+				return v, b, false
+			}
+			hi |= part << (shift - 64)
+		}
+		if b[i] < 0x80 {
+			sign := -(lo & 1)
+			return feeds.Int128{Hi: int64(hi>>1 ^ sign), Lo: (lo>>1 | hi<<63) ^ sign}, b[i+1:], true
+		}
+	}
+	return v, b, false
+}
+
+func readUint64(b []byte) (u uint64, rest []byte, ok bool) {
+	if len(b) < 8 {
+		return 0, b, false
+	}
+	return binary.LittleEndian.Uint64(b), b[8:], true
+}
