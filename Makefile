@@ -1,0 +1,46 @@
+# What a newcomer needs: make demo, make test. `make` alone prints this list.
+
+BIN     := bin/brotally
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZ    ?= 20s
+export CGO_ENABLED ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test test-race test-kafka lint fuzz bench clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## a broker, traffic, tables and a page, in one command
+	go run ./cmd/brotally demo
+
+build: ## a static binary in bin/
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/brotally
+
+test: ## all tests that need nothing but Go; under three minutes on two cores
+	go test ./...
+
+test-race: ## the same under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./...
+
+test-kafka: ## the whole-program tests against a real Kafka broker (Java 17 and Maven, or BROKERS=host:9092)
+	tests/kafka/run.sh
+
+lint: ## vet, staticcheck, gofmt
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: the files above are not formatted'; exit 1; }
+	go vet ./...
+	go vet -tags faults ./...
+	go tool staticcheck ./...
+
+fuzz: ## every fuzz target for FUZZ=20s each
+	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
+	  for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go 2>/dev/null | sed 's/func //'); do \
+	    echo "fuzz $$dir $$target"; (cd $$dir && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) .) || exit 1; \
+	  done; done
+
+bench: ## benchmarks of the pieces
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what the build made
+	rm -rf bin

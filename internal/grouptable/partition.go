@@ -1,0 +1,198 @@
+package grouptable
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/lovoo/goka/storage"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/tables"
+)
+
+// Partition is one partition of a group table: a row a group, and the progress of every source partition.
+// It is safe for any number of readers beside one writer.
+type Partition struct {
+	table   *tables.Table
+	changed func() // called after progress has moved, without the lock
+
+	mu       sync.RWMutex // guards all below
+	rows     *tables.Groups
+	progress map[codecs.Source]codecs.Progress
+	next     int64 // the changelog's next offset: what lies below is in rows
+}
+
+func newPartition(t *tables.Table, changed func()) *Partition {
+	return &Partition{table: t, changed: changed, rows: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}}
+}
+
+// Update calls fn with the rows and the progress to change. fn must not keep them.
+func (p *Partition) Update(fn func(rows *tables.Groups, progress map[codecs.Source]codecs.Progress) error) error {
+	p.mu.Lock()
+	err := fn(p.rows, p.progress)
+	p.mu.Unlock()
+	p.changed()
+	return err
+}
+
+// Read calls fn with the rows, which fn must neither change nor keep.
+func (p *Partition) Read(fn func(rows *tables.Groups)) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	fn(p.rows)
+}
+
+// Progress returns how far the partition reflects each source partition.
+func (p *Partition) Progress() map[codecs.Source]codecs.Progress {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return maps.Clone(p.progress)
+}
+
+// Len returns the number of groups.
+func (p *Partition) Len() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.rows.Len()
+}
+
+// Bytes estimates the memory that the rows hold.
+func (p *Partition) Bytes() int {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.rows.Bytes()
+}
+
+// apply takes in one changelog record; a nil value is a tombstone. The caller holds the lock.
+func (p *Partition) apply(key, value []byte) error {
+	if codecs.IsInternal(key) {
+		source, ok := codecs.ParseProgressKey(string(key))
+		switch {
+		case !ok:
+			return fmt.Errorf("key %q of the changelog is of an unknown kind: it was written by a newer program, update this one", key)
+		case value == nil:
+			delete(p.progress, source)
+			return nil
+		}
+		progress, err := codecs.ReadProgressRow(value)
+		if err == nil {
+			p.progress[source] = progress
+		}
+		return err
+	}
+	if value == nil {
+		p.rows.Delete(key)
+		return nil
+	}
+	state, _ := p.rows.Upsert(key)
+	return codecs.ReadRow(value, p.table, state)
+}
+
+// What follows is Goka's storage.Storage. Values are as the changelog holds them.
+
+// Open does nothing: the builder has recovered the partition.
+func (p *Partition) Open() error { return nil }
+
+// Close does nothing: the partition outlives Goka's session and is recovered onwards from where it is.
+func (p *Partition) Close() error { return nil }
+
+// Has reports whether there is a row with that key.
+func (p *Partition) Has(key string) (bool, error) {
+	value, err := p.Get(key)
+	return value != nil, err
+}
+
+// Get returns the row's or the progress row's value, nil if there is none.
+func (p *Partition) Get(key string) ([]byte, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if source, ok := codecs.ParseProgressKey(key); ok {
+		progress, ok := p.progress[source]
+		if !ok {
+			return nil, nil
+		}
+		return codecs.AppendProgressRow(nil, progress), nil
+	}
+	state, ok := p.rows.Get([]byte(key))
+	if !ok {
+		return nil, nil
+	}
+	return codecs.AppendRow(nil, p.table, state), nil
+}
+
+// Set takes in a changelog record, as a view does that follows the changelog.
+func (p *Partition) Set(key string, value []byte) error {
+	p.mu.Lock()
+	err := p.apply([]byte(key), value)
+	p.mu.Unlock()
+	if codecs.IsInternal([]byte(key)) {
+		p.changed()
+	}
+	return err
+}
+
+// Delete removes a row, as a tombstone does.
+func (p *Partition) Delete(key string) error { return p.Set(key, nil) }
+
+// GetOffset returns the offset of the last changelog record that the partition holds.
+func (p *Partition) GetOffset(int64) (int64, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.next - 1, nil
+}
+
+// SetOffset says which changelog record was taken in last.
+func (p *Partition) SetOffset(offset int64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next = max(p.next, offset+1)
+	return nil
+}
+
+// MarkRecovered does nothing: memory has no other mode.
+func (p *Partition) MarkRecovered() error { return nil }
+
+// Iterator walks over a snapshot of all keys in order, internal ones included.
+func (p *Partition) Iterator() (storage.Iterator, error) { return p.IteratorWithRange(nil, nil) }
+
+// IteratorWithRange walks over a snapshot of the keys in [start, limit); nil is no bound.
+func (p *Partition) IteratorWithRange(start, limit []byte) (storage.Iterator, error) {
+	inside := func(key string) bool {
+		return (start == nil || key >= string(start)) && (limit == nil || key < string(limit))
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	it := &iterator{partition: p, at: -1}
+	for key := range p.rows.All() {
+		if inside(key) {
+			it.keys = append(it.keys, key)
+		}
+	}
+	for source := range p.progress {
+		if key := codecs.ProgressKey(source); inside(key) {
+			it.keys = append(it.keys, key)
+		}
+	}
+	slices.Sort(it.keys)
+	return it, nil
+}
+
+type iterator struct {
+	partition *Partition
+	keys      []string
+	at        int
+}
+
+func (i *iterator) Next() bool             { i.at++; return i.at < len(i.keys) }
+func (i *iterator) Err() error             { return nil }
+func (i *iterator) Key() []byte            { return []byte(i.keys[i.at]) }
+func (i *iterator) Value() ([]byte, error) { return i.partition.Get(i.keys[i.at]) }
+func (i *iterator) Release()               {}
+
+func (i *iterator) Seek(key []byte) bool {
+	i.at = sort.SearchStrings(i.keys, string(key)) - 1
+	return i.at+1 < len(i.keys)
+}

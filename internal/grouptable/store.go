@@ -1,0 +1,199 @@
+package grouptable
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/storage"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/internal/fault"
+	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/tables"
+)
+
+// Config says which group table a Store holds.
+type Config struct {
+	Client sarama.Client // finds leaders and offsets; not closed by the Store
+	Table  *tables.Table
+	Topic  string       // the changelog
+	Log    *slog.Logger // defaults to discarding
+}
+
+// Store holds the partitions of one group table that this process has, and recovers them.
+type Store struct {
+	config Config
+
+	recovered atomic.Int64 // changelog records read while recovering, over all partitions
+
+	mu         sync.Mutex // guards all below
+	partitions map[int32]*Partition
+	changed    chan struct{} // closed, and replaced, when progress moves
+}
+
+// New returns a Store without partitions.
+func New(c Config) *Store {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Store{config: c, partitions: map[int32]*Partition{}, changed: make(chan struct{})}
+}
+
+// Partition returns a partition that has been recovered; ok is false when this process does not have it (yet).
+func (s *Store) Partition(number int32) (p *Partition, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok = s.partitions[number]
+	return p, ok
+}
+
+// Len returns the number of partitions that have been recovered.
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.partitions)
+}
+
+// Recovered returns how many records of the changelog have been read while recovering.
+func (s *Store) Recovered() int64 { return s.recovered.Load() }
+
+// Changed returns a channel that is closed when any partition's progress next moves.
+func (s *Store) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+func (s *Store) notify() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Drop forgets all partitions. It must be called when a transaction failed: the rows then hold what was never committed.
+func (s *Store) Drop() { s.Keep(nil) }
+
+// Keep forgets all partitions but those: who does not own a partition does not see its tombstones either.
+func (s *Store) Keep(numbers []int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := map[int32]*Partition{}
+	for _, n := range numbers {
+		if p, ok := s.partitions[n]; ok {
+			kept[n] = p
+		}
+	}
+	s.partitions = kept
+}
+
+// Builder returns Goka's storage.Builder: it recovers the partition, from where this process has it or from the
+// beginning, and returns when that is done. current gives the context of the session that wants the partition.
+func (s *Store) Builder(current func() context.Context) storage.Builder {
+	return func(topic string, number int32) (storage.Storage, error) {
+		p, err := s.recover(current(), number)
+		if err != nil {
+			return nil, fmt.Errorf("recover %s/%d: %w", topic, number, err)
+		}
+		return p, nil
+	}
+}
+
+func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
+	p, ok := s.Partition(number)
+	if !ok {
+		p = newPartition(s.config.Table, s.notify)
+	}
+	began := time.Now()
+	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: s.config.Client, Topic: s.config.Topic, Partition: number, From: p.next})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = reader.Close() }() // it only drops its connection
+
+	p.mu.Lock()
+	reading, err := reader.Recover(ctx, func(_ int64, key, value []byte, _ int64) error {
+		s.recovered.Add(1)
+		fault.Point(fault.StageGroup, fault.Recovering)
+		return p.apply(key, value)
+	})
+	p.next = max(p.next, reading.Next)
+	p.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+
+	s.mu.Lock()
+	s.partitions[number] = p
+	s.mu.Unlock()
+	s.notify()
+	s.config.Log.Info("recovered", "table", s.config.Table.Name, "partition", number, "records", reading.Records, "rows", p.Len(),
+		"took", time.Since(began).Round(time.Millisecond), "waited_for_transactions", reading.Waited.Round(time.Millisecond))
+	return p, nil
+}
+
+// TopicManager wraps a Goka topic manager so that Goka finds nothing left to recover behind what the Store has read.
+func (s *Store) TopicManager(build goka.TopicManagerBuilder) goka.TopicManagerBuilder {
+	return func(brokers []string) (goka.TopicManager, error) {
+		inner, err := build(brokers)
+		return topicManager{inner, s}, err
+	}
+}
+
+type topicManager struct {
+	goka.TopicManager
+	store *Store
+}
+
+func (t topicManager) GetOffset(topic string, number int32, when int64) (int64, error) {
+	if topic == t.store.config.Topic && when == sarama.OffsetNewest {
+		if p, ok := t.store.Partition(number); ok {
+			last, err := p.GetOffset(0)
+			return last + 1, err
+		}
+	}
+	return t.TopicManager.GetOffset(topic, number, when)
+}
+
+// Progress returns how far all the given partitions of the table reflect each source partition: offsets and times are
+// the least of any partition, a floor; counts are the same in all of them and taken from the one that is ahead.
+// A source that some partition has not heard of yet has Upto 0.
+func (s *Store) Progress(partitions int32) map[codecs.Source]codecs.Progress {
+	merged := map[codecs.Source]codecs.Progress{}
+	heard := map[codecs.Source]int32{}
+	for n := range partitions {
+		p, ok := s.Partition(n)
+		if !ok {
+			continue
+		}
+		for source, progress := range p.Progress() {
+			heard[source]++
+			have, ok := merged[source]
+			if !ok {
+				merged[source] = progress
+				continue
+			}
+			if progress.Counts.Read > have.Counts.Read {
+				have.Counts = progress.Counts
+			}
+			have.Upto = min(have.Upto, progress.Upto)
+			have.NewestTime = min(have.NewestTime, progress.NewestTime)
+			have.WallTime = min(have.WallTime, progress.WallTime)
+			merged[source] = have
+		}
+	}
+	for source, n := range heard {
+		if n < partitions {
+			have := merged[source]
+			have.Upto, have.NewestTime = 0, codecs.NoTime
+			merged[source] = have
+		}
+	}
+	return merged
+}

@@ -1,0 +1,360 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"github.com/brotally/brotally/internal/fault"
+	"github.com/brotally/brotally/internal/kafka"
+)
+
+// consumerGroup hangs between Sarama's consumer group and Goka. Goka sees a claim that carries one message a commit
+// interval instead of one a record, and keeps what it is good at: assignment, callbacks, tables. All that the interval
+// wrote, and the offsets it read up to, become visible in one transaction.
+//
+// One commit, numbered as in the code of [session.commit]:
+//
+//  1. flush every pump: the interval's work, and the offset behind it;
+//  2. hand the work to Goka, one message a claim;
+//  3. wait until Goka's callbacks have marked every message: all records are with the transaction then;
+//  4. commit the transaction with the offsets and the group's generation, so that the broker refuses a member that has
+//     been replaced.
+//
+// The pumps take in further records meanwhile. Whatever fails, the stage ends and is built anew from what Kafka holds.
+type consumerGroup struct {
+	sarama.ConsumerGroup
+	stage *stage
+}
+
+// rejoinPause is how long to wait before joining again when a dead member's transaction still holds offsets.
+const rejoinPause = 200 * time.Millisecond
+
+// Close closes the group's connections. An instance that stops for good leaves the group, so that the others go on at
+// once: Sarama's static members say nothing when they go.
+func (g *consumerGroup) Close() error {
+	err := g.ConsumerGroup.Close()
+	if g.stage.stopping() {
+		err = errors.Join(err, g.stage.admin.RemoveMember(string(g.stage.group), g.stage.name()))
+	}
+	return err
+}
+
+// Consume joins the group again after each rebalance. It returns only when ctx is done or something failed: Goka would
+// sleep for five seconds between two sessions.
+func (g *consumerGroup) Consume(ctx context.Context, topics []string, h sarama.ConsumerGroupHandler) error {
+	for {
+		err := g.ConsumerGroup.Consume(ctx, topics, &handler{stage: g.stage, goka: h})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+		case kafka.Classify(err) == kafka.Rejoin:
+			// UNSTABLE_OFFSET_COMMIT: it is decided when the dead member's transaction times out, at the latest.
+			g.stage.log.Debug("joining again", "why", err)
+			select {
+			case <-time.After(rejoinPause):
+			case <-ctx.Done():
+				return nil
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// handler is what Sarama calls: one a join.
+type handler struct {
+	stage   *stage
+	goka    sarama.ConsumerGroupHandler
+	session *session
+}
+
+// Setup prepares a session: where each claim starts, Goka's partitions (recovery included), then the committer.
+func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
+	s := &session{ConsumerGroupSession: cs, stage: h.stage, kick: make(chan struct{}, 1), ended: make(chan struct{})}
+	s.marked = sync.NewCond(&s.mu)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	h.session = s
+	h.stage.recovering.Store(&sessionContext{cs.Context()})
+
+	err := s.start()
+	if err == nil {
+		err = h.goka.Setup(s)
+	}
+	if err != nil {
+		close(s.ended) // Sarama calls Cleanup all the same
+		if cs.Context().Err() != nil {
+			return nil // the group rebalanced while we were still recovering; that is no failure
+		}
+		return err
+	}
+	h.stage.log.Debug("session begins", "generation", cs.GenerationID(), "claims", cs.Claims())
+	go s.commitForever(cs.Context()) // Cleanup waits for it
+	return nil
+}
+
+// Cleanup waits for the last commit and lets Goka close its partitions.
+func (h *handler) Cleanup(cs sarama.ConsumerGroupSession) error {
+	s := h.session
+	<-s.ended
+	s.cancel()
+	s.running.Wait()
+	err := h.goka.Cleanup(s)
+	h.stage.log.Debug("session ended", "generation", cs.GenerationID())
+	if failed := s.failure(); failed != nil {
+		h.stage.fail(failed)
+		return failed
+	}
+	return err
+}
+
+// ConsumeClaim runs one claim's pump beside Goka's loop.
+func (h *handler) ConsumeClaim(cs sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
+	s := h.session
+	in, err := h.stage.intake(c.Topic(), c.Partition(), s.lost[c.Partition()])
+	if err != nil {
+		s.fail(err)
+		return err
+	}
+	p := newPump(c, in, h.stage.cap, s.kickCommitter)
+	s.mu.Lock()
+	s.pumps = append(s.pumps, p)
+	s.mu.Unlock()
+	s.running.Go(func() {
+		if err := p.run(cs.Context()); err != nil {
+			s.fail(err)
+		}
+	})
+	err = h.goka.ConsumeClaim(s, claim{c, p.out})
+	if s.ctx.Err() == nil {
+		s.fail(fmt.Errorf("%s/%d: Goka left the claim: %w", c.Topic(), c.Partition(), errors.Join(err, errLeft)))
+	}
+	return err
+}
+
+var errLeft = errors.New("its callback failed")
+
+// claim is what Goka sees of a claim.
+type claim struct {
+	sarama.ConsumerGroupClaim
+	out chan *sarama.ConsumerMessage
+}
+
+func (c claim) Messages() <-chan *sarama.ConsumerMessage { return c.out }
+
+// session is one generation of the group, and what Goka takes for it. Its context outlives Sarama's until the last
+// commit is through: what was combined before a rebalance may still be committed under the old generation.
+type session struct {
+	sarama.ConsumerGroupSession
+	stage   *stage
+	ctx     context.Context
+	cancel  context.CancelFunc
+	kick    chan struct{} // something was taken in
+	ended   chan struct{} // closed when the committer has ended
+	running sync.WaitGroup
+	lost    map[int32]int64 // offsets that retention removed before they were read, by partition; set by start
+
+	mu          sync.Mutex // guards all below
+	marked      *sync.Cond // signalled when outstanding reaches zero or broken is set
+	outstanding int        // messages handed to Goka and not marked yet
+	broken      error
+	pumps       []*pump
+	commits     int
+}
+
+// offsets are next offsets to read, by topic and partition.
+type offsets map[string]map[int32]int64
+
+func (o offsets) set(topic string, partition int32, next int64) {
+	if o[topic] == nil {
+		o[topic] = map[int32]int64{}
+	}
+	o[topic][partition] = next
+}
+
+// start says where the session's claims begin: a partition without a committed offset at the table's start, one whose
+// committed offset retention has overtaken at the oldest offset left. It runs before Sarama reads anything.
+func (s *session) start() error {
+	topic := s.stage.input
+	partitions := s.Claims()[topic]
+	s.stage.assigned(partitions)
+	if len(partitions) == 0 {
+		return nil
+	}
+	committed, err := s.stage.admin.CommittedOffsets(string(s.stage.group))
+	if err != nil {
+		return err
+	}
+	held, err := s.stage.admin.Offsets(topic)
+	if err != nil {
+		return err
+	}
+	s.lost = map[int32]int64{}
+	for _, p := range partitions {
+		from, known := committed[topic][p]
+		if !known {
+			from = s.stage.startAt(p)
+		}
+		oldest := held[topic][p].Oldest
+		if from > held[topic][p].Newest {
+			return fmt.Errorf("%s/%d: offset %d was committed, the topic ends at %d: was it deleted and made again? %w", topic, p, from, held[topic][p].Newest, errSourceReplaced)
+		}
+		if gone := oldest - from; gone > 0 && s.stage.kind == fault.StageCombine && (known || from > 0) {
+			s.lost[p] = gone
+			s.stage.log.Error("records are gone: retention removed them before they were read", "topic", topic, "partition", p, "offsets", gone)
+		}
+		s.ConsumerGroupSession.MarkOffset(topic, p, max(from, oldest), "")
+	}
+	return nil
+}
+
+var errSourceReplaced = errors.New("reset the table to count the new topic from its beginning")
+
+// Context is what Goka runs under.
+func (s *session) Context() context.Context { return s.ctx }
+
+// MarkOffset is how Goka says that a callback has ended. Its offset is meaningless: the message was ours.
+func (s *session) MarkOffset(string, int32, int64, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outstanding--
+	if s.outstanding == 0 {
+		s.marked.Broadcast()
+	}
+}
+
+func (s *session) kickCommitter() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// fail marks the session as broken, which ends it and the stage.
+func (s *session) fail(err error) {
+	s.mu.Lock()
+	if s.broken == nil {
+		s.broken = err
+	}
+	s.marked.Broadcast()
+	s.mu.Unlock()
+	s.stage.fail(err)
+}
+
+func (s *session) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
+}
+
+func (s *session) pumpList() []*pump {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*pump(nil), s.pumps...)
+}
+
+func (s *session) load() (l load) {
+	for _, p := range s.pumpList() {
+		of := p.load()
+		l = load{waiting: l.waiting || of.waiting, full: l.full || of.full, lag: max(l.lag, of.lag)}
+	}
+	return l
+}
+
+// commitForever commits by the stage's policy until Sarama's session ends, and then once more.
+func (s *session) commitForever(sarama context.Context) {
+	defer close(s.ended)
+	last := time.Now()
+	timer := time.NewTimer(s.stage.policy.max)
+	defer timer.Stop()
+	for {
+		tick := false
+		select {
+		case <-sarama.Done():
+			if err := s.commit(); err != nil {
+				s.fail(fmt.Errorf("last commit of generation %d: %w", s.GenerationID(), err))
+			}
+			s.cancel()
+			return
+		case <-s.kick:
+		case <-timer.C:
+			tick = true
+		}
+		wait := s.stage.policy.due(s.load(), time.Since(last))
+		if wait <= 0 || tick && time.Since(last) >= s.stage.policy.max {
+			last = time.Now()
+			if err := s.commit(); err != nil {
+				s.fail(err)
+				<-sarama.Done() // failing the stage cancels it
+				s.cancel()
+				return
+			}
+			wait = s.stage.policy.max
+		}
+		timer.Reset(wait)
+	}
+}
+
+// commit is the barrier described at [consumerGroup].
+func (s *session) commit() error {
+	if err := s.failure(); err != nil {
+		return err
+	}
+	now := time.Now()
+	offsets := offsets{}
+	var handed []func()
+	for _, p := range s.pumpList() {
+		work, next, taken, err := p.flush(now) // 1.
+		if err != nil {
+			return err
+		}
+		if next >= 0 && (work != nil || taken > 0) {
+			offsets.set(p.topic, p.partition, next)
+		}
+		s.stage.records.Add(taken)
+		if work == nil {
+			continue
+		}
+		m := &sarama.ConsumerMessage{Topic: p.topic, Partition: p.partition, Offset: max(next-1, 0), Timestamp: now, Value: s.stage.handover.deposit(work)}
+		handed = append(handed, func() {
+			select {
+			case p.out <- m:
+			case <-s.ctx.Done():
+			}
+		})
+	}
+	if len(offsets) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	s.outstanding += len(handed)
+	s.mu.Unlock()
+	for _, hand := range handed { // 2.
+		hand()
+	}
+	s.mu.Lock()
+	for s.outstanding > 0 && s.broken == nil { // 3.
+		s.marked.Wait()
+	}
+	err, first := s.broken, s.commits == 0
+	s.commits++
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if first {
+		fault.Point(s.stage.kind, fault.FirstCommit)
+	}
+	meta := sarama.NewConsumerGroupMetadataFromSession(s.ConsumerGroupSession, string(s.stage.group), s.stage.instance())
+	if err := s.stage.transaction.Commit(s.ctx, offsets, meta); err != nil { // 4.
+		return fmt.Errorf("commit: %w", err)
+	}
+	fault.Point(s.stage.kind, fault.Committed)
+	s.stage.committed(offsets)
+	return nil
+}

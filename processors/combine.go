@@ -1,0 +1,237 @@
+package processors
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/grouptable"
+	"github.com/brotally/brotally/tables"
+)
+
+// combined is what stage 1 made of one commit interval of one source partition.
+type combined struct {
+	packs   []outgoing
+	letters []letter
+}
+
+// outgoing is one pack on its way to a partition of a partials topic.
+type outgoing struct {
+	topic     goka.Stream
+	partition int32
+	pack      []byte
+}
+
+// packBytes is when a pack is sent and the next one begun. No record of ours may exceed 512 KiB.
+const packBytes = 256 << 10
+
+// idleProgress is how often a stage 1 without records says that it is there, and what time it is: without it no window
+// would ever close.
+const idleProgress = time.Second
+
+// combiner is stage 1's intake of one source partition: it decodes each record once and combines it into every table of
+// the pass.
+type combiner struct {
+	source  codecs.Source
+	decoder *codecs.JSON
+	record  feeds.Record
+	time    int // the slot of ts, -1 when the feed has none
+	tables  []*tableCombiner
+
+	// Of this interval.
+	shared   codecs.Counts // what is the same for all tables
+	newest   int64
+	letters  []letter
+	reported time.Time // when progress was last sent
+}
+
+// tableCombiner is one table's part of a combiner.
+type tableCombiner struct {
+	*tables.Combiner
+	sink   tableSink
+	counts codecs.Counts // Counted and Filtered
+	split  *splitter
+}
+
+// tableSink is where a table's partials go.
+type tableSink struct {
+	table      *tables.Table
+	topic      goka.Stream
+	partitions int32
+}
+
+func newCombiner(source codecs.Source, feed *feeds.Feed, sinks []tableSink) (*combiner, error) {
+	var all []*tables.Table
+	for _, sink := range sinks {
+		all = append(all, sink.table)
+	}
+	layout, err := tables.LayoutOf(all...)
+	if err != nil {
+		return nil, err
+	}
+	c := &combiner{source: source, time: -1, newest: codecs.NoTime}
+	if i, ok := feed.Column("ts"); ok {
+		c.time = layout.Slot(feed.Columns[i])
+	}
+	c.decoder = codecs.NewJSON(layout)
+	for _, sink := range sinks {
+		inner, err := sink.table.NewCombiner(layout)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", sink.table.Name, err)
+		}
+		c.tables = append(c.tables, &tableCombiner{Combiner: inner, sink: sink, split: newSplitter(sink.table, sink.partitions)})
+	}
+	return c, nil
+}
+
+// add takes in one record. No record is an error: what cannot be decoded becomes a dead letter.
+func (c *combiner) add(m *sarama.ConsumerMessage) error {
+	c.shared.Read++
+	err := c.decoder.Decode(m.Value, &c.record)
+	if errors.Is(err, codecs.ErrOtherFeed) {
+		c.shared.OtherFeed++
+		return nil
+	}
+	if err != nil {
+		c.shared.DeadLettered++
+		c.letters = append(c.letters, newLetter(m, err))
+		return nil
+	}
+	c.shared.BadFields += int64(c.record.BadFields)
+	if c.time >= 0 {
+		if ts := c.record.Values[c.time]; !ts.IsNull() {
+			c.newest = max(c.newest, ts.Micros())
+		}
+	}
+	for _, t := range c.tables {
+		switch t.Add(&c.record) {
+		case tables.Counted:
+			t.counts.Counted++
+		case tables.Filtered:
+			t.counts.Filtered++
+		}
+	}
+	return nil
+}
+
+// bytesAGroup is about what a partial takes: its key, its state, its place in the hash table. Memory that a Groups keeps
+// for the next interval does not count, or a pass of many tables would always be full.
+const bytesAGroup = 128
+
+func (c *combiner) bytes() int {
+	n := 0
+	for _, t := range c.tables {
+		n += t.Groups().Len() * bytesAGroup
+	}
+	for _, l := range c.letters {
+		n += len(l.value)
+	}
+	return n
+}
+
+func (c *combiner) flush(next int64, now time.Time) (any, error) {
+	if c.shared.Read == 0 && now.Sub(c.reported) < idleProgress || next < 0 {
+		return nil, nil
+	}
+	work := &combined{letters: c.letters}
+	for _, t := range c.tables {
+		counts := c.shared
+		counts.Add(t.counts)
+		counts.Overflows, counts.CutKeys = t.TakeOverflows(), t.TakeCutKeys()
+		progress := codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: counts}
+		var err error
+		if work.packs, err = t.split.packs(work.packs, t, c.source, progress); err != nil {
+			return nil, err
+		}
+		t.Groups().Reset()
+		t.counts = codecs.Counts{}
+	}
+	c.shared, c.newest, c.letters, c.reported = codecs.Counts{}, codecs.NoTime, nil, now
+	return work, nil
+}
+
+// splitter deals a table's partials out to the partitions of its partials topic.
+type splitter struct {
+	table    *tables.Table
+	keys     *grouptable.Partitioner
+	partials [][]byte // by partition
+}
+
+func newSplitter(t *tables.Table, partitions int32) *splitter {
+	return &splitter{table: t, keys: grouptable.NewPartitioner(t), partials: make([][]byte, partitions)}
+}
+
+// packs appends the packs of one interval: partials where there are any, and progress to every partition, in the last
+// pack that goes there.
+func (s *splitter) packs(out []outgoing, t *tableCombiner, source codecs.Source, progress codecs.Progress) ([]outgoing, error) {
+	send := func(partition int, progress *codecs.Progress) {
+		pack := codecs.Pack{Source: source, Progress: progress, Partials: s.partials[partition]}
+		out = append(out, outgoing{t.sink.topic, int32(partition), pack.Append(nil)})
+		s.partials[partition] = s.partials[partition][:0]
+	}
+	for key, state := range t.Groups().All() {
+		p, err := s.keys.Of(key, int32(len(s.partials)))
+		if err != nil {
+			return nil, fmt.Errorf("partial of %s: %w", s.table.Name, err)
+		}
+		s.partials[p] = codecs.AppendPartial(s.partials[p], s.table, key, state)
+		if len(s.partials[p]) >= packBytes {
+			send(int(p), nil)
+		}
+	}
+	for p := range s.partials {
+		send(p, &progress)
+	}
+	return out, nil
+}
+
+// emitCombined is stage 1's Goka callback.
+func emitCombined(s *stage, deadLetters goka.Stream) goka.ProcessCallback {
+	return func(ctx goka.Context, work any) {
+		w := work.(*combined)
+		for _, o := range w.packs {
+			ctx.Emit(o.topic, partitionKey(o.partition), o.pack)
+		}
+		for _, l := range w.letters {
+			s.transaction.Send(string(deadLetters), 0, []byte(l.key), l.value, l.headers...)
+		}
+	}
+}
+
+// letter is a record for the dead-letter topic.
+type letter struct {
+	key     string
+	value   []byte
+	headers []sarama.RecordHeader
+}
+
+// letterBytes is how much of a bad record the dead-letter topic keeps.
+const letterBytes = 64 << 10
+
+// newLetter returns m as a dead letter, with the reason in headers as Kafka Streams names them (KIP-1034).
+func newLetter(m *sarama.ConsumerMessage, reason error) letter {
+	header := func(name, value string) sarama.RecordHeader {
+		return sarama.RecordHeader{Key: []byte("__streams.errors." + name), Value: []byte(value)}
+	}
+	partition, offset := strconv.Itoa(int(m.Partition)), strconv.FormatInt(m.Offset, 10)
+	l := letter{
+		key: m.Topic + "/" + partition + "/" + offset,
+		headers: []sarama.RecordHeader{
+			header("exception", fmt.Sprintf("%T", reason)), header("message", reason.Error()),
+			header("topic", m.Topic), header("partition", partition), header("offset", offset),
+		},
+	}
+	if m.Value != nil {
+		l.value = append([]byte{}, m.Value[:min(len(m.Value), letterBytes)]...)
+	}
+	if len(m.Value) > letterBytes {
+		l.headers = append(l.headers, header("truncated", strconv.Itoa(len(m.Value))))
+	}
+	return l
+}

@@ -1,0 +1,243 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/lovoo/goka"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/fault"
+	"github.com/brotally/brotally/internal/grouptable"
+	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/tables"
+)
+
+// Config says what is to be run and how.
+type Config struct {
+	Kafka  kafka.Config
+	Tables []*tables.Table
+
+	// CommitMin is the least time between two commits of a stage, the floor of latency: a record takes up to one interval in
+	// either stage. Less costs the broker more: at 20 ms about half a core. Defaults to 20 ms.
+	CommitMin time.Duration
+
+	// CommitMax is the most time between two commits while a stage is behind. More combines better and holds more in
+	// memory. It must be well below [kafka.TransactionTimeout]. Defaults to 1 second.
+	CommitMax time.Duration
+
+	// CombineBytes is how much memory the partials of one source partition may hold before they are committed early.
+	// Defaults to 32 MiB.
+	CombineBytes int
+
+	// CommitRecords ends a commit interval after that many records of one source partition; tests set it. Defaults to no limit.
+	CommitRecords int
+
+	// Log gets what an operator should know; defaults to discarding.
+	Log *slog.Logger
+}
+
+func (c *Config) defaults() error {
+	if c.CommitMin == 0 {
+		c.CommitMin = 20 * time.Millisecond
+	}
+	if c.CommitMax == 0 {
+		c.CommitMax = max(time.Second, c.CommitMin)
+	}
+	if c.CombineBytes == 0 {
+		c.CombineBytes = 32 << 20
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.CommitMin < 0 || c.CommitMin > c.CommitMax || c.CommitMax > kafka.TransactionTimeout/2 {
+		return fmt.Errorf("commit interval %v to %v: want 0 < least <= most <= %v", c.CommitMin, c.CommitMax, kafka.TransactionTimeout/2)
+	}
+	return nil
+}
+
+// behind is how many records of lag count as being behind: then combining longer saves more than it delays.
+const behind = 5000
+
+// Processors runs the stages of a set of tables.
+type Processors struct {
+	config Config
+	admin  *kafka.Admin
+
+	started map[string]bool // tables whose stages run; only arrange uses it
+
+	records atomic.Int64 // source records committed by stage 1
+}
+
+// New checks the configuration. It opens no connection.
+func New(c Config) (*Processors, error) {
+	if err := c.defaults(); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.Kafka, err = c.Kafka.Resolve(); err != nil {
+		return nil, err
+	}
+	return &Processors{config: c, started: map[string]bool{}}, nil
+}
+
+// Records returns how many source records stage 1 has committed since the start.
+func (p *Processors) Records() int64 { return p.records.Load() }
+
+// Run registers the tables in the catalog, creates their topics and runs their stages until ctx is done, which is no
+// error. Tables whose input topics do not exist wait for them while the others run. Errors before anything runs are
+// those of the catalog and of topics that are not as they must be: [*kafka.TopicMismatch], [*Refusal].
+func (p *Processors) Run(ctx context.Context) error {
+	// These connections outlive ctx: a stage that stops still leaves its group.
+	admin, err := kafka.NewAdmin(context.WithoutCancel(ctx), p.config.Kafka)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = admin.Close() }() // nothing is lost with a connection that will not close
+	p.admin = admin
+
+	running, ctx := errgroup.WithContext(ctx)
+	waiting, err := p.arrange(ctx, running)
+	if err != nil {
+		return fmt.Errorf("arrange tables: %w", err)
+	}
+	running.Go(func() error { return p.awaitTopics(ctx, running, waiting) })
+	return running.Wait()
+}
+
+// start runs the stages of newly arranged tables and passes.
+func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arrangement) {
+	for _, t := range a.tables {
+		p.started[t.Name] = true
+		running.Go(func() error { return supervise(ctx, func() *stage { return p.groupStage(t) }) })
+	}
+	for _, pass := range a.passes {
+		running.Go(func() error { return supervise(ctx, func() *stage { return p.combineStage(pass) }) })
+	}
+}
+
+func (p *Processors) newStage(kind string, group string, input string) *stage {
+	return &stage{
+		kind: kind, group: goka.Group(group), input: input, config: p.config.Kafka, admin: p.admin,
+		log:       p.config.Log.With("group", group),
+		policy:    intervalPolicy{min: p.config.CommitMin, max: p.config.CommitMax, behind: behind},
+		cap:       limits{bytes: p.config.CombineBytes},
+		records:   new(atomic.Int64),
+		options:   func(*stage) []goka.ProcessorOption { return nil },
+		startAt:   func(int32) int64 { return 0 },
+		assigned:  func([]int32) {},
+		committed: func(offsets) {},
+	}
+}
+
+// combineStage is stage 1 of one pass: it keeps no state.
+func (p *Processors) combineStage(pass *pass) *stage {
+	s := p.newStage(fault.StageCombine, p.config.Kafka.CombineGroup(pass.name), pass.topic)
+	s.records = &p.records
+	s.cap.records = int64(p.config.CommitRecords)
+	s.startAt = func(partition int32) int64 { return pass.starts[partition] }
+	s.intake = func(topic string, partition int32, lost int64) (intake, error) {
+		c, err := newCombiner(codecs.Source{Topic: topic, Partition: partition}, pass.feed, pass.sinks)
+		if err != nil {
+			return nil, err
+		}
+		c.shared.Lost = lost
+		return c, nil
+	}
+	letters := p.config.Kafka.DeadLetterTopic()
+	s.edges = func(s *stage) []goka.Edge {
+		edges := []goka.Edge{goka.Input(goka.Stream(pass.topic), &s.handover, emitCombined(s, goka.Stream(letters))), goka.Output(goka.Stream(letters), bytesCodec{})}
+		for _, sink := range pass.sinks {
+			edges = append(edges, goka.Output(sink.topic, bytesCodec{}))
+		}
+		return edges
+	}
+	return s
+}
+
+// groupStage is stage 2 of one table.
+func (p *Processors) groupStage(t *placedTable) *stage {
+	partials, changelog := p.config.Kafka.PartialsTopic(t.Name), p.config.Kafka.ChangelogTopic(t.Name)
+	s := p.newStage(fault.StageGroup, p.config.Kafka.TableGroup(t.Name), partials)
+	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Log: p.config.Log})
+	s.assigned = store.Keep
+	s.intake = func(string, int32, int64) (intake, error) { return newMerger(t.Table), nil }
+	s.options = func(s *stage) []goka.ProcessorOption {
+		return []goka.ProcessorOption{
+			goka.WithStorageBuilder(store.Builder(s.current)),
+			goka.WithTopicManagerBuilder(store.TopicManager(s.topicManager)),
+		}
+	}
+	s.edges = func(s *stage) []goka.Edge {
+		w := &rowWriter{stage: s, table: t.Table, store: store, changelog: changelog, result: t.result, only: -1}
+		if !slices.ContainsFunc(t.Columns, func(c tables.Column) bool { return c.Key }) {
+			w.only, _ = grouptable.NewPartitioner(t.Table).Of("", t.partitions) // the empty key is valid where there are no columns
+		}
+		return []goka.Edge{
+			goka.Input(goka.Stream(partials), &s.handover, w.write),
+			goka.Output(goka.Stream(t.result), bytesCodec{}),
+			goka.Persist(bytesCodec{}),
+		}
+	}
+	s.committed = p.purger(partials)
+	return s
+}
+
+// purgeEvery is how often partials that are used up are deleted.
+const purgeEvery = 30 * time.Second
+
+// purger returns what stage 2 calls after each commit: from time to time it deletes the partials behind the commit, which
+// nobody needs again. Failing to is no harm and is tried again.
+func (p *Processors) purger(topic string) func(offsets) {
+	upto := offsets{}
+	last := time.Now()
+	return func(committed offsets) {
+		for partition, offset := range committed[topic] {
+			upto.set(topic, partition, offset)
+		}
+		if time.Since(last) < purgeEvery {
+			return
+		}
+		last = time.Now()
+		if err := p.admin.DeleteRecords(topic, upto[topic]); err != nil {
+			p.config.Log.Warn("used partials stay for now", "topic", topic, "why", err)
+		}
+		clear(upto)
+	}
+}
+
+// pass is one consumer group's reading of one source topic, shared by one or more tables.
+type pass struct {
+	name   string
+	topic  string
+	feed   *feeds.Feed
+	starts map[int32]int64 // where partitions begin that have no committed offset; others at their beginning
+	sinks  []tableSink
+}
+
+// placedTable is a table with its topics.
+type placedTable struct {
+	*tables.Table
+	partitions int32
+	result     string
+}
+
+// arrangement is what is to be started.
+type arrangement struct {
+	tables []*placedTable
+	passes []*pass
+}
+
+func (a *arrangement) passOf(name, topic string, feed *feeds.Feed, starts map[int32]int64) *pass {
+	if i := slices.IndexFunc(a.passes, func(p *pass) bool { return p.name == name }); i >= 0 {
+		return a.passes[i]
+	}
+	a.passes = append(a.passes, &pass{name: name, topic: topic, feed: feed, starts: starts})
+	return a.passes[len(a.passes)-1]
+}

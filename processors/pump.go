@@ -1,0 +1,169 @@
+package processors
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// intake takes in the messages of one claim and turns them, at a commit, into work for Goka's callback. It is used by
+// one goroutine at a time.
+type intake interface {
+	// add takes in one message. An error is ours, never the record's: it stops the stage.
+	add(m *sarama.ConsumerMessage) error
+
+	// bytes returns how much memory is held; past the cap the pump stops taking in until the next flush.
+	bytes() int
+
+	// flush returns what is to be done for what was taken in since the last flush, nil for nothing, and starts anew. next is
+	// the source's next offset.
+	flush(next int64, now time.Time) (any, error)
+}
+
+// source gives the messages of one claim in order. The Sarama consumer's is [claimSource].
+type source interface {
+	// next blocks until there are messages and returns some, at most a few thousand; the slice is good until the next call.
+	// It returns nothing when the claim has ended or ctx is done.
+	next(ctx context.Context) []*sarama.ConsumerMessage
+
+	// lag returns how many records lie between offset and the source's end as last seen.
+	lag(offset int64) int64
+}
+
+// claimSource reads Sarama's claim.
+type claimSource struct {
+	sarama.ConsumerGroupClaim
+	most  int // messages a batch
+	batch []*sarama.ConsumerMessage
+}
+
+// maxBatch bounds how long a pump holds its lock: a thousand records are about a millisecond.
+const maxBatch = 1024
+
+func (c *claimSource) next(ctx context.Context) []*sarama.ConsumerMessage {
+	c.batch = c.batch[:0]
+	select {
+	case m, ok := <-c.Messages():
+		if !ok {
+			return nil
+		}
+		c.batch = append(c.batch, m)
+	case <-ctx.Done():
+		return nil
+	}
+	for len(c.batch) < c.most {
+		select {
+		case m, ok := <-c.Messages():
+			if !ok {
+				return c.batch
+			}
+			c.batch = append(c.batch, m)
+		default:
+			return c.batch
+		}
+	}
+	return c.batch
+}
+
+func (c *claimSource) lag(offset int64) int64 { return c.HighWaterMarkOffset() - offset }
+
+// pump moves one claim's messages from its source into its intake, also while the last interval commits, and hands the
+// intake's work to Goka when the session flushes it.
+type pump struct {
+	topic     string
+	partition int32
+	source    source
+	out       chan *sarama.ConsumerMessage // to Goka: one message a commit
+	cap       limits
+	notify    func() // called when something was taken in
+
+	mu      sync.Mutex // guards all below
+	room    *sync.Cond // signalled when the intake is no longer full
+	intake  intake
+	next    int64 // the source's next offset
+	taken   int64 // messages taken in since the last flush
+	waiting bool
+	full    bool
+	lag     int64
+}
+
+// limits is how much an intake may hold before the interval must end.
+type limits struct {
+	bytes   int
+	records int64 // 0 is no limit
+}
+
+func newPump(c sarama.ConsumerGroupClaim, in intake, cap limits, notify func()) *pump {
+	from := &claimSource{ConsumerGroupClaim: c, most: maxBatch}
+	if cap.records > 0 {
+		from.most = 1 // so that no interval gets more
+	}
+	p := &pump{topic: c.Topic(), partition: c.Partition(), source: from, intake: in, cap: cap,
+		notify: notify, next: c.InitialOffset(), out: make(chan *sarama.ConsumerMessage, 1)}
+	p.room = sync.NewCond(&p.mu)
+	return p
+}
+
+// run takes in messages until the claim ends or ctx is done.
+func (p *pump) run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, p.wake)()
+	for {
+		batch := p.source.next(ctx)
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := p.take(ctx, batch); err != nil {
+			return err
+		}
+		p.notify()
+	}
+}
+
+func (p *pump) take(ctx context.Context, batch []*sarama.ConsumerMessage) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.full && ctx.Err() == nil {
+		p.room.Wait()
+	}
+	if ctx.Err() != nil {
+		return nil // not taken in, not committed: the next owner reads them
+	}
+	for _, m := range batch {
+		if err := p.intake.add(m); err != nil {
+			return err
+		}
+		p.next = m.Offset + 1
+	}
+	p.taken += int64(len(batch))
+	p.waiting = true
+	p.full = p.intake.bytes() >= p.cap.bytes || p.cap.records > 0 && p.taken >= p.cap.records
+	p.lag = p.source.lag(p.next)
+	return nil
+}
+
+func (p *pump) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.room.Broadcast()
+}
+
+// load returns what the pump holds.
+func (p *pump) load() load {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return load{waiting: p.waiting, full: p.full, lag: p.lag}
+}
+
+// flush empties the intake. work is nil when there is nothing to do; next is the offset to commit, negative as long as
+// none is known.
+func (p *pump) flush(now time.Time) (work any, next, taken int64, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	work, err = p.intake.flush(p.next, now)
+	taken, p.taken = p.taken, 0
+	p.waiting, p.full = false, false
+	p.room.Broadcast()
+	return work, p.next, taken, err
+}

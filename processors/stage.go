@@ -1,0 +1,204 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+
+	"github.com/brotally/brotally/internal/kafka"
+)
+
+// stage is one Goka processor with what we hang around it through its builders: a transactional producer and a consumer
+// group that hands out commit intervals. It lives from one failure to the next; [supervise] builds the next one.
+type stage struct {
+	kind   string // fault.StageCombine or fault.StageGroup
+	group  goka.Group
+	input  string // the topic it reads
+	config kafka.Config
+	log    *slog.Logger
+	policy intervalPolicy
+	cap    limits
+	admin  *kafka.Admin
+
+	// What makes a stage one of the two.
+	intake    func(topic string, partition int32, lost int64) (intake, error)
+	edges     func(s *stage) []goka.Edge
+	options   func(s *stage) []goka.ProcessorOption // nil: none
+	startAt   func(partition int32) int64           // where a partition without a committed offset starts
+	assigned  func(partitions []int32)
+	committed func(offsets)
+
+	records     *atomic.Int64 // messages taken in and committed, over the stage's successors
+	handover    handover
+	transaction transaction
+	recovering  atomic.Pointer[sessionContext]
+	cancel      context.CancelCauseFunc
+	sarama      *sarama.Config
+	context     context.Context // of run; Goka's builders are given none
+}
+
+// sessionContext is the context of the session that Goka sets partitions up for; its storage builder has none.
+type sessionContext struct{ context.Context }
+
+// current returns the context that recovery runs under.
+func (s *stage) current() context.Context { return s.recovering.Load() }
+
+// run builds the Goka processor and runs it until ctx is done, which is no error, or something fails.
+func (s *stage) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.context, s.cancel = ctx, cancel
+
+	config, err := s.config.Sarama()
+	if err != nil {
+		return err
+	}
+	s.sarama = config
+	options := append([]goka.ProcessorOption{
+		goka.WithLogger(gokaLogger{s.log}),
+		goka.WithHasher(kafka.NewHasher),
+		goka.WithTopicManagerBuilder(s.topicManager),
+		goka.WithConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(config)),
+		goka.WithProducerBuilder(s.buildProducer),
+		goka.WithConsumerGroupBuilder(s.buildConsumerGroup),
+	}, s.options(s)...)
+	processor, err := goka.NewProcessor(s.config.Brokers, goka.DefineGroup(s.group, s.edges(s)...), options...)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.group, err)
+	}
+	err = processor.Run(ctx)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return fmt.Errorf("%s: %w", s.group, cause) // what we know, not what Goka made of it
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", s.group, errors.Join(err, errEnded))
+}
+
+var errEnded = errors.New("its processor ended")
+
+// fail ends the stage; the first reason counts.
+func (s *stage) fail(err error) { s.cancel(err) }
+
+// stopping says whether the stage ends because it was told to, and not because it failed.
+func (s *stage) stopping() bool { return errors.Is(context.Cause(s.context), context.Canceled) }
+
+// instance is the group instance id: who comes back under the same name gets its partitions back without a rebalance.
+func (s *stage) instance() *string {
+	id := s.name()
+	return &id
+}
+
+// name tells the instances of the stage's group apart; it is the transactional id, too.
+func (s *stage) name() string { return string(s.group) + "-" + s.config.Instance }
+
+// buildProducer is Goka's ProducerBuilder. Goka calls it before it joins the group, so the transactional id is initialised,
+// and a transaction that the same instance left open is decided, before anything is recovered.
+func (s *stage) buildProducer([]string, string, func() hash.Hash32) (goka.Producer, error) {
+	tx, err := kafka.NewTx(s.context, s.config, s.name())
+	if err != nil {
+		return nil, err
+	}
+	s.transaction.open(tx)
+	return &s.transaction, nil
+}
+
+// buildConsumerGroup is Goka's ConsumerGroupBuilder.
+func (s *stage) buildConsumerGroup(brokers []string, group, _ string) (sarama.ConsumerGroup, error) {
+	config, err := s.config.Sarama()
+	if err != nil {
+		return nil, err
+	}
+	config.Consumer.Group.InstanceId = s.name()
+	inner, err := sarama.NewConsumerGroup(brokers, group, config)
+	if err != nil {
+		return nil, err
+	}
+	return &consumerGroup{inner, s}, nil
+}
+
+// supervise runs a stage and its successors until ctx is done. An error that no new attempt can mend is returned.
+func supervise(ctx context.Context, build func() *stage) error {
+	const slowest = 10 * time.Second
+	pause := 100 * time.Millisecond
+	for {
+		s := build()
+		began := time.Now()
+		err := s.run(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var refused *kafka.NotAllowed
+		if errors.As(err, &refused) {
+			return err
+		}
+		if time.Since(began) > time.Minute {
+			pause = 100 * time.Millisecond
+		}
+		s.log.Warn("building the processor anew", "group", s.group, "why", err, "class", kafka.Classify(err), "in", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		pause = min(2*pause, slowest)
+	}
+}
+
+// transaction is the goka.Producer that writes into the stage's Kafka transaction. Its promises are born kept: the commit is
+// the acknowledgement.
+type transaction struct {
+	kafka.Tx
+	kept *goka.Promise
+}
+
+func (t *transaction) open(tx kafka.Tx) {
+	kept, finish := goka.NewPromiseWithFinisher()
+	finish(nil, nil)
+	*t = transaction{Tx: tx, kept: kept}
+}
+
+// partitionKey is the key under which a callback emits to a partition by number.
+func partitionKey(partition int32) string {
+	return string([]byte{byte(partition >> 24), byte(partition >> 16), byte(partition >> 8), byte(partition)})
+}
+
+// Emit sends a message to the partition that key names, without a key.
+func (t *transaction) Emit(topic, key string, value []byte) *goka.Promise {
+	return t.EmitWithHeaders(topic, key, value, nil)
+}
+
+// EmitWithHeaders is [transaction.Emit] with headers.
+func (t *transaction) EmitWithHeaders(topic, key string, value []byte, headers goka.Headers) *goka.Promise {
+	partition := int32(key[0])<<24 | int32(key[1])<<16 | int32(key[2])<<8 | int32(key[3])
+	t.Send(topic, partition, nil, value, headers.ToSarama()...)
+	return t.kept
+}
+
+// bytesCodec hands bytes through.
+type bytesCodec struct{}
+
+func (bytesCodec) Encode(v any) ([]byte, error)    { return v.([]byte), nil }
+func (bytesCodec) Decode(data []byte) (any, error) { return data, nil }
+
+// topicManager is Goka's TopicManagerBuilder. It creates nothing: [kafka.Admin.Ensure] has made every topic before.
+func (s *stage) topicManager(brokers []string) (goka.TopicManager, error) {
+	c := goka.NewTopicManagerConfig()
+	c.NoCreate = true
+	return goka.NewTopicManager(brokers, s.sarama, c)
+}
+
+// gokaLogger passes what Goka says on to ours, at debug level: what matters reaches us as errors.
+type gokaLogger struct{ *slog.Logger }
+
+func (l gokaLogger) Print(v ...any)            { l.Debug(fmt.Sprint(v...)) }
+func (l gokaLogger) Println(v ...any)          { l.Debug(fmt.Sprint(v...)) }
+func (l gokaLogger) Printf(f string, v ...any) { l.Debug(fmt.Sprintf(f, v...)) }

@@ -1,0 +1,99 @@
+// Package tests holds the tests of the whole program.
+package tests
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/brotally/brotally"
+
+// allowed says what of ours each folder may import: the arrows of docs/DESIGN.md. A folder that is not listed may be
+// imported by cmd only and import what it likes but cmd.
+var allowed = map[string][]string{
+	"feeds":               {},
+	"tables/sql":          {},
+	"tables":              {"feeds", "tables/sql"},
+	"codecs":              {"feeds", "tables", "tables/sql"},
+	"codecs/codectest":    {"codecs", "feeds", "tables"},
+	"processors":          {"codecs", "feeds", "tables", "tables/sql", "internal/fault", "internal/grouptable", "internal/kafka", "internal/metrics"},
+	"views":               {"codecs", "feeds", "tables", "tables/sql", "internal/fault", "internal/grouptable", "internal/kafka", "internal/metrics"},
+	"views/client":        {},
+	"web":                 {},
+	"examples":            {},
+	"internal/fault":      {},
+	"internal/kafka":      {"internal/fault"},
+	"internal/grouptable": {"codecs", "feeds", "tables", "internal/fault", "internal/kafka"},
+	"internal/broker":     {},
+	"internal/traffic":    {},
+	"internal/replay":     {"codecs", "feeds", "internal/kafka"},
+	"internal/output":     {"feeds", "tables"},
+}
+
+// foreign says in which folders a library may appear; folders below count.
+var foreign = map[string][]string{
+	"github.com/lovoo/goka":           {"processors", "views", "internal/grouptable"},
+	"github.com/IBM/sarama":           {"processors", "views", "internal/grouptable", "internal/kafka", "internal/replay"},
+	"github.com/twmb/franz-go":        {"internal/broker", "internal/kafka"},
+	"github.com/spf13/cobra":          {"cmd"},
+	"net/http":                        {"views", "web", "cmd"},
+	"github.com/linkedin/goavro":      {"codecs"},
+	"github.com/rogpeppe/go-internal": {},
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	seen := 0
+	for {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		seen++
+		folder := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		for _, imported := range p.Imports {
+			if ours, ok := strings.CutPrefix(imported, module+"/"); ok {
+				checkOurs(t, folder, ours)
+				continue
+			}
+			for library, folders := range foreign {
+				if within(imported, library) && !slices.ContainsFunc(folders, func(f string) bool { return within(folder, f) }) {
+					t.Errorf("%s imports %s, which belongs in %v", folder, imported, folders)
+				}
+			}
+		}
+	}
+	if seen < 8 {
+		t.Fatalf("go list named %d packages only", seen)
+	}
+}
+
+func checkOurs(t *testing.T, folder, imported string) {
+	t.Helper()
+	if within(imported, "cmd") {
+		t.Errorf("%s imports %s: cmd is the top", folder, imported)
+	}
+	may, listed := allowed[folder]
+	if listed && !slices.Contains(may, imported) {
+		t.Errorf("%s imports %s; it may import %v", folder, imported, may)
+	}
+}
+
+func within(name, folder string) bool {
+	return name == folder || strings.HasPrefix(name, path.Clean(folder)+"/")
+}
