@@ -17,6 +17,7 @@ type Discovery struct {
 	columns  []Column // those found, in order of first appearance
 	found    map[string]int
 	negative map[string]bool // the columns with an integer below zero
+	declared map[string]bool // the columns whose type a header told
 }
 
 // maxColumns bounds what a discovery keeps. Zeek's widest logs have about a hundred columns.
@@ -24,7 +25,7 @@ const maxColumns = 2000
 
 // NewDiscovery begins to find out the columns of the feed with that name.
 func NewDiscovery(name string) *Discovery {
-	return &Discovery{name: name, found: map[string]int{}, negative: map[string]bool{}}
+	return &Discovery{name: name, found: map[string]int{}, negative: map[string]bool{}, declared: map[string]bool{}}
 }
 
 // Discover returns the feed of that name as the records show it; see [Discovery.Feed].
@@ -38,12 +39,20 @@ func Discover(name string, records ...[]byte) (*Feed, error) {
 	return d.Feed(), nil
 }
 
-// AddHeader takes the columns of a log file's header. Types that are not known yet (the zero Type) are left to records.
+// AddHeader takes the columns of a log file's header. Their types beat what records show: JSON cannot tell a port from a
+// count or an interval from a double. Types that are not known (the zero Type) are left to records.
 func (d *Discovery) AddHeader(names []string, types []Type) {
 	for i, name := range names {
 		var t Type
 		if i < len(types) {
 			t = types[i]
+		}
+		if t.Kind != Null && !d.declared[name] {
+			d.declared[name] = true
+			if at, known := d.found[name]; known {
+				d.columns[at].Type = t
+				continue
+			}
 		}
 		d.add(name, t)
 	}
@@ -71,9 +80,9 @@ func (d *Discovery) addMembers(dec *json.Decoder, prefix string) {
 		case json.Delim('{'):
 			d.addMembers(dec, name+".")
 		case json.Delim('['):
-			d.add(name, ArrayOf(d.elements(dec, name)))
+			d.see(name, ArrayOf(d.elements(dec, name)))
 		default:
-			d.add(name, T(d.kindOf(token, name)))
+			d.see(name, T(d.kindOf(token, name)))
 		}
 	}
 	dec.Token() // the closing brace
@@ -149,6 +158,13 @@ func unite(a, b Kind) Kind {
 		return Numeric // ubigint after all, when none is negative
 	}
 	return String
+}
+
+// see is add for what a record shows.
+func (d *Discovery) see(name string, t Type) {
+	if !d.declared[name] {
+		d.add(name, t)
+	}
 }
 
 // add notes that a column was seen with a type; the zero Type says nothing of it.

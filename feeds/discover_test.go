@@ -72,11 +72,14 @@ func TestDiscoverExtendsABuiltInFeed(t *testing.T) {
 
 func TestDiscoverFromAHeader(t *testing.T) {
 	d := NewDiscovery("ldap")
-	d.AddHeader([]string{"ts", "message_id", "opcode", "extra"}, []Type{T(Timestamp), T(Bigint), ArrayOf(String)})
-	if err := d.AddRecord([]byte(`{"extra":1.5}`)); err != nil {
+	if err := d.AddRecord([]byte(`{"opcode":["x"],"rtt":1}`)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff("ts timestamp\nmessage_id bigint\nopcode string[]\nextra double\n", columnsText(d.Feed().Columns)); diff != "" {
+	d.AddHeader([]string{"ts", "message_id", "opcode", "extra", "rtt"}, []Type{T(Timestamp), T(Bigint), ArrayOf(String), {}, T(Interval)})
+	if err := d.AddRecord([]byte(`{"extra":1.5,"rtt":2.5,"message_id":"x"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("opcode string[]\nrtt interval\nts timestamp\nmessage_id bigint\nextra double\n", columnsText(d.Feed().Columns)); diff != "" {
 		t.Error(diff)
 	}
 }
