@@ -14,9 +14,12 @@ type collector struct {
 	order   []ordering
 	limit   int // rows to keep at most, those that OFFSET skips included
 	seen    map[string]struct{}
+	within  Within
 
 	kept    []keptRow // with order and limit: a heap, the last row of the answer on top
 	offered int
+	bytes   int       // estimate of what kept and seen take
+	over    *TooLarge // why it takes no more
 	scratch []feeds.Value
 	key     []byte
 }
@@ -26,7 +29,7 @@ type keptRow struct {
 	number int // rows that are equal in order stay in the order they came in
 }
 
-// offer computes a row and keeps it if it is in the answer; full says that no later row can be.
+// offer computes a row and keeps it if it is in the answer; full says that no later row can be, or that over is set.
 func (c *collector) offer(e *env, items []eval) (full bool) {
 	c.scratch = c.scratch[:0]
 	for _, value := range items {
@@ -40,14 +43,17 @@ func (c *collector) offer(e *env, items []eval) (full bool) {
 	switch {
 	case len(c.order) == 0:
 		c.kept = append(c.kept, row.clone())
-		return len(c.kept) >= c.limit
+		c.bytes += row.weight()
+		return c.overweight() || len(c.kept) >= c.limit
 	case len(c.kept) < c.limit:
 		heap.Push(c, row.clone())
+		c.bytes += row.weight()
 	case c.compare(row, c.kept[0]) < 0:
+		c.bytes += row.weight() - c.kept[0].weight()
 		c.kept[0] = row.clone()
 		heap.Fix(c, 0)
 	}
-	return false
+	return c.overweight()
 }
 
 func (c *collector) isNew(row []feeds.Value) bool {
@@ -59,6 +65,7 @@ func (c *collector) isNew(row []feeds.Value) bool {
 		return false
 	}
 	c.seen[string(c.key)] = struct{}{}
+	c.bytes += len(c.key) + rowBytes
 	return true
 }
 

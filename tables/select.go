@@ -279,12 +279,16 @@ func (x *expr) count(e *env, clause string) (int, error) {
 // Run computes the answer over rows, each with the columns of Inputs; a row may be overwritten once the next one is asked
 // for. It stops reading as soon as the answer is complete. Errors are about parameters.
 func (s *Select) Run(rows iter.Seq[[]feeds.Value], params []feeds.Value) (*Rows, error) {
+	return s.run(rows, params, &collector{})
+}
+
+func (s *Select) run(rows iter.Seq[[]feeds.Value], params []feeds.Value, out *collector) (*Rows, error) {
 	e := env{}
 	var err error
 	if e.params, err = s.bindParams(params); err != nil {
 		return nil, err
 	}
-	out := &collector{visible: len(s.Columns), order: s.order, limit: math.MaxInt}
+	out.visible, out.order, out.limit = len(s.Columns), s.order, math.MaxInt
 	if s.distinct {
 		out.seen = map[string]struct{}{}
 	}
@@ -309,7 +313,13 @@ func (s *Select) Run(rows iter.Seq[[]feeds.Value], params []feeds.Value) (*Rows,
 			s.runPlain(&e, rows, out)
 		}
 	}
-	return &Rows{Columns: s.Columns, Values: out.rows(offset)}, err
+	switch {
+	case err != nil:
+		return nil, err
+	case out.over != nil:
+		return nil, out.over
+	}
+	return &Rows{Columns: s.Columns, Values: out.rows(offset)}, nil
 }
 
 func (s *Select) runPlain(e *env, rows iter.Seq[[]feeds.Value], out *collector) {
@@ -335,8 +345,12 @@ func (s *Select) runPlain(e *env, rows iter.Seq[[]feeds.Value], out *collector) 
 func (s *Select) runGrouped(e *env, rows iter.Seq[[]feeds.Value], out *collector) error {
 	c := s.plan.newCombiner(s.slots)
 	c.env.params = e.params
+	most, read := out.within.Bytes, 0
 	for row := range rows {
 		c.Add(&feeds.Record{Values: row})
+		if read++; most > 0 && read%1024 == 0 && c.groups.Bytes() > most {
+			return &TooLarge{out.within, "bytes"}
+		}
 	}
 	if len(s.plan.groups) == 0 {
 		c.groups.Upsert(nil) // without GROUP BY there is one row, also over no rows
