@@ -31,6 +31,7 @@ type Store struct {
 	config Config
 
 	recovered atomic.Int64 // changelog records read while recovering, over all partitions
+	offset    atomic.Int64 // how far that has come, summed over them
 
 	mu         sync.Mutex // guards all below
 	partitions map[int32]*Partition
@@ -62,6 +63,9 @@ func (s *Store) Len() int {
 
 // Recovered returns how many records of the changelog have been read while recovering.
 func (s *Store) Recovered() int64 { return s.recovered.Load() }
+
+// Offset returns how far recovering has come, summed over all partitions: at the end it is the sum of their high watermarks.
+func (s *Store) Offset() int64 { return s.offset.Load() }
 
 // Changed returns a channel that is closed when any partition's progress next moves.
 func (s *Store) Changed() <-chan struct{} {
@@ -111,19 +115,30 @@ func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 		p = newPartition(s.config.Table, s.notify)
 	}
 	began := time.Now()
-	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: s.config.Client, Topic: s.config.Topic, Partition: number, From: p.next})
+	from := p.next
+	if !ok {
+		from = sarama.OffsetOldest
+	}
+	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: s.config.Client, Topic: s.config.Topic, Partition: number, From: from})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = reader.Close() }() // it only drops its connection
 
+	at := p.next
+	moved := func(next int64) {
+		s.offset.Add(next - at)
+		at = next
+	}
 	p.mu.Lock()
-	reading, err := reader.Recover(ctx, func(_ int64, key, value []byte, _ int64) error {
+	reading, err := reader.Recover(ctx, func(offset int64, key, value []byte, _ int64) error {
 		s.recovered.Add(1)
+		moved(offset + 1)
 		fault.Point(fault.StageGroup, fault.Recovering)
 		return p.apply(key, value)
 	})
 	p.next = max(p.next, reading.Next)
+	moved(max(at, reading.Next))
 	p.mu.Unlock()
 	if err != nil {
 		return nil, err
