@@ -41,11 +41,13 @@ func (n *Network) browseLocal() {
 // announceLocal is a host that says over multicast DNS what it has. Such a message has answers and no question, so its
 // record has no query and no qtype_name: the NULL of the notebook's table.
 func (n *Network) announceLocal() {
-	h := pick(n, n.office.printers)
-	switch n.rng.IntN(3) {
+	h := n.office.printers[0] // one cannot keep quiet
+	switch n.rng.IntN(6) {
 	case 0:
-		h = pick(n, n.office.mobiles)
+		h = pick(n, n.office.printers)
 	case 1:
+		h = pick(n, n.office.mobiles)
+	case 2:
 		h = pick(n, n.office.workstations)
 	}
 	if n.chance(0.4) {
@@ -59,7 +61,7 @@ func (n *Network) announceLocal() {
 // multicast has h send lookups to everybody, over IPv4 and mostly over IPv6 too.
 func (n *Network) multicast(h *host, lookups []lookup) {
 	groups := []struct{ from, to string }{{h.addr, mdnsGroup}, {h.addr6, mdnsGroup6}}
-	if n.chance(0.25) {
+	if h == n.office.printers[0] || n.chance(0.25) { // the old printer knows no IPv6
 		groups = groups[:1]
 	}
 	for i, g := range groups {

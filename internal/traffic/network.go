@@ -186,7 +186,7 @@ var activities = []struct {
 	{4, (*Network).maintainResolver},
 	{6, (*Network).callNetBIOS},
 	{7, (*Network).browseLocal},
-	{7, (*Network).announceLocal},
+	{13, (*Network).announceLocal},
 	{3, (*Network).submitMail},
 	{3, (*Network).relayMail},
 	{3, (*Network).readMail},
