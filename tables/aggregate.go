@@ -126,7 +126,7 @@ func (p *plan) aggregate(in *scope, e *sql.Call) (*aggregate, error) {
 		hint := ""
 		switch {
 		case arg.Kind == feeds.Timestamp:
-			hint = in.castHint(a.arg, feeds.T(feeds.Double))
+			hint = "write " + e.Name + "(extract(epoch FROM " + a.arg.text + "))"
 		case arg.Kind == feeds.String:
 			hint = "write " + e.Name + "(" + castText(a.arg.text, feeds.T(feeds.Bigint)) + ")"
 		}

@@ -22,6 +22,10 @@ func (s *scope) comparable(at sql.Node, what string, atX, atY sql.Expr, x, y *ex
 		}
 		y, err = s.settle(atY, y)
 		return x, y, err
+	case y.param > 0 && x.typ.Kind.IsNumber():
+		return x, s.paramAs(y, x.typ, paramNumber), nil
+	case x.param > 0 && y.typ.Kind.IsNumber():
+		return s.paramAs(x, y.typ, paramNumber), y, nil
 	case y.isOpen():
 		y, _, err = s.coerce(atY, y, x.typ)
 		return x, y, err

@@ -45,7 +45,7 @@ func (p *plan) declare(q *sql.Select) error {
 
 func (p *plan) declareCast(c *sql.Cast) error {
 	col, ok := c.X.(*sql.Column)
-	if !ok {
+	if !ok || !p.open {
 		return nil
 	}
 	if _, known := p.find(p.feed.Columns, col.Name); known {
@@ -102,8 +102,14 @@ func (p *plan) input(c *sql.Column) (*expr, error) {
 	known, ok := p.resolve(c.Name)
 	if !ok {
 		hint := sql.DidYouMean(c.Text, p.columnNames())
-		if hint == "" {
+		switch {
+		case hint != "":
+		case c.Quoted && !strings.Contains(c.Text, "."):
+			hint = "a string is written in single quotes"
+		case p.open:
 			hint = "if records have it, write CAST(" + sql.Format(c) + " AS its type)"
+		case len(p.feed.Columns) <= 20:
+			hint = "the columns are " + strings.Join(p.columnNames(), ", ")
 		}
 		return nil, p.src.Error(c.At, "no column "+c.Text+" in "+p.feed.Name, hint)
 	}

@@ -15,6 +15,7 @@ import (
 type plan struct {
 	feed       *feeds.Feed
 	src        *sql.Source
+	open       bool           // records may have columns that the feed does not know
 	declared   []feeds.Column // columns that CAST declares, which the feed does not know
 	inputs     []feeds.Column // columns that are read; expressions name them by position
 	where      *expr          // nil: every row
@@ -43,9 +44,10 @@ type item struct {
 	group  int   // position of the group it is, else -1
 }
 
-// newPlan resolves a SELECT over feed. what says what FROM names, for errors: a feed or a table.
-func newPlan(q *sql.Select, feed *feeds.Feed, params *params) (*plan, error) {
-	p := &plan{feed: feed, src: q.Source, params: params}
+// newPlan resolves a SELECT over feed. open says that CAST may declare columns that the feed does not know. params is nil
+// where there can be no bound parameters.
+func newPlan(q *sql.Select, feed *feeds.Feed, open bool, params *params) (*plan, error) {
+	p := &plan{feed: feed, src: q.Source, open: open, params: params}
 	if err := p.declare(q); err != nil {
 		return nil, err
 	}

@@ -25,18 +25,6 @@ type scope struct {
 	depth      int
 }
 
-// params are the places of bound parameters in a look-up.
-type params struct {
-	count  int // the highest number
-	places []paramPlace
-}
-
-type paramPlace struct {
-	n    int // from 1
-	typ  feeds.Type
-	text string
-}
-
 func (s *scope) errorf(at sql.Node, hint, format string, args ...any) error {
 	return s.src.Error(at.Pos(), fmt.Sprintf(format, args...), hint)
 }
@@ -129,7 +117,7 @@ func (s *scope) coerce(at sql.Node, x *expr, typ feeds.Type) (y *expr, ok bool, 
 	case x.typ == typ && !x.isOpen():
 		return x, true, nil
 	case x.param > 0:
-		return s.paramAs(x, typ), true, nil
+		return s.paramAs(x, typ, paramExact), true, nil
 	case x.isNull():
 		return constant(feeds.NullValue, typ, x.text), true, nil
 	case x.literal:
@@ -168,15 +156,6 @@ func (s *scope) converted(x *expr, typ feeds.Type) *expr {
 			}
 			return c
 		}
-	}}
-}
-
-// paramAs reserves a place for parameter x converted to typ: it is converted once a run, not once a row.
-func (s *scope) paramAs(x *expr, typ feeds.Type) *expr {
-	place := len(s.params.places)
-	s.params.places = append(s.params.places, paramPlace{n: x.param, typ: typ, text: x.text})
-	return &expr{typ: typ, text: x.text, column: -1, eval: func([]int) eval {
-		return func(e *env) feeds.Value { return e.params[place] }
 	}}
 }
 

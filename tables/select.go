@@ -52,7 +52,7 @@ func CompileSelect(stmt *sql.Select, t *Table) (*Select, error) {
 	for _, c := range t.Columns {
 		rows.Columns = append(rows.Columns, feeds.Column{Name: c.Name, Type: c.Type})
 	}
-	s, err := newSelect(stmt, rows)
+	s, err := newSelect(stmt, rows, false)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func CompileSelect(stmt *sql.Select, t *Table) (*Select, error) {
 // CompileScan compiles a SELECT that reads a feed's records as they are: what a log holds, without a table. Rows are to
 // hold the columns of Inputs. Errors are *sql.Error.
 func CompileScan(stmt *sql.Select, feed *feeds.Feed) (*Select, error) {
-	s, err := newSelect(stmt, feed)
+	s, err := newSelect(stmt, feed, true)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func CompileScan(stmt *sql.Select, feed *feeds.Feed) (*Select, error) {
 	return s, nil
 }
 
-func newSelect(stmt *sql.Select, feed *feeds.Feed) (*Select, error) {
+func newSelect(stmt *sql.Select, feed *feeds.Feed, open bool) (*Select, error) {
 	src := stmt.Source
 	const tables = "look-ups read what is there; that clause belongs in CREATE TABLE"
 	switch {
@@ -87,7 +87,7 @@ func newSelect(stmt *sql.Select, feed *feeds.Feed) (*Select, error) {
 	case stmt.MaxGroups != nil:
 		return nil, src.Error(stmt.MaxGroups.At, "MAX GROUPS is not possible in a look-up", tables)
 	}
-	p, err := newPlan(stmt, feed, &params{})
+	p, err := newPlan(stmt, feed, open, &params{})
 	if err != nil {
 		return nil, err
 	}
@@ -212,16 +212,14 @@ func (s *Select) keyValue(column string, e sql.Expr) *expr {
 		if err != nil {
 			return nil
 		}
-		if x, ok, err := sc.coerce(e, x, k.Type); ok && err == nil && (x.konst || isParam(e)) {
+		if x.param > 0 {
+			return sc.paramAs(x, k.Type, paramOrNull)
+		}
+		if x, ok, err := sc.coerce(e, x, k.Type); ok && err == nil && x.konst {
 			return x
 		}
 	}
 	return nil
-}
-
-func isParam(e sql.Expr) bool {
-	_, ok := e.(*sql.Param)
-	return ok
 }
 
 // Point returns the key of the only row that can be in the answer, if WHERE asks for all group columns by equality (or the
@@ -255,7 +253,7 @@ func (s *Select) bindParams(given []feeds.Value) ([]feeds.Value, error) {
 	}
 	out := make([]feeds.Value, len(s.plan.params.places))
 	for i, place := range s.plan.params.places {
-		v, err := exactly(given[place.n-1], place.typ)
+		v, err := place.convert(given[place.n-1])
 		if err != nil {
 			return nil, fmt.Errorf("parameter %s: %w", place.text, err)
 		}

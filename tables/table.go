@@ -93,7 +93,7 @@ func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
 	if err := checkTopics(stmt, feed, options); err != nil {
 		return nil, err
 	}
-	p, err := newPlan(q, feed, nil)
+	p, err := newPlan(q, feed, true, nil)
 	if err != nil {
 		return nil, err
 	}

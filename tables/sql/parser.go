@@ -413,7 +413,11 @@ func (p *parser) notAClause(s *Select) error {
 	case t.is("AS") && s.GroupBy == nil && s.Where == nil:
 		return p.errorAt(t.at, "a feed takes no alias", "leave it out")
 	case t.kind == tokWord:
-		return p.errorAt(t.at, expected, DidYouMean(t.text, clauseOrder))
+		hint := DidYouMean(t.text, clauseOrder)
+		if hint == "" && p.i > 0 && p.tokens[p.i-1].at >= s.From.At && s.Where == nil && s.GroupBy == nil && len(s.OrderBy) == 0 {
+			hint = "a feed takes no alias"
+		}
+		return p.errorAt(t.at, expected, hint)
 	}
 	return p.errorAt(t.at, expected, "")
 }

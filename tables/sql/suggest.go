@@ -3,7 +3,7 @@ package sql
 import "strings"
 
 // Closest returns the candidate that word most likely is a misspelling of, or "" when none is near: at most a third
-// of its characters may differ (at least one, two from four characters on), or one must begin with the other.
+// of its characters may differ (one of two or three, two from four characters on), or one must begin with the other.
 // Case counts for nothing. Of equally near ones the first is returned.
 func Closest(word string, candidates []string) string {
 	best, bestAt := "", 1<<30
@@ -11,7 +11,7 @@ func Closest(word string, candidates []string) string {
 	for _, c := range candidates {
 		lc := strings.ToLower(c)
 		d := distance(w, lc)
-		limit := max(len(w)/3, min(len(w)/2, 2), 1)
+		limit := max(len(w)/3, min(len(w)/2, 2))
 		// qtype for qtype_name, orig_h for id.orig_h: a part of the name is nearer than its length says.
 		if len(w) >= 3 && d > limit && (strings.HasPrefix(lc, w) || strings.HasSuffix(lc, "."+w) || strings.HasPrefix(w, lc) && len(lc) >= 3) {
 			d = limit
