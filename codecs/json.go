@@ -15,6 +15,10 @@ import (
 // times; encoding/json stops at 10,000. Deeper records are bad.
 const maxDepth = 1000
 
+// maxElements is how many elements an array may have. Each takes fifty bytes of memory and two of the message, so that a
+// record of 10 MB could ask for a quarter of a gigabyte. Zeek's arrays have a few, since 8.1 a hundred at most.
+const maxElements = 1 << 16
+
 // JSON decodes the messages of a feed as Bro's Kafka plugin and its relatives write them: plain, tagged
 // ({"dns": {...}}, other members beside the tag allowed), with _path, with the dots of names expanded to objects. Which
 // of them a message is, is decided anew for each message. It is not safe for concurrent use.
@@ -249,7 +253,8 @@ func (d *JSON) set(slot int, v feeds.Value, ok bool) {
 }
 
 // array reads an array of scalars. i stands behind the opening bracket, the returned position behind the closing one;
-// it is negative for malformed JSON. ok is false when an element is not of the kind elem; null elements are NULL.
+// it is negative for malformed JSON. ok is false when an element is not of the kind elem, or there are too many; null
+// elements are NULL.
 func (d *JSON) array(i int, elem feeds.Kind, depth int) (v feeds.Value, ok bool, end int) {
 	b := d.b
 	if depth > maxDepth {
@@ -287,8 +292,9 @@ func (d *JSON) array(i int, elem feeds.Kind, depth int) (v feeds.Value, ok bool,
 			}
 			e, fits = fromLiteral(elem, c)
 		}
-		ok = ok && fits
-		elems = append(elems, e)
+		if ok = ok && fits && len(elems) < maxElements; ok {
+			elems = append(elems, e)
+		}
 		i = skipSpace(b, i)
 		if i >= len(b) {
 			return v, false, malformed

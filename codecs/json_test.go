@@ -363,7 +363,8 @@ func TestDecodeLargeRecords(t *testing.T) {
 	decoder := NewJSON(feedLayout(t, "dns", "query", "answers"))
 	var rec feeds.Record
 	query := strings.Repeat(`x\n\\`, 1<<18)
-	msg := `{"query":"` + query + `","answers":["` + strings.Repeat(`a","`, 1<<20) + `"]` + strings.Repeat(`,"k":{"v":[1,2,3]}`, 1<<18) + `}`
+	answers := func(n int) string { return `"answers":["a"` + strings.Repeat(`,"a"`, n-1) + `]` }
+	msg := `{"query":"` + query + `",` + answers(1<<20) + strings.Repeat(`,"k":{"v":[1,2,3]}`, 1<<18) + `}`
 	if len(msg) < 9<<20 {
 		t.Fatalf("only %d bytes", len(msg))
 	}
@@ -373,8 +374,16 @@ func TestDecodeLargeRecords(t *testing.T) {
 	if got, want := len(rec.Values[0].Str()), 3<<18; got != want {
 		t.Errorf("query has %d bytes, want %d", got, want)
 	}
-	if got, want := len(rec.Values[1].List()), 1<<20+1; got != want {
-		t.Errorf("%d answers, want %d", got, want)
+	if v := rec.Values[1]; !v.IsNull() || rec.BadFields != 1 {
+		t.Errorf("an array of a million elements is %v, %d bad fields", v.Kind(), rec.BadFields)
+	}
+	for n, bad := range map[int]int{maxElements: 0, maxElements + 1: 1} {
+		if err := decoder.Decode([]byte("{"+answers(n)+"}"), &rec); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(rec.Values[1].List()); rec.BadFields != bad || bad == 0 && got != n {
+			t.Errorf("%d of %d answers, %d bad fields", got, n, rec.BadFields)
+		}
 	}
 }
 

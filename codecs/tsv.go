@@ -12,8 +12,10 @@ import (
 	"github.com/brotally/brotally/feeds"
 )
 
-// maxLine is how long a line of a log file may be, in bytes.
-const maxLine = 16 << 20
+const (
+	maxLine    = 16 << 20 // how long a line of a log file may be, in bytes
+	maxColumns = 10_000   // how many columns a header may have; Zeek's widest logs have about a hundred
+)
 
 // LogReader reads a Zeek log file, TSV or JSON lines, packed with gzip or not, and gives each record as the message
 // that Bro's Kafka plugin would have written of it. JSON lines are passed on as they are.
@@ -162,7 +164,15 @@ func (l *LogReader) message(line []byte) ([]byte, error) {
 			return trimmed, nil
 		}
 	}
-	if h.read(line) || h.fields == nil && !l.isJSON && h.readNames(line) {
+	taken := h.read(line)
+	if !taken && h.fields == nil && !l.isJSON {
+		taken = h.readNames(line)
+	}
+	if len(h.fields) > maxColumns {
+		h.fields, h.types, h.columns = nil, nil, nil
+		return nil, &LineError{Line: l.line, Reason: fmt.Sprintf("more than %d columns", maxColumns)}
+	}
+	if taken {
 		return nil, nil
 	}
 	if h.fields == nil {
@@ -238,14 +248,14 @@ func (h *tsvHeader) read(line []byte) bool {
 		h.path = string(appendZeekText(nil, unescapeTSV(nil, value)))
 		h.columns = nil
 	case "fields":
-		names := bytes.Split(value, separator)
+		names := bytes.SplitN(value, separator, maxColumns+2)
 		if len(names) > 1 {
 			h.separator = bytes.Clone(separator)
 		}
 		h.setFields(names)
 	case "types":
 		h.types, h.columns = nil, nil
-		for _, name := range bytes.Split(value, separator) {
+		for _, name := range bytes.SplitN(value, separator, maxColumns) {
 			t, _ := feeds.ParseZeekType(string(bytes.TrimSpace(name)))
 			h.types = append(h.types, t)
 		}
@@ -285,7 +295,7 @@ func (h *tsvHeader) readSeparator(line []byte) bool {
 
 // readNames takes the only header line of files written with LogAscii::tsv: the columns' names, without a prefix.
 func (h *tsvHeader) readNames(line []byte) bool {
-	names := bytes.Split(line, h.separator)
+	names := bytes.SplitN(line, h.separator, maxColumns+2)
 	if len(names) < 2 {
 		return false
 	}
@@ -317,7 +327,16 @@ func (h *tsvHeader) resolve(feed string) {
 	}
 	discovery := feeds.NewDiscovery(feed)
 	discovery.AddHeader(h.fields, nil)
-	found := discovery.Feed()
+	found := map[string]feeds.Type{}
+	columns := discovery.Feed().Columns
+	for _, c := range columns {
+		for _, alias := range c.Aliases {
+			found[alias] = c.Type
+		}
+	}
+	for _, c := range columns {
+		found[c.Name] = c.Type
+	}
 	h.columns = make([]tsvColumn, len(h.fields))
 	for i, name := range h.fields {
 		c := &h.columns[i]
@@ -326,10 +345,10 @@ func (h *tsvHeader) resolve(feed string) {
 			c.typ = h.types[i]
 		}
 		if c.typ.Kind == feeds.Null {
+			c.typ = found[name]
+		}
+		if c.typ.Kind == feeds.Null {
 			c.typ = feeds.T(feeds.String)
-			if at, ok := found.Column(name); ok {
-				c.typ = found.Columns[at].Type
-			}
 		}
 	}
 }

@@ -118,6 +118,8 @@ func TestReadTSV(t *testing.T) {
 		{"odd names", header + "#fields\t\"a\\\"\tñ\n#types\tcount\tcount\n1\t2\n", `{"\"a\\\"":1,"ñ":2}`},
 		{"JSON lines", "{\"a\":1}\n\n  {\"b\": [1,  2]} \r\n{\"c\":\"\\x\n[1]\nx\n{}",
 			"{\"a\":1}\n{\"b\": [1,  2]}\n! line 4: not a JSON object: invalid character 'x' in string escape code at byte 7\n! line 5: neither a JSON object nor below a #fields line\n! line 6: neither a JSON object nor below a #fields line\n{}"},
+		{"a header of too many columns", "#fields" + strings.Repeat("\ta", maxColumns+1) + "\nx\n#fields" + strings.Repeat("\ta", maxColumns) + "\nx\n",
+			"! line 1: more than 10000 columns\n! line 2: neither a JSON object nor below a #fields line\n! line 4: 1 columns, the header has 10000"},
 		{"a value that begins with a brace", header + tsv("#fields a", "#types string", "{}"), `{"a":"{}"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
