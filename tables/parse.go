@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"fmt"
 	"math"
 	"net/netip"
 	"strconv"
@@ -9,6 +10,15 @@ import (
 
 	"github.com/brotally/brotally/feeds"
 )
+
+// ParseValue reads a text as a value of typ, as a literal in SQL is read. Arrays have no text form.
+func ParseValue(text string, typ feeds.Type) (feeds.Value, error) {
+	v, why := parseValue(text, typ)
+	if why != "" {
+		return v, fmt.Errorf("%q is not %s: %s", text, article(typ), why)
+	}
+	return v, nil
+}
 
 // parseValue reads a text as a value of typ. why says what is wrong with it; empty: nothing.
 func parseValue(text string, typ feeds.Type) (v feeds.Value, why string) {

@@ -71,6 +71,17 @@ func (j *jsonWriter) Close() error {
 	return j.w.Flush()
 }
 
+// AppendJSON appends a value as JSON in which every character that does not print is an escape: what json and ndjson write,
+// for others that write JSON which may end on a terminal.
+func AppendJSON(b []byte, v feeds.Value) []byte {
+	from := len(b)
+	b = v.AppendJSON(b)
+	if plain(b[from:]) {
+		return b
+	}
+	return append(b[:from], visibleJSON(nil, b[from:])...)
+}
+
 // plain reports whether b is ASCII without DEL; JSON text has no other control characters.
 func plain(b []byte) bool {
 	for _, c := range b {
