@@ -1,0 +1,116 @@
+package views
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/brotally/brotally/tables"
+)
+
+// Limits bound what look-ups may take. The zero value of a field is its default, a negative value is no limit.
+type Limits struct {
+	// Queries is how many look-ups may scan at once. Others wait for up to Wait. Defaults to the number of processors,
+	// at least 4. Point look-ups do not count.
+	Queries int
+
+	// Wait is how long a look-up waits for its turn. Defaults to 1 second.
+	Wait time.Duration
+
+	// Time is how long a look-up may run after it has its turn. Defaults to 10 seconds.
+	Time time.Duration
+
+	// Rows is how many rows an answer may have. Defaults to 1,000,000.
+	Rows int
+
+	// Bytes is how much memory the rows of an answer may take. Defaults to 256 MiB.
+	Bytes int
+}
+
+func (l Limits) orDefaults() Limits {
+	set := func(v *int, def int) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	set(&l.Queries, max(4, runtime.GOMAXPROCS(0)))
+	set(&l.Rows, 1_000_000)
+	set(&l.Bytes, 256<<20)
+	if l.Wait == 0 {
+		l.Wait = time.Second
+	}
+	if l.Time == 0 {
+		l.Time = 10 * time.Second
+	}
+	return l
+}
+
+// LimitError says that a look-up went beyond a limit and was given up.
+type LimitError struct {
+	What  string // "queries", "time", "rows" or "bytes"
+	Limit string // with its unit: "10s", "1000000 rows"
+	Hint  string // what to do about it
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("the look-up is over the limit of %s; %s", e.Limit, e.Hint)
+}
+
+func (l Limits) tooLarge(e *tables.TooLarge) error {
+	if e.What == "rows" {
+		return &LimitError{What: "rows", Limit: fmt.Sprintf("%d rows an answer", l.Rows), Hint: "add LIMIT, or a WHERE that fewer rows meet"}
+	}
+	return &LimitError{What: "bytes", Limit: fmt.Sprintf("%d MiB an answer", l.Bytes>>20), Hint: "add LIMIT, or SELECT fewer columns"}
+}
+
+// gate lets so many look-ups scan at once.
+type gate struct {
+	limits Limits
+	slots  chan struct{} // nil: no limit
+}
+
+func newGate(l Limits) *gate {
+	g := &gate{limits: l}
+	if l.Queries > 0 {
+		g.slots = make(chan struct{}, l.Queries)
+	}
+	return g
+}
+
+// enter waits for a turn; leave gives it back. The error is *LimitError, or ctx's.
+func (g *gate) enter(ctx context.Context) (leave func(), err error) {
+	if g.slots == nil {
+		return func() {}, nil
+	}
+	leave = func() { <-g.slots }
+	select {
+	case g.slots <- struct{}{}:
+		return leave, nil
+	default:
+	}
+	var timeout <-chan time.Time
+	if g.limits.Wait > 0 {
+		timer := time.NewTimer(g.limits.Wait)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	select {
+	case g.slots <- struct{}{}:
+		return leave, nil
+	case <-timeout:
+		return nil, &LimitError{What: "queries", Limit: fmt.Sprintf("%d look-ups at once", g.limits.Queries), Hint: "try again in a moment"}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// timed gives ctx the time limit.
+func (g *gate) timed(ctx context.Context) (context.Context, context.CancelFunc) {
+	if g.limits.Time < 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, g.limits.Time, &LimitError{
+		What: "time", Limit: g.limits.Time.String(), Hint: "ask for less: name every group column, or add a WHERE that fewer rows meet",
+	})
+}

@@ -1,0 +1,126 @@
+package views
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/brotally/brotally/tables"
+	"github.com/brotally/brotally/tables/sql"
+)
+
+// Lookup is a compiled SELECT and the view that it reads.
+type Lookup struct {
+	View   *View
+	Select *tables.Select
+}
+
+// UnknownTable says that there is no table of that name.
+type UnknownTable struct {
+	Name string
+	Hint string     // what to do about it, such as "did you mean dns_counts?"; may be empty
+	SQL  *sql.Error // where it was asked for, if that was in an SQL text
+}
+
+func (e *UnknownTable) Error() string {
+	if e.SQL != nil {
+		return e.SQL.Error()
+	}
+	if e.Hint != "" {
+		return "no table " + e.Name + "; " + e.Hint
+	}
+	return "no table " + e.Name
+}
+
+// Compile compiles the text of a look-up. What was compiled is kept for the next time. Errors are *sql.Error and
+// *[UnknownTable].
+func (v *Views) Compile(text string) (Lookup, error) {
+	if l, ok := v.lookups.get(text); ok {
+		return l, nil
+	}
+	l, err := v.compile(text)
+	if err == nil {
+		v.lookups.put(text, l)
+	}
+	return l, err
+}
+
+func (v *Views) compile(text string) (Lookup, error) {
+	statement, err := sql.ParseStatement("", text)
+	if err != nil {
+		return Lookup{}, err
+	}
+	query, ok := statement.(*sql.Select)
+	if !ok {
+		src := &sql.Source{Text: text}
+		return Lookup{}, src.Error(statement.Pos(), "a look-up is a SELECT", "tables are defined in the files that run is given")
+	}
+	find := v.Named
+	if query.From.Quoted {
+		find = v.View
+	}
+	view, ok := find(query.From.Text)
+	if !ok {
+		e := v.unknown(query.From.Text)
+		e.SQL = query.Source.Error(query.From.At, "no table "+e.Name, e.Hint)
+		return Lookup{}, e
+	}
+	sel, err := tables.CompileSelect(query, view.table)
+	return Lookup{view, sel}, err
+}
+
+// unknown says that there is no table of that name, and which one may be meant.
+func (v *Views) unknown(name string) *UnknownTable {
+	e := &UnknownTable{Name: name}
+	var over []string // tables over a feed of that name
+	for _, view := range v.sorted {
+		if strings.EqualFold(view.table.Feed.Name, name) {
+			over = append(over, view.table.Name)
+		}
+	}
+	switch near := sql.DidYouMean(name, v.names()); {
+	case len(over) > 0:
+		e.Hint = fmt.Sprintf("%s is a feed, look-ups read tables: %s", name, strings.Join(over, ", "))
+	case near != "":
+		e.Hint = near
+	case len(v.sorted) > 0 && len(v.sorted) <= 20:
+		e.Hint = "the tables are " + strings.Join(v.names(), ", ")
+	}
+	return e
+}
+
+// cache keeps values by text, up to a number. It is safe for concurrent use; the zero value is ready.
+type cache[V any] struct {
+	mu sync.RWMutex // guards of
+	of map[string]V
+}
+
+const (
+	cacheEntries = 512
+	cacheText    = 8 << 10 // bytes of the longest text that is kept
+)
+
+func (c *cache[V]) get(text string) (V, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	v, ok := c.of[text]
+	return v, ok
+}
+
+func (c *cache[V]) put(text string, v V) {
+	if len(text) > cacheText {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of == nil {
+		c.of = map[string]V{}
+	}
+	for old := range c.of {
+		if len(c.of) < cacheEntries {
+			break
+		}
+		delete(c.of, old) // any: who asks always the same is soon back, who does not gains nothing
+	}
+	c.of[text] = v
+}

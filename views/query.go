@@ -1,0 +1,199 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/grouptable"
+	"github.com/brotally/brotally/tables"
+)
+
+// Answer is what a look-up found.
+type Answer struct {
+	Table   string
+	Columns []tables.Column
+	Rows    [][]feeds.Value
+	AsOf    *AsOf
+	Took    time.Duration
+	Partial bool // the view was not ready: rows are missing, and AsOf is no floor
+}
+
+// NotReady says that a view does not have all of its table yet.
+type NotReady struct {
+	Table string
+	State string // in words: "is being restored"
+	Done  int64  // changelog offsets read, of Total; both 0 while that is not known
+	Total int64
+}
+
+func (e *NotReady) Error() string {
+	if e.Total > 0 {
+		return fmt.Sprintf("table %s %s: %d of %d changelog records are read", e.Table, e.State, e.Done, e.Total)
+	}
+	return fmt.Sprintf("table %s %s", e.Table, e.State)
+}
+
+// request is one look-up of a view.
+type request struct {
+	sel     *tables.Select
+	params  []feeds.Value
+	key     []byte // the only group that can be in the answer, if keyed
+	keyed   bool
+	partial bool // what there is will do
+}
+
+// Query runs a look-up that was compiled for the view's table. Errors are *[NotReady], *[LimitError], ctx's, or say that
+// params do not fit.
+func (v *View) Query(ctx context.Context, sel *tables.Select, params []feeds.Value) (*Answer, error) {
+	return v.run(ctx, request{sel: sel, params: params})
+}
+
+// QueryPartial is Query over what there is when the view is not ready.
+func (v *View) QueryPartial(ctx context.Context, sel *tables.Select, params []feeds.Value) (*Answer, error) {
+	return v.run(ctx, request{sel: sel, params: params, partial: true})
+}
+
+func (v *View) run(ctx context.Context, r request) (*Answer, error) {
+	start := time.Now()
+	h := v.held.Load()
+	if !h.ready && !r.partial {
+		return nil, v.notReady(h)
+	}
+	// Before the rows are read: what is there now is still there then.
+	a := &Answer{Table: v.table.Name, Partial: !h.ready, AsOf: v.AsOf()}
+	if !r.keyed {
+		r.key, r.keyed = r.sel.Point(r.params)
+	}
+	var rows *tables.Rows
+	var err error
+	if r.keyed {
+		rows, err = v.point(h, r)
+	} else {
+		rows, err = v.scan(ctx, h, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.Columns, a.Rows, a.Took = rows.Columns, rows.Values, time.Since(start)
+	return a, nil
+}
+
+func (v *View) notReady(h *held) error {
+	e := &NotReady{Table: v.table.Name, State: h.state}
+	e.Done, e.Total = h.recovery()
+	return e
+}
+
+// point reads the one row with that key.
+func (v *View) point(h *held, r request) (*tables.Rows, error) {
+	row, err := v.row(h, string(r.key))
+	if err == nil && row == nil && v.single() {
+		row, err = v.empty()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.sel.Run(func(yield func([]feeds.Value) bool) {
+		if row != nil {
+			yield(row)
+		}
+	}, r.params)
+}
+
+// row returns the row of a group, nil if there is none.
+func (v *View) row(h *held, key string) (row []feeds.Value, err error) {
+	if h.store == nil {
+		return nil, nil
+	}
+	p := v.partitioners.Get().(*grouptable.Partitioner)
+	number, err := p.Of(key, h.partitions)
+	v.partitioners.Put(p)
+	if err != nil {
+		return nil, err
+	}
+	partition, ok := h.store.Partition(number)
+	if !ok {
+		return nil, nil
+	}
+	partition.Read(func(groups *tables.Groups) {
+		if state, ok := groups.Get([]byte(key)); ok {
+			row, err = v.table.Row(key, state, nil)
+		}
+	})
+	return row, err
+}
+
+// scanned is after how many rows a scan looks whether anybody still waits for it.
+const scanned = 1024
+
+// scan runs a look-up over all rows.
+func (v *View) scan(ctx context.Context, h *held, r request) (*tables.Rows, error) {
+	leave, err := v.gate.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	ctx, cancel := v.gate.timed(ctx)
+	defer cancel()
+	var broken error
+	limits := v.gate.limits
+	rows, err := r.sel.RunWithin(v.rows(ctx, h, &broken), r.params, tables.Within{Rows: max(limits.Rows, 0), Bytes: max(limits.Bytes, 0)})
+	var large *tables.TooLarge
+	switch {
+	case broken != nil:
+		return nil, broken
+	case errors.As(err, &large):
+		return nil, limits.tooLarge(large)
+	case err != nil:
+		return nil, err
+	}
+	return rows, nil
+}
+
+// rows goes over all rows of the table. What is given out is valid until the next row. When it ends before the last row,
+// broken says why.
+func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feeds.Value] {
+	return func(yield func([]feeds.Value) bool) {
+		var row []feeds.Value
+		var err error
+		n, more := 0, true
+		for _, partition := range h.all() {
+			partition.Read(func(groups *tables.Groups) {
+				for key, state := range groups.All() {
+					if n%scanned == 0 && ctx.Err() != nil {
+						*broken, more = context.Cause(ctx), false
+						return
+					}
+					n++
+					if row, err = v.table.Row(key, state, row[:0]); err != nil {
+						*broken, more = fmt.Errorf("row of %s: %w", v.table.Name, err), false
+						return
+					}
+					if more = yield(row); !more {
+						return
+					}
+				}
+			})
+			if !more {
+				return
+			}
+		}
+		if n == 0 && v.single() {
+			if row, err = v.empty(); err != nil {
+				*broken = err
+				return
+			}
+			yield(row)
+		}
+	}
+}
+
+// empty is the row that a table without GROUP BY has over no records.
+func (v *View) empty() ([]feeds.Value, error) {
+	state, _ := v.table.NewGroups().Upsert(nil)
+	return v.table.Row("", state, nil)
+}

@@ -1,0 +1,126 @@
+package views
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/tables"
+)
+
+// Config says which tables are viewed, where they are, and how much a look-up may take.
+type Config struct {
+	Kafka  kafka.Config
+	Tables []*tables.Table
+	Limits Limits
+
+	// FeedTopics are the topics of feeds that have others than the one called like them, by feed. A table's own option wins.
+	FeedTopics map[string][]string
+
+	// Log takes what a view does on its own: recovering, losing and finding its brokers. Defaults to discarding.
+	Log *slog.Logger
+}
+
+// Views are the views of all tables of one program.
+type Views struct {
+	kafka  kafka.Config
+	log    *slog.Logger
+	byName map[string]*View
+	sorted []*View
+
+	lookups cache[Lookup] // by text
+}
+
+// New makes the views without starting anything; see [Views.Run]. Errors are of the client settings, or say that two tables
+// have one name.
+func New(c Config) (*Views, error) {
+	resolved, err := c.Kafka.Resolve()
+	if err != nil {
+		return nil, err
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	v := &Views{kafka: resolved, log: c.Log, byName: make(map[string]*View, len(c.Tables))}
+	gate := newGate(c.Limits.orDefaults())
+	for _, t := range c.Tables {
+		if _, twice := v.byName[t.Name]; twice {
+			return nil, fmt.Errorf("view table %s: it is there twice", t.Name)
+		}
+		view := newView(t, topicsOf(t, c.FeedTopics, resolved), gate)
+		v.byName[t.Name] = view
+		v.sorted = append(v.sorted, view)
+	}
+	slices.SortFunc(v.sorted, func(a, b *View) int { return cmp.Compare(a.table.Name, b.table.Name) })
+	return v, nil
+}
+
+// View returns the view of a table. Case counts, as it does in names that stand in quotes; [Views.Named] is for names that
+// people typed.
+func (v *Views) View(name string) (*View, bool) {
+	view, ok := v.byName[name]
+	return view, ok
+}
+
+// Named returns the view of a table by a name in any case, as SQL has it for a name without quotes: an exact match comes
+// first, then the only one that differs in case alone.
+func (v *Views) Named(name string) (*View, bool) {
+	if view, ok := v.byName[name]; ok {
+		return view, true
+	}
+	var found *View
+	for _, view := range v.sorted {
+		if strings.EqualFold(view.table.Name, name) {
+			if found != nil {
+				return nil, false
+			}
+			found = view
+		}
+	}
+	return found, found != nil
+}
+
+// All returns the views by table name.
+func (v *Views) All() []*View { return slices.Clone(v.sorted) }
+
+// names returns the tables' names, for suggestions.
+func (v *Views) names() []string {
+	names := make([]string, len(v.sorted))
+	for i, view := range v.sorted {
+		names[i] = view.table.Name
+	}
+	return names
+}
+
+// Run follows all tables until ctx is done and then returns nil, with everything stopped that it started.
+//
+// At the start it returns *[kafka.ErrNoBroker] when nobody answers, later it waits for brokers to come back. At any time it
+// returns *[kafka.NotAllowed] when we may not read a table: rights do not come back by themselves.
+func (v *Views) Run(ctx context.Context) error {
+	admin, err := kafka.NewAdmin(ctx, v.kafka)
+	if err != nil {
+		return v.unlessDone(ctx, err)
+	}
+	defer admin.Close() //nolint:errcheck // nothing depends on it
+	g, ctx := errgroup.WithContext(ctx)
+	for _, view := range v.sorted {
+		f := follower{view: view, kafka: v.kafka, admin: admin, log: v.log.With("table", view.table.Name)}
+		g.Go(func() error { return f.run(ctx) })
+	}
+	return v.unlessDone(ctx, g.Wait())
+}
+
+// unlessDone drops errors that only say that ctx was cancelled.
+func (v *Views) unlessDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		return nil
+	}
+	return err
+}
