@@ -4,6 +4,7 @@ BIN     := bin/brotally
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 FUZZ    ?= 20s
+GOTEST_FLAGS ?=
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
@@ -19,13 +20,13 @@ build: ## a static binary in bin/
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/brotally
 
 test: ## all tests that need nothing but Go; under three minutes on two cores
-	go test ./...
+	go test $(GOTEST_FLAGS) ./...
 
 test-race: ## the same under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race $(GOTEST_FLAGS) ./...
 
 test-kafka: ## the whole-program tests against a real Kafka broker (Java 17 and Maven, or BROKERS=host:9092)
-	tests/kafka/run.sh
+	tests/kafka/run.sh $(GOTEST_FLAGS)
 
 lint: ## vet, staticcheck, gofmt
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: the files above are not formatted'; exit 1; }

@@ -1,0 +1,146 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// flow sends records in the background until the test has done its worst.
+func (w *world) flow(n, rate int) (wait func()) {
+	done := make(chan error, 1)
+	go func() { done <- w.send(context.Background(), n, rate) }()
+	return func() {
+		w.t.Helper()
+		if err := <-done; err != nil {
+			w.t.Fatalf("send: %v", err)
+		}
+	}
+}
+
+func TestKillAtRandomMoments(t *testing.T) {
+	w := newWorld(t)
+	const records, rate, kills = 500_000, 9_000, 20
+	wait := w.flow(records, rate)
+	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	for range kills {
+		i := w.start("a")
+		time.Sleep(700*time.Millisecond + time.Duration(random.Int64N(int64(2*time.Second)))) // the moment is the test
+		i.kill()
+	}
+	last := w.start("a")
+	wait()
+	w.exact(last)
+	n := w.aborted()
+	t.Logf("%d kills over %d records: exact; %d aborted transactions (per topic partition)", kills, records, n)
+	if n == 0 {
+		t.Fatal("no transaction was aborted: nothing was tested")
+	}
+}
+
+func TestKillAtNamedPoints(t *testing.T) {
+	w := newWorld(t)
+	stop := make(chan struct{})
+	sending := make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				sending <- nil
+				return
+			default:
+				if err := w.send(context.Background(), 400, 4000); err != nil {
+					sending <- err
+					return
+				}
+			}
+		}
+	}()
+	for _, stage := range []string{"combine", "group"} {
+		for _, point := range []string{"sent", "offsets-added", "commit-sent", "committed", "first-commit", "recovering"} {
+			if stage == "combine" && point == "recovering" {
+				continue // stage 1 recovers nothing
+			}
+			spec := fmt.Sprintf("%s:%s:%d", stage, point, map[string]int{"first-commit": 1, "recovering": 100}[point]+1)
+			if point == "first-commit" {
+				spec = stage + ":" + point + ":1"
+			}
+			i := w.start("a", "BROTALLY_FAULT="+spec)
+			w.eventually("killed at "+spec, 30*time.Second, func() bool { return !i.alive() })
+			if !i.logged("fault: killed at " + stage + ":" + point) {
+				t.Fatalf("%s: ended otherwise:\n%s", spec, tail(i.log, 20))
+			}
+		}
+	}
+	last := w.start("a")
+	close(stop)
+	if err := <-sending; err != nil {
+		t.Fatal(err)
+	}
+	w.exact(last)
+	n := w.aborted()
+	t.Logf("killed at 11 named points over %d records: exact; %d aborted transactions (per topic partition)", w.sent.Load(), n)
+	if n == 0 {
+		t.Fatal("no transaction was aborted: nothing was tested")
+	}
+}
+
+func TestStoppedInstanceComesBackAsAZombie(t *testing.T) {
+	w := newWorld(t)
+	wait := w.flow(150_000, 5_000)
+	a := w.start("a")
+	w.eventually("a counts", 20*time.Second, func() bool { return len(a.view()) > 0 })
+	a.signal(syscall.SIGSTOP)
+	b := w.start("b")
+	before := len(w.result())
+	w.eventually("b has taken over", 40*time.Second, func() bool {
+		return b.logged(`"session begins"`, "combine", "generation") && len(b.view()) > 0 && len(w.result()) >= before && sum(b.view()) > sum(w.truthNow())/2
+	})
+	a.signal(syscall.SIGCONT)
+	wait()
+	w.exact(b)
+	w.exact(a) // it rejoined, and its view has everything
+}
+
+func TestDeathInsideATransactionThenAnotherWithinItsTimeout(t *testing.T) {
+	w := newWorld(t)
+	wait := w.flow(60_000, 3_000)
+	a := w.start("a", "BROTALLY_FAULT=group:offsets-added:20")
+	w.eventually("a is killed inside a transaction", 30*time.Second, func() bool { return !a.alive() })
+	b := w.start("b", "BROTALLY_FAULT=group:recovering:50")
+	w.eventually("b is killed while it recovers", 40*time.Second, func() bool { return !b.alive() })
+	c := w.start("c")
+	wait()
+	w.exact(c)
+}
+
+func TestTwoInstancesShareTheWork(t *testing.T) {
+	w := newWorld(t)
+	wait := w.flow(90_000, 5_000)
+	a := w.start("a")
+	w.eventually("a counts", 20*time.Second, func() bool { return len(a.view()) > 0 })
+	b := w.start("b")
+	w.eventually("both have partitions", 20*time.Second, func() bool {
+		return a.logged(`"session begins"`, `"generation":2`) && b.logged(`"session begins"`)
+	})
+	wait()
+	w.exact(a)
+	w.exact(b)
+	a.stop()
+	if err := w.send(context.Background(), 5_000, 5_000); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	w.exact(b)
+	t.Logf("b has everything %v after a left", time.Since(began).Round(10*time.Millisecond))
+}
+
+func sum(cells map[string]int64) (n int64) {
+	for _, v := range cells {
+		n += v
+	}
+	return n
+}

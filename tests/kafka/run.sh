@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Runs the tests that need a real Kafka broker: against BROKERS=host:9092 if that is set, else against one that kafka.sh
+# starts. Further arguments go to go test, such as -run TestKill -v.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
+if [ -z "${BROKERS:-}" ]; then
+  tests/kafka/kafka.sh up
+  eval "$(tests/kafka/kafka.sh env)"
+fi
+export BROKERS BROTALLY_REQUIRE_KAFKA=1
+echo "broker: $BROKERS"
+# One package at a time: the crash tests measure nothing, but they need the machine.
+exec go test -p 1 -count 1 -timeout 25m "$@" ./internal/kafka ./internal/replay ./processors ./tests/...
