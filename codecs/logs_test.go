@@ -181,7 +181,11 @@ func readLog(t *testing.T, name string, f io.Reader) (records int, reasons []str
 		if err := decoder.Decode(msg, &rec); err != nil {
 			t.Errorf("%s line %d: %v", name, l.Line(), err)
 		}
-		if bytes.Contains(msg, []byte("XXXXXXXXXX.XXXXXX")) != (rec.BadFields > 0) && len(l.Types()) > 0 && !strings.HasSuffix(name, "/invalid-time.log") {
+		// Where types are known, by the header or because the feed is built in, only masked times are bad.
+		_, builtIn := feeds.Lookup(feed)
+		typed := builtIn || len(l.Types()) > 0
+		masked := bytes.Contains(msg, []byte("XXXXXXXXXX.XXXXXX"))
+		if typed && masked != (rec.BadFields > 0) && !strings.HasSuffix(name, "/invalid-time.log") {
 			t.Errorf("%s line %d: %d bad fields in %s", name, l.Line(), rec.BadFields, msg)
 		}
 	}

@@ -28,5 +28,7 @@ var _ = register(newFeed("conn", "one connection or flow, written when it ends",
 		col("failed_service", texts, "protocols that turned out wrong (policy script)"),
 		col("ip_proto_name", str, "the IP protocol's name (policy script)"),
 		col("pppoe_session_id", count, "the PPPoE session (policy script)"),
+		col("orig_cc", str, "country of the opening side (package)"),
+		col("resp_cc", str, "country of the called side (package)"),
 	},
 ))
