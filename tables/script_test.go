@@ -195,14 +195,14 @@ func (s *script) fold(t *tables.Table, split bool) (rows [][]feeds.Value, overfl
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	f, err := tables.NewFold(t, layout)
+	f, err := tables.NewFold(t, layout, 1)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	s.decode(layout, func(rec *feeds.Record) {
-		f.Add(rec)
+		f.Combiner(0).Add(rec)
 		if split {
-			if err := f.Split(); err != nil {
+			if err := f.Flush(0); err != nil {
 				s.t.Fatal(err)
 			}
 		}
@@ -210,7 +210,7 @@ func (s *script) fold(t *tables.Table, split bool) (rows [][]feeds.Value, overfl
 	if rows, err = f.Rows(); err != nil {
 		s.t.Fatal(err)
 	}
-	return rows, f.Combiner().Overflows(), f.Combiner().CutKeys()
+	return rows, f.Combiner(0).Overflows(), f.Combiner(0).CutKeys()
 }
 
 func (s *script) rows(name string) string {
