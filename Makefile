@@ -3,7 +3,7 @@
 BIN     := bin/brotally
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-FUZZ    ?= 20s
+FUZZ    ?= 300000x
 GOTEST_FLAGS ?=
 export CGO_ENABLED ?= 0
 
@@ -34,7 +34,7 @@ lint: ## vet, staticcheck, gofmt
 	go vet -tags faults ./...
 	go tool staticcheck ./...
 
-fuzz: ## every fuzz target for FUZZ=20s each
+fuzz: ## every fuzz target for FUZZ=300000x runs each (or a time: 60s)
 	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
 	  for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go 2>/dev/null | sed 's/func //'); do \
 	    echo "fuzz $$dir $$target"; (cd $$dir && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) .) || exit 1; \

@@ -331,6 +331,13 @@ func (s *session) commit() error {
 	if len(offsets) == 0 {
 		return nil
 	}
+	meta := sarama.NewConsumerGroupMetadataFromSession(s.ConsumerGroupSession, string(s.stage.group), s.stage.instance())
+	if fault.Off(fault.FlushFirst) {
+		if err := s.stage.transaction.Commit(s.ctx, offsets, meta); err != nil {
+			return err
+		}
+		fault.Point(s.stage.kind, fault.Committed)
+	}
 	s.mu.Lock()
 	s.outstanding += len(handed)
 	s.mu.Unlock()
@@ -350,7 +357,6 @@ func (s *session) commit() error {
 	if first {
 		fault.Point(s.stage.kind, fault.FirstCommit)
 	}
-	meta := sarama.NewConsumerGroupMetadataFromSession(s.ConsumerGroupSession, string(s.stage.group), s.stage.instance())
 	if err := s.stage.transaction.Commit(s.ctx, offsets, meta); err != nil { // 4.
 		return fmt.Errorf("commit: %w", err)
 	}

@@ -1,5 +1,11 @@
 package kafka
 
+import (
+	"strings"
+
+	"github.com/brotally/brotally/internal/fault"
+)
+
 // The names of what belongs to one App. All of them begin with it, so that one rule for prefixed resources covers them.
 
 // CatalogTopic is where the definitions of the running tables are.
@@ -19,3 +25,11 @@ func (c Config) PartialsTopic(table string) string { return c.App + "-" + table 
 
 // ChangelogTopic backs a table's group table; Goka fixes the suffix.
 func (c Config) ChangelogTopic(table string) string { return c.App + "-" + table + "-table" }
+
+// stageOf says whose a transactional id is, for crash tests.
+func stageOf(transactionalID string) string {
+	if strings.Contains(transactionalID, "-combine-") {
+		return fault.StageCombine
+	}
+	return fault.StageGroup
+}
