@@ -23,7 +23,8 @@ type AsOf struct {
 	// Counts is what became of the records, summed over the source partitions.
 	Counts codecs.Counts
 
-	json []byte // offsets as {topic:{partition:offset}}
+	json   []byte // offsets as {topic:{partition:offset}}
+	counts []byte // as JSON
 }
 
 func newAsOf(progress map[codecs.Source]codecs.Progress) *AsOf {
@@ -33,7 +34,7 @@ func newAsOf(progress map[codecs.Source]codecs.Progress) *AsOf {
 		a.EventTime = max(a.EventTime, p.NewestTime)
 		a.Counts.Add(p.Counts)
 	}
-	a.json = a.appendJSON(nil)
+	a.json, a.counts = a.appendJSON(nil), appendCounts(a.Counts)
 	return a
 }
 

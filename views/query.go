@@ -37,6 +37,14 @@ func (e *NotReady) Error() string {
 	return fmt.Sprintf("table %s %s", e.Table, e.State)
 }
 
+// ParamError says that the parameters do not fit the look-up.
+type ParamError struct{ Err error }
+
+func (e *ParamError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error itself.
+func (e *ParamError) Unwrap() error { return e.Err }
+
 // request is one look-up of a view.
 type request struct {
 	sel     *tables.Select
@@ -46,8 +54,8 @@ type request struct {
 	partial bool // what there is will do
 }
 
-// Query runs a look-up that was compiled for the view's table. Errors are *[NotReady], *[LimitError], ctx's, or say that
-// params do not fit.
+// Query runs a look-up that was compiled for the view's table. Errors are *[NotReady], *[LimitError],
+// *[ParamError] or ctx's.
 func (v *View) Query(ctx context.Context, sel *tables.Select, params []feeds.Value) (*Answer, error) {
 	return v.run(ctx, request{sel: sel, params: params})
 }
@@ -97,11 +105,15 @@ func (v *View) point(h *held, r request) (*tables.Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.sel.Run(func(yield func([]feeds.Value) bool) {
+	rows, err := r.sel.Run(func(yield func([]feeds.Value) bool) {
 		if row != nil {
 			yield(row)
 		}
 	}, r.params)
+	if err != nil {
+		return nil, &ParamError{err}
+	}
+	return rows, nil
 }
 
 // row returns the row of a group, nil if there is none.
@@ -149,7 +161,7 @@ func (v *View) scan(ctx context.Context, h *held, r request) (*tables.Rows, erro
 	case errors.As(err, &large):
 		return nil, limits.tooLarge(large)
 	case err != nil:
-		return nil, err
+		return nil, &ParamError{err}
 	}
 	return rows, nil
 }

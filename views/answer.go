@@ -1,0 +1,259 @@
+package views
+
+import (
+	"encoding/json"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/output"
+	"github.com/brotally/brotally/tables/sql"
+)
+
+// format is how rows are written.
+type format string
+
+const (
+	formatJSON   format = "json"   // {"columns":[..],"rows":[[..]],"meta":{..}}
+	formatNDJSON format = "ndjson" // an object a line
+	formatCSV    format = "csv"    // RFC 4180 with a header line; NULL is nothing, the empty string is ""
+)
+
+var formats = []format{formatJSON, formatNDJSON, formatCSV}
+
+// mediaTypes are what Accept may say, and what Content-Type does: each format's first.
+var mediaTypes = map[format][]string{
+	formatJSON:   {"application/json"},
+	formatNDJSON: {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"},
+	formatCSV:    {"text/csv"},
+}
+
+// formatOf returns the format that a request wants: by name if it says one, else by Accept, json if that does not say.
+func formatOf(r *http.Request, name string) (format, error) {
+	if name != "" {
+		if f := format(strings.ToLower(name)); slices.Contains(formats, f) {
+			return f, nil
+		}
+		names := []string{string(formatJSON), string(formatNDJSON), string(formatCSV)}
+		return "", bad("bad_value", "no format "+name, or(sql.DidYouMean(name, names), "the formats are "+strings.Join(names, ", ")))
+	}
+	accept := r.Header.Values("Accept")
+	if strings.TrimSpace(strings.Join(accept, "")) == "" {
+		return formatJSON, nil
+	}
+	best, bestQuality := format(""), 0.0
+	for _, f := range formats {
+		if q := quality(accept, mediaTypes[f]); q > bestQuality {
+			best, bestQuality = f, q
+		}
+	}
+	if best == "" {
+		return "", &apiError{status: http.StatusNotAcceptable, Code: "not_acceptable", Message: "rows come as application/json, application/x-ndjson or text/csv",
+			Hint: "or say ?format=json, ndjson or csv"}
+	}
+	return best, nil
+}
+
+// quality returns how much the Accept headers want one of the types, 0 to 1: the most specific range that matches says it.
+func quality(accept []string, types []string) float64 {
+	best, bestSpecific := 0.0, -1
+	for _, header := range accept {
+		for part := range strings.SplitSeq(header, ",") {
+			kind, params, err := mime.ParseMediaType(part)
+			if err != nil {
+				continue
+			}
+			q := 1.0
+			if text, ok := params["q"]; ok {
+				if q, err = strconv.ParseFloat(text, 64); err != nil {
+					continue
+				}
+			}
+			specific := -1
+			major, minor, _ := strings.Cut(kind, "/")
+			switch {
+			case slices.Contains(types, kind):
+				specific = 2
+			case minor == "*" && slices.ContainsFunc(types, func(t string) bool { return strings.HasPrefix(t, major+"/") }):
+				specific = 1
+			case kind == "*/*":
+				specific = 0
+			}
+			if specific < 0 {
+				continue
+			}
+			if specific > bestSpecific || specific == bestSpecific && q > best {
+				best, bestSpecific = q, specific
+			}
+		}
+	}
+	return best
+}
+
+// answer runs a look-up and writes what it found.
+func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req request, f freshness, how format) error {
+	if err := view.await(r.Context(), f); err != nil {
+		return err
+	}
+	req.partial = f.stale
+	a, err := view.run(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", mediaTypes[how][0])
+	if how == formatJSON {
+		a.writeJSON(w)
+		return nil
+	}
+	header := w.Header()
+	header.Set("Brotally-As-Of", string(a.AsOf.AppendJSON(nil)))
+	header.Set("Brotally-Rows", strconv.Itoa(len(a.Rows)))
+	if a.AsOf.EventTime != codecs.NoTime {
+		header.Set("Brotally-Event-Time", feeds.TimestampValue(a.AsOf.EventTime).String())
+	}
+	if a.Partial {
+		header.Set("Brotally-Partial", "true")
+	}
+	if how == formatCSV {
+		header.Set("Content-Type", "text/csv; charset=utf-8; header=present")
+		header.Set("Content-Disposition", `attachment; filename="`+a.Table+`.csv"`) // a table's name has letters, digits, _ and - only
+	}
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	a.write(w, output.Format(how))
+	return nil
+}
+
+// write writes the rows in one of the formats that carry nothing else. It stops when the client is gone.
+func (a *Answer) write(w http.ResponseWriter, how output.Format) {
+	out, err := output.New(w, how, output.Options{})
+	if err != nil {
+		panic(err) // a format of ours that package output does not know
+	}
+	columns := make([]output.Column, len(a.Columns))
+	for i, c := range a.Columns {
+		columns[i] = output.Column{Name: c.Name, Type: c.Type}
+	}
+	if out.Header(columns) != nil {
+		return
+	}
+	for _, row := range a.Rows {
+		if out.Row(row) != nil {
+			return
+		}
+	}
+	_ = out.Close() // who went away needs no answer
+}
+
+// chunk is how much of a large answer is gathered before it is sent.
+const chunk = 64 << 10
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// writeJSON writes columns, rows and meta. It stops when the client is gone.
+func (a *Answer) writeJSON(w http.ResponseWriter) {
+	buf := buffers.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= 2*chunk {
+			buffers.Put(buf)
+		}
+	}()
+	b := append((*buf)[:0], `{"columns":[`...)
+	for i, c := range a.Columns {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"name":`...)
+		b = output.AppendJSON(b, feeds.StringValue(c.Name))
+		b = append(b, `,"type":"`...)
+		b = append(append(b, c.Type.String()...), `"}`...)
+	}
+	b = append(b, `],"rows":[`...)
+	for i, row := range a.Rows {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '[')
+		for j, v := range row {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = output.AppendJSON(b, v)
+		}
+		b = append(b, ']')
+		if len(b) >= chunk {
+			if _, err := w.Write(b); err != nil {
+				return
+			}
+			b = b[:0]
+		}
+	}
+	b = append(b, `],"meta":`...)
+	b = append(a.appendMeta(b), "}\n"...)
+	*buf = b
+	_, _ = w.Write(b) // as above
+}
+
+func (a *Answer) appendMeta(b []byte) []byte {
+	b = append(b, `{"table":"`...)
+	b = append(append(b, a.Table...), `","as_of":`...)
+	b = a.AsOf.AppendJSON(b)
+	b = append(b, `,"event_time":`...)
+	b = eventTime(a.AsOf).AppendJSON(b)
+	b = append(b, `,"rows":`...)
+	b = strconv.AppendInt(b, int64(len(a.Rows)), 10)
+	b = append(b, `,"counts":`...)
+	b = append(b, a.AsOf.counts...)
+	if a.Partial {
+		b = append(b, `,"partial":true`...)
+	}
+	b = append(b, `,"took_ms":`...)
+	b = strconv.AppendFloat(b, float64(a.Took.Microseconds())/1000, 'f', -1, 64)
+	return append(b, '}')
+}
+
+// eventTime is the newest event time, NULL if there is none.
+func eventTime(a *AsOf) feeds.Value {
+	if a.EventTime == codecs.NoTime {
+		return feeds.NullValue
+	}
+	return feeds.TimestampValue(a.EventTime)
+}
+
+// countsJSON are a table's counts as answers show them: read = counted + filtered + other_feed + no_time + dead_lettered.
+type countsJSON struct {
+	Read         int64 `json:"read"`
+	Counted      int64 `json:"counted"`
+	Filtered     int64 `json:"filtered"`
+	OtherFeed    int64 `json:"other_feed"`
+	NoTime       int64 `json:"no_time"`
+	DeadLettered int64 `json:"dead_lettered"`
+	BadFields    int64 `json:"bad_fields"`
+	Overflows    int64 `json:"overflows"`
+	CutKeys      int64 `json:"cut_keys"`
+	Lost         int64 `json:"lost"`
+}
+
+func appendCounts(c codecs.Counts) []byte {
+	b, err := json.Marshal(countsJSON(c))
+	if err != nil {
+		panic(err) // numbers can be written
+	}
+	return b
+}
+
+// milliTime is a wall time of milliseconds as text, nil for none.
+func milliTime(ms int64) *string {
+	if ms <= 0 {
+		return nil
+	}
+	t := time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
+	return &t
+}

@@ -1,0 +1,396 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/tables"
+	"github.com/brotally/brotally/tables/sql"
+)
+
+// The parameters of a rows request. All others are columns; a column with one of these names is asked for as col.NAME.
+const (
+	paramOrder     = "order"
+	paramLimit     = "limit"
+	paramOffset    = "offset"
+	paramFormat    = "format"
+	paramMinOffset = "min_offset"
+	paramStale     = "stale"
+	columnPrefix   = "col."
+)
+
+var rowsParams = []string{paramOrder, paramLimit, paramOffset, paramFormat, paramMinOffset, paramStale}
+
+// rows answers GET /api/v1/tables/{t}/rows.
+func (s *server) rows(w http.ResponseWriter, r *http.Request) error {
+	view, err := s.view(r)
+	if err != nil {
+		return err
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return bad("bad_parameter", "the query string is not one: "+err.Error(), "")
+	}
+	format, err := formatOf(r, query.Get(paramFormat))
+	if err != nil {
+		return err
+	}
+	freshness, err := parseFreshness(query.Get(paramStale), query.Get(paramMinOffset))
+	if err != nil {
+		return err
+	}
+	req, err := view.rowsRequest(query)
+	if err != nil {
+		return err
+	}
+	return s.answer(w, r, view, req, freshness, format)
+}
+
+// filter is one column that has to have a value.
+type filter struct {
+	column int // in the table's columns
+	value  feeds.Value
+}
+
+// rowsRequest turns a query string into a look-up. Look-ups of one shape are compiled once.
+func (v *View) rowsRequest(query url.Values) (req request, err error) {
+	var filters []filter
+	for name, values := range query {
+		if slices.Contains(rowsParams, name) {
+			if len(values) > 1 {
+				return req, bad("bad_parameter", name+" is given twice", "")
+			}
+			continue
+		}
+		f, err := v.filter(name, values)
+		if err != nil {
+			return req, err
+		}
+		filters = append(filters, f)
+	}
+	slices.SortFunc(filters, func(a, b filter) int { return a.column - b.column })
+	for i, f := range filters {
+		if i > 0 && f.column == filters[i-1].column {
+			return req, bad("bad_parameter", v.table.Columns[f.column].Name+" is given twice", "POST /api/v1/query takes SQL, which has OR and IN")
+		}
+	}
+	order, err := v.order(query.Get(paramOrder))
+	if err != nil {
+		return req, err
+	}
+	limit, err := rowCount(query, paramLimit)
+	if err != nil {
+		return req, err
+	}
+	offset, err := rowCount(query, paramOffset)
+	if err != nil {
+		return req, err
+	}
+	if len(order) > 0 || offset != nil {
+		order = v.tieBreak(order) // or pages would overlap
+	}
+	for _, f := range filters {
+		if !f.value.IsNull() {
+			req.params = append(req.params, f.value)
+		}
+	}
+	shape := rowsShape{filters: filters, order: order}
+	for _, n := range []struct {
+		given *int64
+		slot  *int
+	}{{limit, &shape.limit}, {offset, &shape.offset}} {
+		if n.given != nil {
+			req.params = append(req.params, feeds.BigintValue(*n.given))
+			*n.slot = len(req.params)
+		}
+	}
+	if req.sel, err = v.rowsSelect(shape); err != nil {
+		return req, err
+	}
+	req.key, req.keyed = v.keyOf(filters)
+	return req, nil
+}
+
+// filter reads COLUMN=value. NULL is written \N, and a text that begins with a backslash gets one more, as in result keys.
+func (v *View) filter(name string, values []string) (f filter, err error) {
+	column := v.column(name)
+	if column < 0 {
+		column = v.column(strings.TrimPrefix(name, columnPrefix))
+	}
+	if column < 0 {
+		return f, v.unknownColumn("unknown_parameter", "no column or parameter ", name, rowsParams)
+	}
+	c := v.table.Columns[column]
+	if len(values) > 1 {
+		return f, bad("bad_parameter", name+" is given twice", "POST /api/v1/query takes SQL, which has OR and IN")
+	}
+	f.column = column
+	text := values[0]
+	if text == `\N` {
+		return f, nil
+	}
+	if strings.HasPrefix(text, `\\`) {
+		text = text[1:]
+	}
+	if f.value, err = tables.ParseValue(text, c.Type); err != nil {
+		return f, bad("bad_value", c.Name+": "+err.Error(), `NULL is written \N`)
+	}
+	return f, nil
+}
+
+// column returns the position of a column; -1 if there is none.
+func (v *View) column(name string) int {
+	is := func(c tables.Column) bool { return c.Name == name }
+	if i := slices.IndexFunc(v.table.Columns, is); i >= 0 {
+		return i
+	}
+	return slices.IndexFunc(v.table.Columns, func(c tables.Column) bool { return strings.EqualFold(c.Name, name) })
+}
+
+func (v *View) unknownColumn(code, message, name string, others []string) error {
+	names := make([]string, 0, len(v.table.Columns))
+	for _, c := range v.table.Columns {
+		names = append(names, c.Name)
+	}
+	hint := sql.DidYouMean(name, slices.Concat(names, others))
+	if hint == "" {
+		hint = "the columns are " + strings.Join(names, ", ")
+	}
+	return bad(code, message+name, hint)
+}
+
+// by is one column of ORDER BY.
+type by struct {
+	column int
+	desc   bool
+}
+
+// order reads -count,qtype_name.
+func (v *View) order(text string) (order []by, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	for name := range strings.SplitSeq(text, ",") {
+		// A plus is a blank by the time it gets here.
+		rest, desc := strings.CutPrefix(strings.TrimSpace(name), "-")
+		column := v.column(strings.TrimPrefix(rest, "+"))
+		if column < 0 {
+			return nil, v.unknownColumn("unknown_column", "order: no column ", rest, nil)
+		}
+		order = append(order, by{column, desc})
+	}
+	return order, nil
+}
+
+// tieBreak adds the group columns that are not in order yet, so that it leaves no two rows equal.
+func (v *View) tieBreak(order []by) []by {
+	for i, c := range v.table.Columns {
+		if c.Key && !slices.ContainsFunc(order, func(o by) bool { return o.column == i }) {
+			order = append(order, by{column: i})
+		}
+	}
+	return order
+}
+
+// rowCount reads a parameter that is a number of rows; nil if it is not given.
+func rowCount(query url.Values, name string) (*int64, error) {
+	if !query.Has(name) {
+		return nil, nil
+	}
+	n, err := strconv.ParseInt(query.Get(name), 10, 64)
+	if err != nil || n < 0 {
+		return nil, bad("bad_value", fmt.Sprintf("%s: %q is not a number of rows", name, query.Get(name)), "")
+	}
+	return &n, nil
+}
+
+// rowsShape is a rows request without its values: what the look-up is compiled from.
+type rowsShape struct {
+	filters       []filter
+	order         []by
+	limit, offset int // parameter numbers; 0: none
+}
+
+func (s rowsShape) String() string {
+	var b []byte
+	for _, f := range s.filters {
+		b = strconv.AppendInt(b, int64(f.column), 10)
+		if f.value.IsNull() {
+			b = append(b, '!')
+		}
+		b = append(b, ' ')
+	}
+	for _, o := range s.order {
+		b = append(b, '/')
+		if o.desc {
+			b = append(b, '-')
+		}
+		b = strconv.AppendInt(b, int64(o.column), 10)
+	}
+	return string(fmt.Appendf(b, "|%d|%d", s.limit, s.offset))
+}
+
+// rowsSelect compiles SELECT * FROM the table WHERE a = $1 AND b IS NULL ORDER BY .. LIMIT $2 OFFSET $3. It is built as a
+// syntax tree: no text of the client is ever part of an SQL text. NULL comes last in either direction.
+func (v *View) rowsSelect(shape rowsShape) (*tables.Select, error) {
+	name := shape.String()
+	if sel, ok := v.selects.get(name); ok {
+		return sel, nil
+	}
+	column := func(i int) sql.Expr { return &sql.Column{Name: sql.Name{Text: v.table.Columns[i].Name, Quoted: true}} }
+	stmt := &sql.Select{
+		Source: &sql.Source{File: "rows"},
+		Items:  []sql.Item{{Expr: &sql.Star{}}},
+		From:   sql.Name{Text: v.table.Name, Quoted: true},
+	}
+	params := 0
+	for _, f := range shape.filters {
+		var is sql.Expr = &sql.Is{X: column(f.column), What: "NULL"}
+		if !f.value.IsNull() {
+			params++
+			is = &sql.Binary{Op: "=", X: column(f.column), Y: &sql.Param{N: params}}
+		}
+		if stmt.Where != nil {
+			is = &sql.Binary{Op: "AND", X: stmt.Where, Y: is}
+		}
+		stmt.Where = is
+	}
+	for _, o := range shape.order {
+		stmt.OrderBy = append(stmt.OrderBy, sql.Order{Expr: column(o.column), Desc: o.desc, Nulls: "LAST"})
+	}
+	if shape.limit > 0 {
+		stmt.Limit = &sql.Param{N: shape.limit}
+	}
+	if shape.offset > 0 {
+		stmt.Offset = &sql.Param{N: shape.offset}
+	}
+	sel, err := tables.CompileSelect(stmt, v.table)
+	if err != nil {
+		return nil, rowsError(err)
+	}
+	v.selects.put(name, sel)
+	return sel, nil
+}
+
+// rowsError leaves out the place in an SQL text that nobody wrote.
+func rowsError(err error) error {
+	var fault *sql.Error
+	if errors.As(err, &fault) {
+		return bad("bad_parameter", fault.Message, fault.Hint)
+	}
+	return err
+}
+
+// keyOf returns the key of the only group that has these values; ok is false when they do not name every group column.
+func (v *View) keyOf(filters []filter) (key []byte, ok bool) {
+	values := make([]feeds.Value, 0, len(filters))
+	for i, c := range v.table.Columns {
+		if !c.Key {
+			continue
+		}
+		at := slices.IndexFunc(filters, func(f filter) bool { return f.column == i })
+		if at < 0 {
+			return nil, false
+		}
+		values = append(values, filters[at].value)
+	}
+	key, err := v.table.EncodeKey(values)
+	return key, err == nil
+}
+
+// freshness is how old an answer may be.
+type freshness struct {
+	stale   bool // what there is will do, also while the table is being restored
+	offsets map[codecs.Source]int64
+	all     int64 // offset of every source partition; 0: not asked for
+}
+
+// parseFreshness reads stale=true and min_offset=dns/0:41,dns/1:17 or min_offset=41.
+func parseFreshness(stale, minOffset string) (f freshness, err error) {
+	switch strings.ToLower(stale) {
+	case "", "false", "0":
+	case "true", "1":
+		f.stale = true
+	default:
+		return f, bad("bad_value", fmt.Sprintf("stale: %q is neither true nor false", stale), "")
+	}
+	if minOffset == "" {
+		return f, nil
+	}
+	if f.stale {
+		return f, errContradiction
+	}
+	for part := range strings.SplitSeq(minOffset, ",") {
+		source, offset, ok := cutLast(part, ":")
+		if !ok {
+			source, offset = "", part
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(offset), 10, 64)
+		if err != nil || n < 0 {
+			return f, badOffset(part)
+		}
+		if source == "" {
+			f.all = max(f.all, n)
+			continue
+		}
+		topic, number, ok := cutLast(strings.TrimSpace(source), "/")
+		p, err := strconv.ParseInt(number, 10, 32)
+		if !ok || err != nil || p < 0 {
+			return f, badOffset(part)
+		}
+		f.want(codecs.Source{Topic: topic, Partition: int32(p)}, n)
+	}
+	return f, nil
+}
+
+var errContradiction = bad("bad_parameter", "min_offset and stale=true contradict each other", "leave one of them out")
+
+func (f *freshness) want(source codecs.Source, offset int64) {
+	if f.offsets == nil {
+		f.offsets = map[codecs.Source]int64{}
+	}
+	f.offsets[source] = max(f.offsets[source], offset)
+}
+
+func badOffset(text string) error {
+	return bad("bad_value", fmt.Sprintf("min_offset: %q is no offset", text), "write topic/partition:offset, such as dns/0:41, or one offset for all")
+}
+
+// cutLast cuts s around the last sep.
+func cutLast(s, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return "", s, false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// await waits until the view is as fresh as asked for, for as long as a look-up may take.
+func (v *View) await(ctx context.Context, f freshness) error {
+	if f.offsets == nil && f.all == 0 {
+		return nil
+	}
+	if h := v.held.Load(); !h.ready {
+		return v.notReady(h)
+	}
+	ctx, cancel := v.gate.timed(ctx)
+	defer cancel()
+	err := v.WaitFor(ctx, f.offsets)
+	if err == nil && f.all > 0 {
+		err = v.WaitForAll(ctx, f.all)
+	}
+	var limit *LimitError
+	if errors.As(err, &limit) {
+		return &apiError{status: http.StatusServiceUnavailable, retry: retryAfter, Code: "behind",
+			Message: fmt.Sprintf("table %s is at %s, not at min_offset yet", v.table.Name, v.AsOf()), Hint: "try again in a moment"}
+	}
+	return err
+}

@@ -1,0 +1,113 @@
+package views
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ServerConfig says what a server shows, and to whom.
+type ServerConfig struct {
+	Views *Views
+
+	// Page answers what is not the API: the web page. Defaults to nothing.
+	Page http.Handler
+
+	// Token, if set, has to come with every request but /healthz and /readyz: as "Authorization: Bearer TOKEN", or as the
+	// password of any user, which is what browsers ask for.
+	Token string
+
+	// Hosts are further names that the server goes by, with or without port. Where it is reached over loopback it answers
+	// to localhost, loopback addresses and these only: else a page of a stranger could read the tables through the
+	// browser, under a name of its own that it points at 127.0.0.1.
+	Hosts []string
+
+	// Log takes what goes wrong inside. Defaults to discarding.
+	Log *slog.Logger
+}
+
+// maxBody is how large a request's body may be.
+const maxBody = 1 << 20
+
+type server struct {
+	views *Views
+	log   *slog.Logger
+}
+
+// NewServer returns the handler of the API under /api/v1, of /healthz and /readyz, and of the page:
+//
+//	GET  /api/v1/tables              the tables
+//	GET  /api/v1/tables/{t}          one of them: columns, topics, progress
+//	GET  /api/v1/tables/{t}/rows     its rows: ?COLUMN=value&order=-count,qtype_name&limit=20&offset=0
+//	POST /api/v1/query               {"sql": "SELECT ..", "params": [..]}
+//
+// Rows come as json, ndjson or csv, by Accept or ?format=. Both ways to rows take ?min_offset= and ?stale=true.
+// Errors are {"error": {"code": .., "message": .., "hint": ..}}.
+func NewServer(c ServerConfig) http.Handler {
+	s := &server{views: c.Views, log: c.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	api := http.NewServeMux()
+	api.Handle("/api/v1/tables", s.handle(s.tables, http.MethodGet))
+	api.Handle("/api/v1/tables/{table}", s.handle(s.table, http.MethodGet))
+	api.Handle("/api/v1/tables/{table}/rows", s.handle(s.rows, http.MethodGet))
+	api.Handle("/api/v1/query", s.handle(s.query, http.MethodPost))
+	api.Handle("/api/", s.handle(s.nothing))
+	api.Handle("/healthz", s.handle(s.healthz, http.MethodGet))
+	api.Handle("/readyz", s.handle(s.readyz, http.MethodGet))
+	if c.Page != nil {
+		api.Handle("/", c.Page)
+	} else {
+		api.Handle("/", s.handle(s.nothing))
+	}
+	return s.guard(c, api)
+}
+
+// handler answers a request; an error that it returns is the answer.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// handle makes an http.Handler for the given methods, all if none is given. HEAD is answered as GET.
+func (s *server) handle(h handler, methods ...string) http.Handler {
+	if slices.Contains(methods, http.MethodGet) {
+		methods = append(methods, http.MethodHead)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		if len(methods) > 0 && !slices.Contains(methods, r.Method) {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			s.fail(w, r, &apiError{status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+				Message: r.URL.Path + " does not take " + r.Method, Hint: "use " + methods[0]})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+func (s *server) nothing(_ http.ResponseWriter, r *http.Request) error {
+	return &apiError{status: http.StatusNotFound, Code: "not_found", Message: "there is nothing at " + r.URL.Path, Hint: "see /api/v1/tables"}
+}
+
+// view returns the view that a request's path names.
+func (s *server) view(r *http.Request) (*View, error) {
+	name := r.PathValue("table")
+	if view, ok := s.views.Named(name); ok {
+		return view, nil
+	}
+	return nil, s.views.unknown(name)
+}
+
+// Times of the HTTP server: a client that sends or reads slowly is let go.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 2 * time.Minute
+	idleTimeout       = 2 * time.Minute
+	shutdownPatience  = 3 * time.Second
+	maxHeaderBytes    = 64 << 10
+)
