@@ -26,7 +26,9 @@ type Topic struct {
 }
 
 // Compacted says whether the topic keeps the last record of each key.
-func (t Topic) Compacted() bool { return slices.Contains(policies(t.Config["cleanup.policy"]), "compact") }
+func (t Topic) Compacted() bool {
+	return slices.Contains(policies(t.Config["cleanup.policy"]), "compact")
+}
 
 // TopicMismatch is returned when a topic is there but not as it must be.
 type TopicMismatch struct {
@@ -127,7 +129,11 @@ func (a *Admin) Describe(names ...string) (map[string]Topic, error) {
 // metadata asks for the named topics, nil for all.
 func (a *Admin) metadata(op string, names []string) (map[string]Topic, error) {
 	found := map[string]Topic{}
-	err := a.try(op, "topics", func() error {
+	resource := "topics"
+	if len(names) > 0 {
+		resource = "topic " + strings.Join(names, ", ")
+	}
+	err := a.try(op, resource, func() error {
 		clear(found)
 		b, err := a.anyBroker()
 		if err != nil {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/brotally/brotally/internal/fault"
 )
 
 // Dial returns a client for metadata, offsets and leaders; close it. When none of the brokers answers it returns
@@ -28,7 +31,14 @@ func Dial(ctx context.Context, c Config) (sarama.Client, error) {
 	if err := ping(ctx, c.Brokers, conf); err != nil {
 		return nil, err
 	}
-	dialer{ctx}.into(conf)
+	dialer{ctx: ctx}.into(conf)
+	pause := conf.Metadata.Retry.Backoff
+	conf.Metadata.Retry.BackoffFunc = func(int, int) time.Duration {
+		if ctx.Err() != nil {
+			return 0 // looking for brokers again could take seconds, and leads to nothing any more
+		}
+		return pause
+	}
 	cl, err := sarama.NewClient(c.Brokers, conf)
 	if err != nil {
 		if network(err) || errors.Is(err, sarama.ErrOutOfBrokers) {
@@ -76,21 +86,29 @@ func ping(ctx context.Context, brokers []string, conf *sarama.Config) error {
 
 func pingOne(ctx context.Context, addr string, conf *sarama.Config) error {
 	own := *conf
-	dialer{ctx}.into(&own)
+	dialer{ctx: ctx}.into(&own)
 	b := sarama.NewBroker(addr)
 	if err := b.Open(&own); err != nil {
 		return err
 	}
 	defer b.Close() //nolint:errcheck // what matters was answered before
 	_, err := b.GetMetadata(&sarama.MetadataRequest{Version: 7, Topics: []string{}})
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("no answer within %v", pingTimeout)
+	case errors.Is(err, io.EOF) && conf.Net.SASL.Enable:
+		return fmt.Errorf("hung up while %s logged in (wrong user, password or mechanism?): %w", conf.Net.SASL.User, err)
+	case errors.Is(err, io.EOF) && !conf.Net.TLS.Enable:
+		return fmt.Errorf("hung up (does it ask for TLS or a login? -X security.protocol=..): %w", err)
 	}
 	return err
 }
 
 // dialer opens connections that end with its context: Sarama's requests know no context, but they end with their connection.
-type dialer struct{ ctx context.Context }
+type dialer struct {
+	ctx   context.Context
+	stage string // whose transactions travel here, for crash tests
+}
 
 // into makes every connection that is opened with conf one of d's.
 func (d dialer) into(conf *sarama.Config) {
@@ -105,7 +123,7 @@ func (d dialer) Dial(network, addr string) (net.Conn, error) {
 		return nil, err
 	}
 	stop := context.AfterFunc(d.ctx, func() { c.Close() }) //nolint:errcheck // a broken connection is what we want
-	return &boundConn{Conn: c, stop: stop}, nil
+	return fault.Conn(d.stage, &boundConn{Conn: c, stop: stop}), nil
 }
 
 // boundConn is a connection that a context closes.

@@ -47,7 +47,7 @@ func (c Class) String() string {
 
 // Sentinels for errors.Is: every error of this package that was classified is one of them.
 var (
-	ErrFenced = errors.New("another instance has taken over")
+	ErrFenced = errors.New("another instance has taken over, or the transaction timed out")
 	ErrRejoin = errors.New("the consumer group has moved on")
 	ErrRetry  = errors.New("not possible at the moment")
 	ErrFatal  = errors.New("cannot go on")
@@ -141,9 +141,8 @@ func Classify(err error) Class {
 		return worst
 	}
 	switch {
-	case errors.Is(err, sarama.ErrTransactionNotReady), errors.Is(err, sarama.ErrTransitionNotAllowed):
-		// Sarama's producer is in its error state and does not say why any more; the reason has been given before. Only what
-		// fenced it makes it refuse without an earlier error, see Trap 3 in TestClassify.
+	case strings.Contains(err.Error(), sarama.ErrTransactionNotReady.Error()):
+		// Sarama's producer is in its error state and does not say why any more. Of all reasons being fenced is the gravest.
 		return Fenced
 	case network(err), errors.Is(err, sarama.ErrOutOfBrokers), errors.Is(err, sarama.ErrIncompleteResponse),
 		errors.Is(err, sarama.ErrNotConnected), errors.Is(err, sarama.ErrTxnUnableToParseResponse),
@@ -169,7 +168,8 @@ func gravity(c Class) int {
 // classOf classifies one code of the protocol.
 func classOf(k sarama.KError) Class {
 	switch k {
-	case sarama.ErrProducerFenced, sarama.ErrInvalidProducerEpoch, sarama.ErrTransactionCoordinatorFenced:
+	case sarama.ErrProducerFenced, sarama.ErrInvalidProducerEpoch, sarama.ErrTransactionCoordinatorFenced,
+		sarama.ErrInvalidTxnState: // a send to a transaction that was ended for us: by another instance, or by its timeout
 		return Fenced
 	case sarama.ErrIllegalGeneration, sarama.ErrUnknownMemberId, sarama.ErrRebalanceInProgress, sarama.ErrFencedInstancedId,
 		sarama.ErrUnstableOffsetCommit, sarama.ErrMemberIdRequired, errFencedMemberEpoch, errStaleMemberEpoch,

@@ -11,6 +11,8 @@ import (
 
 	"github.com/IBM/sarama"
 	metrics "github.com/rcrowley/go-metrics"
+
+	"github.com/brotally/brotally/internal/fault"
 )
 
 // RecordFunc takes one committed record. A nil value is a tombstone, an empty one is not.
@@ -128,6 +130,9 @@ func (r *Reader) Recover(ctx context.Context, fn RecordFunc) (Reading, error) {
 	target, err := r.offset(ctx, sarama.OffsetNewest)
 	if err != nil {
 		return Reading{Next: r.pos}, err
+	}
+	if fault.Off(fault.RecoverToHighWM) {
+		target = min(target, r.fetch(ctx, r.pos).last)
 	}
 	return r.ReadTo(ctx, target, fn)
 }
@@ -414,7 +419,7 @@ func (r *Reader) connect() (*sarama.Broker, func(), error) {
 		}
 		conf := *r.conf
 		ctx, cancel := context.WithCancel(context.Background())
-		dialer{ctx}.into(&conf)
+		dialer{ctx: ctx}.into(&conf)
 		b := sarama.NewBroker(leader.Addr())
 		if err := b.Open(&conf); err != nil {
 			cancel()

@@ -79,7 +79,7 @@ func (t TLS) apply(s *sarama.Config) error {
 
 func (t TLS) config() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	ca, err := pem(t.CAFile, t.CAPEM)
+	ca, err := readPEM(t.CAFile, t.CAPEM)
 	if err != nil {
 		return nil, fmt.Errorf("certificate authorities: %w", err)
 	}
@@ -89,11 +89,11 @@ func (t TLS) config() (*tls.Config, error) {
 			return nil, fmt.Errorf("certificate authorities: no PEM certificate in %s", or(t.CAFile, "the text given"))
 		}
 	}
-	cert, err := pem(t.CertFile, t.CertPEM)
+	cert, err := readPEM(t.CertFile, t.CertPEM)
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	key, err := pem(t.KeyFile, t.KeyPEM)
+	key, err := readPEM(t.KeyFile, t.KeyPEM)
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
@@ -127,8 +127,8 @@ func (t TLS) config() (*tls.Config, error) {
 	return c, nil
 }
 
-// pem returns the text, or else what is in the file; nil if neither is given.
-func pem(file, text string) ([]byte, error) {
+// readPEM returns the text, or else what is in the file; nil if neither is given.
+func readPEM(file, text string) ([]byte, error) {
 	switch {
 	case text != "":
 		return []byte(text), nil

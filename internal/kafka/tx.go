@@ -31,18 +31,22 @@ type Tx interface {
 
 	// Commit ends the transaction. offsets are the next offsets to read of the input, by topic and partition; meta may be
 	// nil without offsets. Without offsets and records since the last Commit it does nothing.
-	// Errors are *[Error] or *[NotAllowed]; a send's error comes first, for it is the cause. When ctx is done the
-	// transaction may or may not have been committed, and the Tx is of no more use.
+	// Errors are *[Error] or *[NotAllowed]; a send's error comes first, for it is the cause. When ctx is done, or after
+	// 30 seconds, the transaction may or may not have been committed, and the Tx is of no more use.
 	Commit(ctx context.Context, offsets map[string]map[int32]int64, meta *sarama.ConsumerGroupMetadata) error
 
 	// Abort rolls the transaction back. nil means that the Tx can be used again.
 	Abort() error
 
-	// Close gives up an open transaction and returns when all goroutines have ended. Closing twice is fine.
+	// Close aborts an open transaction, for two seconds at most, and returns when all goroutines have ended. Closing twice
+	// is fine.
 	Close() error
 }
 
-// closePatience is how long Close lets a healthy producer end its open transaction.
+// commitPatience is how long a commit may take. By then the broker has long aborted the transaction, see TransactionTimeout.
+const commitPatience = 30 * time.Second
+
+// closePatience is how long Close waits for brokers.
 const closePatience = 2 * time.Second
 
 // producer is the Tx on Sarama's AsyncProducer.
@@ -51,17 +55,19 @@ type producer struct {
 	client sarama.Client
 	p      sarama.AsyncProducer
 	kill   context.CancelFunc // breaks all connections: what is under way fails
-	killed context.Context
+	life   context.Context    // ends with kill
 
-	drained chan struct{} // closed when the errors channel has been read to its end
-	failed  chan struct{} // closed at the first failed send
+	drained chan struct{}      // closed when the errors channel has been read to its end
+	settled chan chan struct{} // answered when all errors received so far are noted in first
 
-	mu    sync.Mutex // guards what follows
-	open  bool       // a transaction was begun
-	used  bool       // records were sent since the last commit
-	first error      // what made a send fail, the earliest
-	dead  error      // no further use
-	close sync.Once
+	mu     sync.Mutex    // guards what follows
+	begun  bool          // a transaction is open
+	used   bool          // records were sent since the last commit
+	first  error         // what made a send fail, the earliest
+	failed chan struct{} // closed when first is set
+	void   error         // why the open transaction cannot be committed, until it is aborted
+	dead   error         // no further use
+	close  sync.Once
 }
 
 // NewTx makes the transactional producer with the given transactional id, which must be unique among live instances and the
@@ -72,6 +78,9 @@ func NewTx(ctx context.Context, c Config, transactionalID string) (Tx, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t, ok, err := unprotected(ctx, c, transactionalID); ok {
+		return t, err
+	}
 	conf, err := c.Sarama()
 	if err != nil {
 		return nil, err
@@ -80,26 +89,15 @@ func NewTx(ctx context.Context, c Config, transactionalID string) (Tx, error) {
 		return nil, err
 	}
 	life, kill := context.WithCancel(context.Background())
-	t := &producer{id: transactionalID, kill: kill, killed: life, drained: make(chan struct{}), failed: make(chan struct{})}
+	t := &producer{id: transactionalID, kill: kill, life: life, drained: make(chan struct{}), settled: make(chan chan struct{}), failed: make(chan struct{})}
 	conf.Producer.Transaction.ID = transactionalID
-	// Sarama tries 700 times with pauses; once we are killed the pauses are over, and so is the trying within milliseconds.
-	pause := conf.Producer.Transaction.Retry.BackoffFunc
-	conf.Producer.Transaction.Retry.BackoffFunc = func(retries, most int) time.Duration {
-		if life.Err() != nil {
-			return 0
-		}
-		return pause(retries, most)
-	}
-	dialer{life}.into(conf)
+	t.hurry(conf)
+	dialer{ctx: life, stage: stageOf(transactionalID)}.into(conf)
 
 	op := "take over transactional id " + transactionalID
 	stop := context.AfterFunc(ctx, kill)
 	defer stop()
-	t.client, err = sarama.NewClient(c.Brokers, conf)
-	if err == nil {
-		t.p, err = sarama.NewAsyncProducerFromClient(t.client)
-	}
-	if err != nil {
+	if err := t.open(ctx, c.Brokers, conf); err != nil {
 		kill()
 		if t.client != nil {
 			t.client.Close() //nolint:errcheck // the first error counts
@@ -113,16 +111,82 @@ func NewTx(ctx context.Context, c Config, transactionalID string) (Tx, error) {
 	return t, nil
 }
 
-// drain takes failed sends, or the producer would stand still, and keeps the first as the cause.
+// hurry takes the pauses out of Sarama's retries when they can lead to nothing any more. It repeats whatever fails, fencing
+// and missing rights too: 50 times for a send, 700 times for a request of the transaction, and in each ten times for metadata.
+func (t *producer) hurry(conf *sarama.Config) {
+	unlessKilled := func(pause func(retries, most int) time.Duration) func(int, int) time.Duration {
+		return func(retries, most int) time.Duration {
+			if t.life.Err() != nil {
+				return 0
+			}
+			return pause(retries, most)
+		}
+	}
+	conf.Producer.Transaction.Retry.BackoffFunc = unlessKilled(conf.Producer.Transaction.Retry.BackoffFunc)
+	metadata, send := conf.Metadata.Retry.Backoff, conf.Producer.Retry.Backoff
+	conf.Metadata.Retry.BackoffFunc = unlessKilled(func(int, int) time.Duration { return metadata })
+	conf.Producer.Retry.BackoffFunc = unlessKilled(func(int, int) time.Duration {
+		if t.p.TxnStatus()&sarama.ProducerTxnFlagInError != 0 { // called only for what was sent, so p is there
+			return 0
+		}
+		return send
+	})
+}
+
+// open makes client and producer.
+func (t *producer) open(ctx context.Context, brokers []string, conf *sarama.Config) (err error) {
+	if t.client, err = sarama.NewClient(brokers, conf); err != nil {
+		return err
+	}
+	// Sarama asks for the coordinator, too, but takes every error for a passing one.
+	for attempt := 0; ; attempt++ {
+		err := t.client.RefreshTransactionCoordinator(t.id)
+		if err == nil {
+			break
+		}
+		if Classify(err) != Retry || attempt >= coordinatorAttempts {
+			return err
+		}
+		if e := sleep(ctx, backoff(attempt)); e != nil {
+			return e
+		}
+	}
+	t.p, err = sarama.NewAsyncProducerFromClient(t.client)
+	return err
+}
+
+// coordinatorAttempts is how often, over some ten seconds, the coordinator may be on the move. A cluster's first
+// transaction makes a topic.
+const coordinatorAttempts = 40
+
+// drain takes failed sends, or the producer would stand still, and notes the first as the cause.
 func (t *producer) drain() {
 	defer close(t.drained)
-	for e := range t.p.Errors() {
-		t.mu.Lock()
-		if t.first == nil {
-			t.first = fail(fmt.Sprintf("send to %s/%d", e.Msg.Topic, e.Msg.Partition), "topic "+e.Msg.Topic, e.Err)
-			close(t.failed)
+	for {
+		select {
+		case e, ok := <-t.p.Errors():
+			if !ok {
+				return
+			}
+			t.mu.Lock()
+			if t.first == nil {
+				t.first = fail(fmt.Sprintf("send to %s/%d", e.Msg.Topic, e.Msg.Partition), "topic "+e.Msg.Topic, e.Err)
+				close(t.failed)
+			}
+			t.mu.Unlock()
+		case done := <-t.settled:
+			close(done)
 		}
-		t.mu.Unlock()
+	}
+}
+
+// settle returns when every failed send that Sarama has reported is noted. mu is not held.
+func (t *producer) settle() {
+	done := make(chan struct{})
+	select {
+	case t.settled <- done:
+		<-done
+	case <-t.drained:
 	}
 }
 
@@ -153,14 +217,14 @@ func (t *producer) begin() error {
 	if t.dead != nil {
 		return t.dead
 	}
-	if t.open {
+	if t.begun {
 		return nil
 	}
 	if err := t.p.BeginTxn(); err != nil {
 		t.dead = t.error("begin", err)
 		return t.dead
 	}
-	t.open = true
+	t.begun = true
 	return nil
 }
 
@@ -170,8 +234,11 @@ func (t *producer) Commit(ctx context.Context, offsets map[string]map[int32]int6
 	if t.dead != nil {
 		return t.dead
 	}
-	if t.first != nil {
-		return t.first
+	if t.void == nil {
+		t.void = t.first
+	}
+	if t.void != nil {
+		return t.void
 	}
 	add := request(offsets)
 	if !t.used && len(add) == 0 {
@@ -180,14 +247,16 @@ func (t *producer) Commit(ctx context.Context, offsets map[string]map[int32]int6
 	if err := t.begin(); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, commitPatience)
+	defer cancel()
 	stop := context.AfterFunc(ctx, t.kill)
 	defer stop()
-	err := t.end(add, meta)
-	if e := ctx.Err(); e != nil && err != nil {
-		t.dead = &Error{Op: "commit " + t.id, Class: Fatal, Err: e}
+	t.void = t.end(add, meta)
+	if e := ctx.Err(); e != nil && t.void != nil {
+		t.dead = &Error{Op: "commit " + t.id, Class: Fatal, Err: e} // our connections are gone with ctx
 		return t.dead
 	}
-	return err
+	return t.void
 }
 
 // end adds the offsets and commits. mu is held, but for the wait for acknowledgements: failed ones are noted under it.
@@ -202,6 +271,7 @@ func (t *producer) end(offsets map[string][]*sarama.PartitionOffsetMetadata, met
 	}
 	t.mu.Unlock()
 	err := t.p.CommitTxn()
+	t.settle()
 	t.mu.Lock()
 	if err == nil && t.first != nil {
 		err = t.first // Sarama would have refused; to be sure
@@ -209,7 +279,7 @@ func (t *producer) end(offsets map[string][]*sarama.PartitionOffsetMetadata, met
 	if err != nil {
 		return t.cause("commit", err)
 	}
-	t.open, t.used = false, false
+	t.begun, t.used = false, false
 	return nil
 }
 
@@ -228,26 +298,33 @@ func (t *producer) error(op string, err error) error {
 func (t *producer) Abort() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.abort()
+}
+
+// abort rolls back. mu is held.
+func (t *producer) abort() error {
 	if t.dead != nil {
 		return t.dead
 	}
+	if t.void == nil {
+		t.void = t.first
+	}
 	// A fenced producer must not even try: Sarama would ask for a new epoch, which is what a zombie does.
-	if t.first != nil && errors.Is(t.first, ErrFenced) {
-		t.dead = t.first
+	if errors.Is(t.void, ErrFenced) {
+		t.dead = t.void
 		return t.dead
 	}
-	if !t.open {
-		t.used = false
-		return nil
+	if t.begun {
+		t.mu.Unlock()
+		err := t.p.AbortTxn()
+		t.settle()
+		t.mu.Lock()
+		if err != nil {
+			t.dead = or(t.void, t.error("abort", err))
+			return t.dead
+		}
 	}
-	t.mu.Unlock()
-	err := t.p.AbortTxn()
-	t.mu.Lock()
-	if err != nil {
-		t.dead = t.cause("abort", err)
-		return t.dead
-	}
-	t.open, t.used = false, false
+	t.begun, t.used, t.void = false, false, nil
 	if t.first != nil {
 		t.first, t.failed = nil, make(chan struct{})
 	}
@@ -256,15 +333,14 @@ func (t *producer) Abort() error {
 
 func (t *producer) Close() error {
 	t.close.Do(func() {
+		timer := time.AfterFunc(closePatience, t.kill)
+		defer timer.Stop()
 		t.mu.Lock()
-		if t.dead == nil {
-			t.dead = &Error{Op: "use " + t.id, Class: Fatal, Err: errors.New("it is closed")}
-		}
+		_ = t.abort() // else readers wait until it times out; if it does not work, they do
+		t.dead = &Error{Op: "use " + t.id, Class: Fatal, Err: errors.New("it is closed")}
 		t.mu.Unlock()
 		t.p.AsyncClose()
-		timer := time.AfterFunc(closePatience, t.kill)
 		<-t.drained
-		timer.Stop()
 		t.client.Close() //nolint:errcheck // it can only be closed already
 		t.kill()
 	})

@@ -1,0 +1,218 @@
+package kafka
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// catalogFormat is the version of what an entry's JSON means. It grows when an older program would misread a newer entry,
+// not when a field is added that it may pass over.
+const catalogFormat = 1
+
+// Entry is what the catalog knows of one table: written before the table's first record, so that every instance, now and
+// after any restart, reads the same definition from the same offsets in the same pass.
+type Entry struct {
+	Format     int               `json:"format"` // 0 in an entry to be written means the current one
+	Table      string            `json:"table"`
+	SQL        string            `json:"sql"`               // canonical text of the definition
+	Hash       string            `json:"hash"`              // of SQL, see [HashSQL]; filled in when it is written
+	Feed       string            `json:"feed"`              // name of the feed
+	Columns    json.RawMessage   `json:"columns,omitempty"` // columns that were discovered, as their owner writes them
+	Sources    map[string]Source `json:"sources"`           // by topic
+	Result     string            `json:"result"`            // result topic
+	Partitions int32             `json:"partitions"`        // of the partials, the group table and the result
+	Created    time.Time         `json:"created"`
+}
+
+// Source is how a table reads one topic.
+type Source struct {
+	ID         string          `json:"id"`         // the topic's id when the table was made: another one is another topic
+	Partitions int32           `json:"partitions"` // how many it had then; those that came later start at their beginning
+	Start      map[int32]int64 `json:"start"`      // first offset to count, by partition
+	Pass       string          `json:"pass"`       // consumer group that reads it for the table
+}
+
+// HashSQL returns the hash that tells whether a definition has changed.
+func HashSQL(sql string) string {
+	sum := sha256.Sum256([]byte(sql))
+	return hex.EncodeToString(sum[:12])
+}
+
+// NewerFormat is returned for an entry that a newer program wrote.
+type NewerFormat struct {
+	Topic  string
+	Table  string
+	Format int
+}
+
+func (e *NewerFormat) Error() string {
+	return fmt.Sprintf("%s: table %s was written by a newer brotally (format %d, this one reads up to %d): update this instance",
+		e.Topic, e.Table, e.Format, catalogFormat)
+}
+
+// Is says that trying again does not help.
+func (e *NewerFormat) Is(target error) bool { return target == ErrFatal }
+
+// Catalog is the tables of one app, on its compacted topic <app>-catalog. It is safe for concurrent use.
+//
+// Whoever changes it does so as the transactional producer <app>-catalog: making that producer throws out whoever else is
+// in the middle of a change, so two instances that start at once cannot both decide from the same state.
+type Catalog struct {
+	admin *Admin
+	cfg   Config
+	topic string
+}
+
+// OpenCatalog returns the catalog of c.App. It uses admin, which the caller closes, and makes nothing: the topic is made by
+// the first change.
+func OpenCatalog(admin *Admin, c Config) (*Catalog, error) {
+	c, err := c.Resolve()
+	if err != nil {
+		return nil, err
+	}
+	return &Catalog{admin: admin, cfg: c, topic: c.App + "-catalog"}, nil
+}
+
+// Topic returns the catalog's topic.
+func (c *Catalog) Topic() string { return c.topic }
+
+// Load returns all entries by table; none when there is no catalog yet. An entry of a newer format is *[NewerFormat].
+func (c *Catalog) Load(ctx context.Context) (map[string]Entry, error) {
+	entries := map[string]Entry{}
+	found, err := c.admin.metadata("catalog", []string{c.topic})
+	if err != nil || len(found) == 0 {
+		return entries, err
+	}
+	if err := c.admin.client.RefreshMetadata(c.topic); err != nil {
+		return nil, fail("catalog", "topic "+c.topic, err)
+	}
+	r, err := NewReader(ctx, ReaderConfig{Client: c.admin.client, Topic: c.topic, From: sarama.OffsetOldest})
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	defer r.Close() //nolint:errcheck // always nil
+	_, err = r.Recover(ctx, func(_ int64, key, value []byte, _ int64) error {
+		if value == nil {
+			delete(entries, string(key))
+			return nil
+		}
+		var e Entry
+		if err := json.Unmarshal(value, &e); err != nil {
+			return fmt.Errorf("table %q: %w", key, err)
+		}
+		entries[string(key)] = e
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	// Only what is current counts: an old entry that was replaced by one we can read does no harm.
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		if e := entries[name]; e.Format > catalogFormat {
+			return nil, &NewerFormat{Topic: c.topic, Table: name, Format: e.Format}
+		}
+	}
+	return entries, nil
+}
+
+// Put writes entries over what is there.
+func (c *Catalog) Put(ctx context.Context, entries ...Entry) error {
+	return c.Update(ctx, func(map[string]Entry) (map[string]*Entry, error) {
+		changes := make(map[string]*Entry, len(entries))
+		for _, e := range entries {
+			changes[e.Table] = &e
+		}
+		return changes, nil
+	})
+}
+
+// Update lets decide look at all entries and say what to change, by table; nil deletes an entry. All changes are made
+// together, and only if nobody else has changed anything since: else decide is asked again, with what is there now.
+// So decide may run several times, and must do nothing but decide. Its error ends the update and is returned as it is.
+//
+// A second reason to run twice: the first time is only a look, which throws nobody out when there is nothing to change.
+func (c *Catalog) Update(ctx context.Context, decide func(map[string]Entry) (map[string]*Entry, error)) error {
+	entries, err := c.Load(ctx)
+	if err != nil {
+		return err
+	}
+	changes, err := decide(entries)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+	err = c.admin.Ensure(Topic{Name: c.topic, Partitions: 1, Config: map[string]string{"cleanup.policy": "compact"}})
+	if err != nil {
+		return fmt.Errorf("catalog: %w", err)
+	}
+	for attempt := 0; ; attempt++ {
+		err := c.update(ctx, decide)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		// Thrown out, or the coordinator is on the move: look again. Two that throw each other out need to lose step.
+		if !errors.Is(err, ErrFenced) && !errors.Is(err, ErrRetry) || attempt >= catalogAttempts {
+			return err
+		}
+		pause := backoff(attempt)
+		if e := sleep(ctx, pause/2+rand.N(pause)); e != nil {
+			return fmt.Errorf("catalog: %w (%w)", e, err)
+		}
+	}
+}
+
+// catalogAttempts is how often a change is tried, over some ten seconds.
+const catalogAttempts = 40
+
+// update is one attempt.
+func (c *Catalog) update(ctx context.Context, decide func(map[string]Entry) (map[string]*Entry, error)) (err error) {
+	// 1. Throw out everybody else. What they have committed is there when NewTx returns, what they have not never will be.
+	tx, err := NewTx(ctx, c.cfg, c.topic)
+	if err != nil {
+		return fmt.Errorf("catalog: %w", err)
+	}
+	defer func() { err = errors.Join(err, tx.Close()) }()
+
+	// 2. Read and decide.
+	entries, err := c.Load(ctx)
+	if err != nil {
+		return err
+	}
+	changes, err := decide(entries)
+	if err != nil || len(changes) == 0 {
+		return err
+	}
+
+	// 3. Write. The commit fails if somebody has thrown us out since 1.
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		e := changes[name]
+		if e == nil {
+			tx.Send(c.topic, 0, []byte(name), nil)
+			continue
+		}
+		w := *e
+		w.Table, w.Format, w.Hash = name, catalogFormat, HashSQL(e.SQL)
+		if w.Created.IsZero() {
+			w.Created = time.Now()
+		}
+		w.Created = w.Created.UTC().Truncate(time.Millisecond)
+		value, err := json.Marshal(w)
+		if err != nil {
+			return fmt.Errorf("catalog: table %s: %w", name, err)
+		}
+		tx.Send(c.topic, 0, []byte(name), value)
+	}
+	if err := tx.Commit(ctx, nil, nil); err != nil {
+		return fmt.Errorf("catalog: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,306 @@
+package kafka
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/brotally/brotally/internal/broker"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// authority signs certificates for one test.
+type authority struct {
+	t    *testing.T
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	file string // PEM of the authority
+}
+
+func newAuthority(t *testing.T) *authority {
+	a := &authority{t: t}
+	a.cert = &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	cert, _, key := a.sign(a.cert)
+	a.key = key
+	a.file = a.write("ca.pem", cert)
+	return a
+}
+
+// sign returns certificate and key as PEM.
+func (a *authority) sign(cert *x509.Certificate) (certPEM, keyPEM []byte, key *ecdsa.PrivateKey) {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	signer := a.key
+	if signer == nil {
+		signer = key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, &key.PublicKey, signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	pkcs, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs}), key
+}
+
+// server returns a certificate for a host.
+func (a *authority) server(host string) tls.Certificate {
+	a.t.Helper()
+	c := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if ip := net.ParseIP(host); ip != nil {
+		c.IPAddresses = []net.IP{ip}
+	} else {
+		c.DNSNames = []string{host}
+	}
+	cert, key, _ := a.sign(c)
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return pair
+}
+
+// client returns files of a client's certificate and key.
+func (a *authority) client() (cert, key string) {
+	a.t.Helper()
+	c, k, _ := a.sign(&x509.Certificate{SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: "brotally"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	return a.write("client.pem", c), a.write("client.key", k)
+}
+
+func (a *authority) write(name string, content []byte) string {
+	a.t.Helper()
+	path := filepath.Join(a.t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+	return path
+}
+
+// Every client of ours has to come through: admin, transactional producer, reader.
+func useEverything(t *testing.T, props map[string]string) error {
+	t.Helper()
+	cfg := Config{App: "sec", Instance: "i", Properties: props}
+	a, err := NewAdmin(t.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer a.Close() //nolint:errcheck // what counts was before
+	if err := a.Ensure(Topic{Name: "t", Partitions: 1}); err != nil {
+		return err
+	}
+	tx, err := NewTx(t.Context(), cfg, "sec-tx")
+	if err != nil {
+		return err
+	}
+	defer tx.Close() //nolint:errcheck // what counts was before
+	tx.Send("t", 0, nil, []byte("v"))
+	if err := tx.Commit(t.Context(), nil, nil); err != nil {
+		return err
+	}
+	r, err := NewReader(t.Context(), ReaderConfig{Client: a.Client(), Topic: "t", From: sarama.OffsetOldest})
+	if err != nil {
+		return err
+	}
+	defer r.Close() //nolint:errcheck // always nil
+	var got rows
+	if _, err := r.Recover(t.Context(), got.take); err != nil {
+		return err
+	}
+	if len(got) == 0 {
+		return errors.New("nothing was read")
+	}
+	return nil
+}
+
+func TestSASLOverTLS(t *testing.T) {
+	ca := newAuthority(t)
+	b := broker.StartTest(t, broker.Config{
+		TLS: &tls.Config{Certificates: []tls.Certificate{ca.server("127.0.0.1")}},
+		Options: []kfake.Opt{
+			kfake.EnableSASL(), kfake.Superuser("PLAIN", "plain", "pw1"),
+			kfake.Superuser("SCRAM-SHA-256", "scram256", "pw2"), kfake.Superuser("SCRAM-SHA-512", "scram512", "pw3"),
+		},
+	})
+	props := func(kv ...string) map[string]string {
+		m := map[string]string{"bootstrap.servers": b.Addrs()[0], "security.protocol": "sasl_ssl", "ssl.ca.location": ca.file}
+		for i := 0; i < len(kv); i += 2 {
+			m[kv[i]] = kv[i+1]
+		}
+		return m
+	}
+	for _, test := range []struct{ mechanism, user, password string }{
+		{"PLAIN", "plain", "pw1"}, {"SCRAM-SHA-256", "scram256", "pw2"}, {"SCRAM-SHA-512", "scram512", "pw3"},
+	} {
+		t.Run(test.mechanism, func(t *testing.T) {
+			if err := useEverything(t, props("sasl.mechanism", test.mechanism, "sasl.username", test.user, "sasl.password", test.password)); err != nil {
+				t.Error(err)
+			}
+			// kfake hangs up on a wrong password.
+			wrong := props("sasl.mechanism", test.mechanism, "sasl.username", test.user, "sasl.password", "wrong-secret")
+			err := useEverything(t, wrong)
+			var none *ErrNoBroker
+			if !errors.As(err, &none) || !strings.Contains(err.Error(), "wrong user, password") || strings.Contains(err.Error(), "wrong-secret") {
+				t.Errorf("wrong password: %v, want *ErrNoBroker with a hint", err)
+			}
+			// Kafka answers SASL_AUTHENTICATION_FAILED.
+			b.Cluster().ControlKey(int16(kmsg.SASLAuthenticate), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				res := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+				res.ErrorCode = kerr.SaslAuthenticationFailed.Code
+				res.ErrorMessage = kmsg.StringPtr("Authentication failed during authentication due to invalid credentials")
+				return res, nil, true
+			})
+			err = useEverything(t, wrong)
+			var denied *NotAllowed
+			if !errors.As(err, &denied) || !strings.Contains(err.Error(), "log in") || strings.Contains(err.Error(), "wrong-secret") {
+				t.Errorf("wrong password: %v, want *NotAllowed", err)
+			}
+		})
+	}
+	t.Run("unknown authority", func(t *testing.T) {
+		p := props("sasl.mechanism", "PLAIN", "sasl.username", "plain", "sasl.password", "pw1", "ssl.ca.location", newAuthority(t).file)
+		var none *ErrNoBroker
+		if err := useEverything(t, p); !errors.As(err, &none) || !strings.Contains(err.Error(), "unknown authority") {
+			t.Errorf("%v, want it to name the certificate", err)
+		}
+		p["enable.ssl.certificate.verification"] = "false"
+		if err := useEverything(t, p); err != nil {
+			t.Errorf("not verified: %v", err)
+		}
+	})
+	t.Run("plain text to a TLS port", func(t *testing.T) {
+		p := props("security.protocol", "plaintext")
+		delete(p, "ssl.ca.location")
+		if err := useEverything(t, p); err == nil {
+			t.Error("it worked")
+		}
+	})
+}
+
+func TestClientCertificate(t *testing.T) {
+	ca := newAuthority(t)
+	pool := x509.NewCertPool()
+	pemBytes, err := os.ReadFile(ca.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AppendCertsFromPEM(pemBytes)
+	b := broker.StartTest(t, broker.Config{TLS: &tls.Config{
+		Certificates: []tls.Certificate{ca.server("kafka.example")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
+	}})
+	cert, key := ca.client()
+	p := map[string]string{"brokers": b.Addrs()[0], "tls.enabled": "true", "tls.ca": ca.file, "tls.cert": cert, "tls.key": key}
+	if err := useEverything(t, p); err == nil || !strings.Contains(err.Error(), "127.0.0.1") {
+		t.Errorf("certificate for another host: %v", err)
+	}
+	p["tls.server_name"] = "kafka.example"
+	if err := useEverything(t, p); err != nil {
+		t.Errorf("with the name given: %v", err)
+	}
+	delete(p, "tls.server_name")
+	p["ssl.endpoint.identification.algorithm"] = "none"
+	if err := useEverything(t, p); err != nil {
+		t.Errorf("for any host: %v", err)
+	}
+	p["tls.ca"] = newAuthority(t).file
+	if err := useEverything(t, p); err == nil || !strings.Contains(err.Error(), "unknown authority") {
+		t.Errorf("any host, but of another authority: %v", err)
+	}
+	p["tls.ca"] = ca.file
+	delete(p, "tls.cert")
+	delete(p, "tls.key")
+	if err := useEverything(t, p); err == nil {
+		t.Error("without a certificate of its own it worked")
+	}
+}
+
+func TestTLSSettingsThatCannotBe(t *testing.T) {
+	ca := newAuthority(t)
+	cert, key := ca.client()
+	for _, test := range []struct {
+		says  string
+		props map[string]string
+	}{
+		{"needs its key", map[string]string{"tls.enabled": "true", "tls.cert": cert}},
+		{"needs its certificate", map[string]string{"tls.enabled": "true", "tls.key": key}},
+		{"no such file", map[string]string{"tls.enabled": "true", "tls.ca": "/nowhere/ca.pem"}},
+		{"no PEM certificate", map[string]string{"tls.enabled": "true", "tls.ca": key}},
+		{"say security.protocol", map[string]string{"tls.ca": ca.file}},
+		{"needs sasl.username", map[string]string{"sasl.mechanism": "PLAIN"}},
+	} {
+		_, err := Config{Brokers: []string{"b:1"}, Properties: test.props}.Sarama()
+		if err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%v: %v, want it to say %q", test.props, err, test.says)
+		}
+	}
+}
+
+func TestRightsThatAreMissing(t *testing.T) {
+	allow := func(r kmsg.ACLResourceType, name string, ops ...kmsg.ACLOperation) (acls []kfake.ACL) {
+		for _, op := range ops {
+			acls = append(acls, kfake.ACL{Resource: r, Name: name, Pattern: kmsg.ACLResourcePatternTypeLiteral, Operation: op, Allow: true})
+		}
+		return acls
+	}
+	acls := allow(kmsg.ACLResourceTypeTopic, "readable", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe)
+	acls = append(acls, allow(kmsg.ACLResourceTypeTransactionalId, "allowed", kmsg.ACLOperationWrite, kmsg.ACLOperationDescribe)...)
+	b := broker.StartTest(t, broker.Config{Options: []kfake.Opt{
+		kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "root"), kfake.User("PLAIN", "zeek", "zeek", acls...),
+		kfake.SeedTopics(1, "readable", "secret"),
+	}})
+	cfg := Config{Brokers: b.Addrs(), SASL: SASL{"PLAIN", "zeek", "zeek"}}
+	a, err := NewAdmin(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+
+	denied := func(what string, err error, resource string) {
+		t.Helper()
+		var e *NotAllowed
+		if !errors.As(err, &e) || !strings.Contains(err.Error(), resource) {
+			t.Errorf("%s: %v, want *NotAllowed that names %q", what, err, resource)
+		}
+	}
+	found, err := a.Describe("readable")
+	if err != nil || found["readable"].Partitions != 1 || found["readable"].Config != nil {
+		t.Errorf("a topic whose settings are not ours to see: %+v, %v", found, err)
+	}
+	denied("create", a.Ensure(Topic{Name: "mine", Partitions: 1}), "topic mine")
+	_, err = a.CommittedOffsets("g")
+	denied("group", err, "group g")
+	_, err = NewTx(t.Context(), cfg, "forbidden")
+	denied("transactional id", err, "transactional id forbidden")
+
+	tx, err := NewTx(t.Context(), cfg, "allowed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Close()
+	tx.Send("readable", 0, nil, []byte("x"))
+	denied("write", tx.Commit(t.Context(), nil, nil), "topic readable")
+}
