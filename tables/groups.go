@@ -24,6 +24,7 @@ type Groups struct {
 	keys    [][]byte   // key slabs, filled one after the other, never overwritten before Reset
 	slab    int        // the key slab being filled
 	wasted  int        // bytes of deleted keys
+	bytes   int        // of entries, states, texts and keys
 }
 
 // entry is where a group's key lies; its words lie at the same place of states.
@@ -54,16 +55,10 @@ func (p *plan) newGroups() *Groups {
 // Len returns the number of groups.
 func (g *Groups) Len() int { return g.live }
 
-// Bytes estimates the memory that g holds, in bytes; of texts that states hold it counts 64 bytes each.
+// Bytes estimates the memory that g holds, in bytes; of texts that states hold it counts 64 bytes each. It is cheap enough
+// to be asked after every record.
 func (g *Groups) Bytes() int {
-	n := 4*cap(g.slots) + 4*cap(g.free)
-	for i := range g.entries {
-		n += 16*cap(g.entries[i]) + 8*cap(g.states[i])
-	}
-	for _, k := range g.keys {
-		n += cap(k)
-	}
-	return n + g.extras*64*int(g.next)
+	return g.bytes + 4*len(g.slots) + 4*cap(g.free) + 48*g.extras*g.live
 }
 
 // Get returns the group's state, valid until the next change of g.
@@ -214,12 +209,14 @@ func (g *Groups) newEntry() uint32 {
 		if g.extras > 0 {
 			g.texts = append(g.texts, make([]any, size*g.extras))
 		}
+		g.bytes += size * (16 + 8*g.words + 16*g.extras)
 	case at == len(g.entries[chunk]):
 		g.entries[chunk] = append(make([]entry, 0, 2*at), g.entries[chunk]...)[:2*at]
 		g.states[chunk] = append(make([]uint64, 0, 2*at*g.words), g.states[chunk]...)[:2*at*g.words]
 		if g.extras > 0 {
 			g.texts[chunk] = append(make([]any, 0, 2*at*g.extras), g.texts[chunk]...)[:2*at*g.extras]
 		}
+		g.bytes += at * (16 + 8*g.words + 16*g.extras)
 	}
 	return i
 }
@@ -233,11 +230,14 @@ func (g *Groups) keep(key []byte) (slab, offset, length uint32) {
 				size = 1 << 10 // grows below
 			}
 			g.keys = append(g.keys, make([]byte, 0, max(size, len(key))))
+			g.bytes += max(size, len(key))
 		}
 		k := &g.keys[g.slab]
 		if g.slab == 0 && cap(*k) < slabSize && cap(*k)-len(*k) < len(key) {
 			// Keys given out stay in the old memory, which lives as long as they do.
-			*k = append(make([]byte, 0, max(min(2*cap(*k), slabSize), len(*k)+len(key))), *k...)
+			size := max(min(2*cap(*k), slabSize), len(*k)+len(key))
+			g.bytes += size - cap(*k)
+			*k = append(make([]byte, 0, size), *k...)
 		}
 		if cap(*k)-len(*k) >= len(key) {
 			offset = uint32(len(*k))
@@ -256,6 +256,9 @@ func (g *Groups) rebuild() {
 	}
 	if g.wasted > slabSize && g.wasted > g.slab*slabSize/2 {
 		old := g.keys
+		for _, k := range old {
+			g.bytes -= cap(k)
+		}
 		g.keys, g.slab, g.wasted = nil, 0, 0
 		for i := range g.next {
 			if e := g.entry(i); e.slab != noSlab {

@@ -307,6 +307,16 @@ func TestGroupsAreAMap(t *testing.T) {
 						rt.Fatalf("%q has the text of %q", k, s.X[0])
 					}
 				}
+				held := 0
+				for i := range g.entries {
+					held += 16*cap(g.entries[i]) + 8*cap(g.states[i]) + 16*cap(g.texts[i])
+				}
+				for _, k := range g.keys {
+					held += cap(k)
+				}
+				if held != g.bytes {
+					rt.Fatalf("%d bytes are counted, %d are held", g.bytes, held)
+				}
 				if len(got) != len(want) || g.Len() != len(want) {
 					rt.Fatalf("%d groups, Len %d, want %d", len(got), g.Len(), len(want))
 				}

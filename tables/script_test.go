@@ -31,6 +31,7 @@ var update = flag.Bool("update", false, "rewrite the expected part of the script
 //	rows TABLE       prints the table over its feed's records, folded in one piece and in pieces of one record each
 //	query TABLE      prints the answer to a look-up; arguments follow the SQL as a line `params: 'a' 1`
 //	scan FEED        prints the answer to a SELECT over the feed's records
+//	try              prints the answer to a SELECT that is a table and a look-up in one
 //	eval FEED        prints type and value of each line's expression, over the feed's first record
 //	print            prints the canonical text
 func TestScripts(t *testing.T) {
@@ -129,6 +130,8 @@ func (s *script) run(command []string) string {
 		return s.query(arg, input)
 	case "scan":
 		return s.scan(arg, text)
+	case "try":
+		return s.try(text)
 	case "eval":
 		var out []string
 		for _, line := range input {
@@ -344,6 +347,23 @@ func (s *script) scan(name, text string) string {
 		return err.Error()
 	}
 	answer, err := look.Run(s.scanRows(look, name), nil)
+	if err != nil {
+		return err.Error()
+	}
+	return showAnswer(answer)
+}
+
+func (s *script) try(text string) string {
+	stmt, err := parseSelect(text)
+	if err != nil {
+		return err.Error()
+	}
+	t, look, err := tables.CompileQuery("query", stmt, s.resolve)
+	if err != nil {
+		return err.Error()
+	}
+	rows, _, _ := s.fold(t, true)
+	answer, err := look.Run(slices.Values(rows), nil)
 	if err != nil {
 		return err.Error()
 	}
