@@ -252,6 +252,7 @@ func TestPageShowsTheTableMoving(t *testing.T) {
 			t.Errorf("no %s in:\n%s", want, recipes)
 		}
 	}
+	b.wait(`document.querySelector("#progress").textContent.match(/^Records: read [\d,]+, counted [\d,]+, dead lettered 3\.$/)`)
 	b.wait(`document.querySelectorAll("#spark .line")[0].getAttribute("d").length > 60`)
 	b.picture("light")
 	b.theme("dark")
@@ -285,6 +286,14 @@ func TestPageSortsFiltersAndTurns(t *testing.T) {
 	b.picture("filtered")
 	b.open(b.eval(`location.href`)) // a link shows the same
 	b.wait(rowCount + ` > 0 && ` + cells(1) + `.every((q) => q === "AAAA") && document.querySelector("#filters").innerText.includes("qtype_name = AAAA")`)
+	click(`document.querySelector("#filters button")`)
+	b.wait(cells(1) + `.some((q) => q === "A")`)
+
+	b.eval(`[...document.querySelectorAll("#grid .cell")].find((c) => c.dataset.as === "null") ? "" : document.querySelector("#limit").value = "100"; document.querySelector("#limit").dispatchEvent(new Event("change"))`)
+	b.wait(`[...document.querySelectorAll("#grid .cell")].some((c) => c.dataset.as === "null")`)
+	click(`[...document.querySelectorAll("#grid .cell")].find((c) => c.dataset.as === "null")`)
+	b.wait(rowCount + ` > 0 && ` + cells(1) + `.every((q) => q === "NULL") && document.querySelector("#filters").innerText.includes("qtype_name is NULL")`)
+	b.wait(`document.querySelector("#recipes").innerText.includes("rows?qtype_name=%5CN&")`)
 	click(`document.querySelector("#filters button")`)
 	b.wait(cells(1) + `.some((q) => q === "A")`)
 
@@ -344,7 +353,7 @@ func TestPageWithoutAnswers(t *testing.T) {
 	a, url := serve(t)
 	b := startBrowser(t, 1280, 900)
 	b.open(url + "/?table=conn_bytes")
-	b.wait(`document.querySelector("#note").innerText.includes("conn_bytes is being restored: 4,321 records of its changelog to go")`)
+	b.wait(`document.querySelector("#note").innerText.includes("table conn_bytes is being restored: 12 of 4321 changelog records are read; try again in a moment")`)
 	b.picture("restoring")
 	b.open(url + "/?table=dns_counts")
 	b.wait(rowCount + ` === 25`)

@@ -11,15 +11,14 @@
 //
 // Relative to where the page lies:
 //
-//	GET api/v1/tables               {"tables": [{"name", "rows", ..}, ..]}
-//	GET api/v1/tables/NAME          {"name", "feed", "topic", "sql", "columns": [{"name", "type", "key"}, ..], ..}
+//	GET api/v1/tables               {"tables": [{"name", "groups", "ready", "state", ..}, ..]}
+//	GET api/v1/tables/NAME          {"name", "feed", "sql", "columns": [{"name", "type", "key"}, ..], "topics": {"result", ..}, ..}
 //	GET api/v1/tables/NAME/rows?COLUMN=VALUE&order=-COLUMN&limit=25&offset=0&format=json
 //	                                {"columns": [{"name", "type"}, ..], "rows": [[..], ..],
-//	                                 "meta": {"table", "as_of": {TOPIC: {PARTITION: OFFSET}}, "event_time", "rows", ..}}
+//	                                 "meta": {"as_of": {TOPIC: {PARTITION: OFFSET}}, "event_time", "counts": {"read", "counted", ..}, ..}}
 //	GET page.json                   {"brokers": "HOST:PORT,.."}, which this package answers
 //
-// Of meta it also shows read, counted, filtered, other_feed, no_time and dead_lettered, where they are. An error is
-// {"error": "text"} or {"error": {"message": "text"}} with its status; 503 is a table that is still being restored.
+// An error is {"error": {"code", "message", "hint"}}; the code not_ready is a table that is still being restored.
 package web
 
 import (

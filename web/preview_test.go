@@ -97,12 +97,21 @@ type column struct {
 }
 
 type table struct {
-	Name    string   `json:"name"`
-	Feed    string   `json:"feed"`
-	Topic   string   `json:"topic"`
-	SQL     string   `json:"sql,omitempty"`
-	Rows    int      `json:"rows"`
-	Columns []column `json:"columns,omitempty"`
+	Name    string            `json:"name"`
+	Feed    string            `json:"feed"`
+	Ready   bool              `json:"ready"`
+	State   string            `json:"state"`
+	Groups  int               `json:"groups"`
+	SQL     string            `json:"sql,omitempty"`
+	Columns []column          `json:"columns,omitempty"`
+	Topics  map[string]string `json:"topics,omitempty"`
+}
+
+type counts struct {
+	Read         int64 `json:"read"`
+	Counted      int64 `json:"counted"`
+	Filtered     int64 `json:"filtered"`
+	DeadLettered int64 `json:"dead_lettered"`
 }
 
 // odd is a table of what logs should not be able to do to a page.
@@ -119,15 +128,22 @@ var odd = [][]any{
 
 func (a *api) tables() []table {
 	return []table{
-		{Name: "conn_bytes", Feed: "conn", Topic: "conn_bytes"},
 		{
-			Name: "dns_counts", Feed: "dns", Topic: "dns_counts", Rows: len(a.tally.DNSCounts()),
-			SQL:     "CREATE TABLE dns_counts AS\nSELECT id.orig_h, qtype_name, count(*) AS count\nFROM dns\nGROUP BY id.orig_h, qtype_name;",
-			Columns: []column{{"id.orig_h", "inet", true}, {"qtype_name", "string", true}, {"count", "ubigint", false}},
+			Name: "conn_bytes", Feed: "conn", State: "is being restored", Topics: map[string]string{"result": "conn_bytes"},
+			SQL:     "CREATE TABLE conn_bytes AS ..",
+			Columns: []column{{"id.orig_h", "inet", true}, {"sent", "numeric", false}},
 		},
 		{
-			Name: "odd values", Feed: "dns", Topic: "odd'values", Rows: len(odd),
+			Name: "dns_counts", Feed: "dns", Ready: true, State: "is up to date", Groups: len(a.tally.DNSCounts()),
+			SQL:     "CREATE TABLE dns_counts AS\nSELECT id.orig_h, qtype_name, count(*) AS count\nFROM dns\nGROUP BY id.orig_h, qtype_name;",
+			Columns: []column{{"id.orig_h", "inet", true}, {"qtype_name", "string", true}, {"count", "ubigint", false}},
+			Topics:  map[string]string{"result": "dns_counts"},
+		},
+		{
+			Name: "odd values", Feed: "dns", Ready: true, State: "is up to date", Groups: len(odd),
+			SQL:     "CREATE TABLE \"odd values\" ..",
 			Columns: []column{{"query", "string", true}, {"n", "numeric", false}, {"x", "double", false}, {"AA", "bool", false}, {"answers", "string[]", false}, {"ts", "timestamp", false}, {"rtt", "interval", false}},
+			Topics:  map[string]string{"result": "odd'values"},
 		},
 	}
 }
@@ -140,7 +156,7 @@ func (a *api) handler() http.Handler {
 		defer a.mu.Unlock()
 		list := a.tables()
 		for i := range list {
-			list[i].SQL, list[i].Columns = "", nil
+			list[i].SQL, list[i].Columns, list[i].Topics = "", nil, nil
 		}
 		a.answer(w, 200, map[string]any{"tables": list})
 	})
@@ -153,7 +169,7 @@ func (a *api) handler() http.Handler {
 				return
 			}
 		}
-		a.answer(w, 404, map[string]any{"error": "no table " + r.PathValue("name")})
+		a.answer(w, 404, failure("unknown_table", "no table "+r.PathValue("name"), ""))
 	})
 	mux.HandleFunc("GET /api/v1/tables/{name}/rows", func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
@@ -171,7 +187,7 @@ func (a *api) rows(w http.ResponseWriter, name string, q url.Values) {
 		}
 	}
 	if name == "conn_bytes" {
-		a.answer(w, 503, map[string]any{"error": "4,321 records of its changelog to go"})
+		a.answer(w, 503, failure("not_ready", "table conn_bytes is being restored: 12 of 4321 changelog records are read", "try again in a moment"))
 		return
 	}
 	rows := [][]any{}
@@ -189,7 +205,16 @@ func (a *api) rows(w http.ResponseWriter, name string, q url.Values) {
 	columns := slices.Clone(t.Columns)
 	for i, c := range columns {
 		if want, ok := q[c.Name]; ok {
-			rows = slices.DeleteFunc(rows, func(r []any) bool { return r[i] == nil || fmt.Sprint(r[i]) != want[0] })
+			rows = slices.DeleteFunc(rows, func(r []any) bool {
+				if r[i] == nil {
+					return want[0] != `\N`
+				}
+				text := fmt.Sprint(r[i])
+				if strings.HasPrefix(text, `\`) {
+					text = `\` + text
+				}
+				return text != want[0]
+			})
 		}
 		if order := q.Get("order"); strings.TrimPrefix(order, "-") == c.Name {
 			slices.SortStableFunc(rows, func(a, b []any) int {
@@ -209,7 +234,10 @@ func (a *api) rows(w http.ResponseWriter, name string, q url.Values) {
 	for p := range int64(4) {
 		asOf[strconv.FormatInt(p, 10)] = (a.read + 3 - p) / 4
 	}
-	meta := map[string]any{"table": name, "rows": total, "as_of": map[string]any{"dns": asOf}, "read": a.read, "counted": a.read}
+	meta := map[string]any{
+		"table": name, "rows": len(rows), "as_of": map[string]any{"dns": asOf},
+		"counts": counts{Read: a.read + 3, Counted: a.read, DeadLettered: 3},
+	}
 	if !a.newest.IsZero() {
 		meta["event_time"] = a.newest.Format("2006-01-02T15:04:05.000000Z07:00")
 	}
@@ -225,9 +253,13 @@ func compare(a, b any) int {
 	return cmp.Or(cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)))
 }
 
+func failure(code, message, hint string) map[string]any {
+	return map[string]any{"error": map[string]string{"code": code, "message": message, "hint": hint}}
+}
+
 func (a *api) answer(w http.ResponseWriter, status int, body any) {
 	if a.down != 0 {
-		status, body = a.down, map[string]any{"error": "the broker is away"}
+		status, body = a.down, failure("internal", "the broker is away", "")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -1,9 +1,10 @@
 // The server's API, as far as the page needs it. Addresses are relative, so that the page works behind a path prefix.
 
 export class Failure extends Error {
-  constructor(message, status) {
+  constructor(message, status, code) {
     super(message);
     this.status = status; // 0: no answer at all
+    this.code = code ?? ""; // one word of the server's, such as not_ready
   }
 }
 
@@ -30,7 +31,8 @@ export async function getJSON(path) {
     if (response.ok) throw new Failure("the server's answer is not JSON", response.status);
   }
   if (!response.ok) {
-    throw new Failure(reason(body) || text.slice(0, 300) || response.statusText, response.status);
+    const { message, hint, code } = body?.error ?? {};
+    throw new Failure([message || text.slice(0, 300) || response.statusText, hint].filter(Boolean).join("; "), response.status, code);
   }
   return body;
 }
@@ -42,25 +44,37 @@ function exact(key, value, context) {
   return value;
 }
 
-function reason(body) {
-  if (body === null || typeof body !== "object") return "";
-  const error = body.error ?? body.message ?? "";
-  return typeof error === "object" ? String(error.message ?? "") : String(error);
-}
-
 export async function listTables() {
-  const body = await getJSON("api/v1/tables");
-  return Array.isArray(body) ? body : body.tables;
+  return (await getJSON("api/v1/tables")).tables;
 }
 
 export function describeTable(name) {
   return getJSON("api/v1/tables/" + encode(name));
 }
 
+// Parameters that are no columns; a column of that name is asked for as col.NAME.
+const reserved = ["order", "limit", "offset", "format", "min_offset", "stale"];
+
+// filterText writes a value as the server wants it in a filter: NULL is \N, and a text that begins with a backslash gets
+// one more.
+export function filterText(value) {
+  if (value === null || value === undefined) return "\\N";
+  const text = String(value);
+  return text.startsWith("\\") ? "\\" + text : text;
+}
+
+// filterValue is the way back: null, or the text.
+export function filterValue(text) {
+  if (text === "\\N") return null;
+  return text.startsWith("\\\\") ? text.slice(1) : text;
+}
+
 // rowsPath returns the path of the rows that view asks for: {table, order, limit, offset, filters}.
 export function rowsPath(view, format) {
   const query = [];
-  for (const [column, value] of view.filters) query.push(encode(column) + "=" + encode(value));
+  for (const [column, text] of view.filters) {
+    query.push((reserved.includes(column) ? "col." : "") + encode(column) + "=" + encode(text));
+  }
   if (view.order) query.push("order=" + encode(view.order));
   query.push("limit=" + view.limit);
   if (view.offset > 0) query.push("offset=" + view.offset);

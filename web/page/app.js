@@ -1,19 +1,19 @@
 // The page: which table is shown, in what order, and how it is kept up to date.
 
-import { describeTable, Failure, getJSON, listTables, quote, rowsPath } from "./api.js";
+import { describeTable, Failure, filterText, filterValue, getJSON, listTables, quote, rowsPath } from "./api.js";
 import { Grid } from "./grid.js";
 import { Spark } from "./spark.js";
 import { ago, integer, isNumber, printable } from "./values.js";
 
 const every = 700; // milliseconds between two looks at the rows
-const everyTables = 5_000; // and at the list of tables
+const everyTables = 1_500; // and at the list of tables
 const slowest = 8_000; // between two looks while the server does not answer
 
 const $ = (id) => document.getElementById(id);
 const grid = new Grid($("grid"), sortBy, filterBy);
 const spark = new Spark($("spark"));
 
-const view = { table: "", order: "", limit: 25, offset: 0, filters: new Map() };
+const view = { table: "", order: "", limit: 25, offset: 0, filters: new Map() }; // filters are as filterText has them
 let tables = []; // as the server lists them
 let detail = null; // of view.table
 let brokers = "";
@@ -61,9 +61,9 @@ function failed(e) {
     console.error(e);
     state("lost", "page error");
     note("The page does not understand the server's answer: " + printable(e.message));
-  } else if (e.status === 503) {
+  } else if (e.code === "not_ready") {
     state("wait", "restoring");
-    note(`${printable(view.table)} is being restored: ${printable(e.message)}`);
+    note(printable(e.message));
   } else if (e.status === 0) {
     state("lost", "no answer");
     note("The server does not answer. What you see is what it said last; the page goes on asking.");
@@ -122,7 +122,7 @@ function sortBy(column) {
 }
 
 function filterBy(column, value) {
-  view.filters.set(column, value);
+  view.filters.set(column, filterText(value));
   view.offset = 0;
   changed();
 }
@@ -145,7 +145,7 @@ function remember() {
   if (view.order) q.set("order", view.order);
   if (view.limit !== 25) q.set("limit", view.limit);
   if (view.offset) q.set("offset", view.offset);
-  for (const [column, value] of view.filters) q.append("where", column + "=" + value);
+  for (const [column, text] of view.filters) q.append("where", column + "=" + text);
   history.replaceState(null, "", "?" + q);
 }
 
@@ -166,7 +166,7 @@ function recall() {
 // ---- showing
 
 function columns() {
-  return detail?.columns ?? [];
+  return detail?.columns ?? []; // {name, type, key, aggregate}
 }
 
 function typeOf(column) {
@@ -174,14 +174,13 @@ function typeOf(column) {
 }
 
 function keys() {
-  const keyed = columns().filter((c) => c.key);
-  return (keyed.length > 0 ? keyed : columns().filter((c) => !isNumber(c.type) && c.type !== "timestamp")).map((c) => c.name);
+  return columns().filter((c) => c.key).map((c) => c.name);
 }
 
 // usualOrder is by the column called count, or the first aggregate that is a number, largest first.
 function usualOrder() {
-  const group = keys();
-  const c = columns().find((c) => c.name === "count") ?? columns().find((c) => isNumber(c.type) && !group.includes(c.name));
+  const numbers = columns().filter((c) => isNumber(c.type) && !c.key);
+  const c = numbers.find((c) => c.name === "count") ?? numbers[0];
   if (c) return "-" + c.name;
   return columns()[0]?.name ?? "";
 }
@@ -197,7 +196,8 @@ function showTables() {
     const [link] = list.children[i].children;
     if (t.name === view.table) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
-    link.lastChild.textContent = t.rows === undefined ? "" : integer(t.rows);
+    link.lastChild.textContent = t.ready ? integer(t.groups) : "…";
+    link.title = t.ready ? "" : t.state;
   });
 }
 
@@ -222,14 +222,14 @@ function tableLink(name) {
 function showDetail() {
   $("name").textContent = printable(view.table);
   document.title = view.table + " · Brotally";
-  $("feed").textContent = detail.feed ? "from " + printable(detail.feed) : "";
-  $("sql").textContent = detail.sql ?? "";
+  $("feed").textContent = "from " + printable(detail.feed);
+  $("sql").textContent = detail.sql;
   grid.caption.textContent = "Rows of " + view.table;
   showRecipes();
 }
 
 function showRecipes() {
-  const topic = detail.topic ?? view.table;
+  const topic = detail.topics.result;
   const url = new URL(rowsPath(view, "csv"), document.baseURI).href;
   const recipes = [
     ["Every change, as a Kafka topic", `kafka-console-consumer --bootstrap-server ${quote(brokers || "HOST:PORT")} --topic ${quote(topic)} --from-beginning --isolation-level read_committed --property print.key=true`],
@@ -274,10 +274,11 @@ async function copyText(button, code) {
 
 function showFilters() {
   $("filters").replaceChildren(
-    ...[...view.filters].map(([column, value]) => {
+    ...[...view.filters].map(([column, filter]) => {
+      const value = filterValue(filter);
       const li = document.createElement("li");
       const text = document.createElement("bdi");
-      text.textContent = `${printable(column)} = ${printable(value)}`;
+      text.textContent = printable(column) + (value === null ? " is NULL" : value === "" ? " is empty" : " = " + printable(value));
       const off = document.createElement("button");
       off.type = "button";
       off.textContent = "×";
@@ -296,13 +297,7 @@ function showFilters() {
 function showRows(answer) {
   const meta = answer.meta ?? {};
   grid.update(answer.columns, answer.rows, keys(), view.order);
-  const total = Number(meta.rows ?? answer.rows.length);
-  $("rows").textContent = integer(total);
-  const mine = tables.find((t) => t.name === view.table);
-  if (mine && mine.rows !== undefined && view.filters.size === 0 && Number(mine.rows) !== total) {
-    mine.rows = total;
-    showTables();
-  }
+  showRange(answer.rows.length);
 
   const offsets = [];
   for (const [topic, partitions] of Object.entries(meta.as_of ?? {})) {
@@ -314,28 +309,32 @@ function showRows(answer) {
   newest = meta.event_time ? Date.parse(meta.event_time) : NaN;
   showFreshness();
 
-  const first = answer.rows.length === 0 ? 0 : view.offset + 1;
-  $("range").textContent = `${integer(first)}–${integer(view.offset + answer.rows.length)} of ${integer(total)}`;
-  setDisabled($("prev"), view.offset === 0);
-  setDisabled($("next"), view.offset + answer.rows.length >= total);
   $("empty").hidden = answer.rows.length > 0;
   if (answer.rows.length === 0) {
-    $("empty").textContent = view.filters.size > 0 ? "No row passes the filter." : `No rows yet. ${printable(view.table)} fills as records arrive in ${printable(detail.feed ?? "its feed")}.`;
+    $("empty").textContent = view.filters.size > 0 ? "No row passes the filter." : `No rows yet. ${printable(view.table)} fills as records arrive in ${printable(detail.feed)}.`;
   }
+}
+
+// showRange shows which of the table's rows these are. How many pass a filter nobody counts.
+function showRange(count) {
+  const groups = tables.find((t) => t.name === view.table)?.groups;
+  const total = view.filters.size > 0 ? undefined : Math.max(groups ?? 0, view.offset + count);
+  $("rows").textContent = groups === undefined ? "–" : integer(Math.max(groups, count));
+  const from = count === 0 ? 0 : view.offset + 1;
+  $("range").textContent = `${integer(from)}–${integer(view.offset + count)}` + (total === undefined ? "" : " of " + integer(total));
+  setDisabled($("prev"), view.offset === 0);
+  setDisabled($("next"), count < view.limit || view.offset + count === total);
 }
 
 // showCounted shows how many records the table is made of: what the server says it counted, else how far it has read.
 function showCounted(meta, offsets) {
-  const read = offsets.reduce((sum, o) => sum + o[2], 0);
-  const counted = meta.counted ?? meta.progress?.counted;
-  const total = Number(counted ?? read);
-  $("counted-label").textContent = counted === undefined ? "records read" : "records counted";
-  $("counted").textContent = integer(total);
-  const parts = ["read", "counted", "filtered", "other_feed", "no_time", "dead_lettered"]
-    .map((k) => [k, meta[k] ?? meta.progress?.[k]])
-    .filter(([, v]) => v !== undefined);
-  $("progress").textContent = parts.length === 0 ? "" : "Records: " + parts.map(([k, v]) => `${k.replaceAll("_", " ")} ${integer(v)}`).join(", ") + ".";
-  const rate = spark.add(performance.now(), Number(meta.read ?? meta.progress?.read ?? total));
+  const counts = meta.counts ?? {};
+  const counted = Number(counts.counted ?? offsets.reduce((sum, o) => sum + o[2], 0));
+  $("counted").textContent = integer(counted);
+  $("counted-label").textContent = counts.counted === undefined ? "records read" : "records counted";
+  const parts = Object.entries(counts).filter(([name, n]) => n > 0 || name === "read" || name === "counted");
+  $("progress").textContent = parts.length === 0 ? "" : "Records: " + parts.map(([name, n]) => `${name.replaceAll("_", " ")} ${integer(n)}`).join(", ") + ".";
+  const rate = spark.add(performance.now(), Number(counts.read ?? counted));
   if (rate !== null) $("rate").textContent = integer(rate);
   else if (spark.rates.length === 0) $("rate").textContent = "–";
 }

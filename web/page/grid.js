@@ -6,7 +6,7 @@ import { asNumber, integer, isNumber, show } from "./values.js";
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Grid {
-  // onSort is called with a column's name, onFilter with a column's name and a value as text.
+  // onSort is called with a column's name, onFilter with a column's name and a value.
   constructor(table, onSort, onFilter) {
     this.caption = table.querySelector("caption");
     this.head = table.querySelector("thead tr");
@@ -95,8 +95,8 @@ export class Grid {
         button.type = "button";
         button.className = "cell";
         button.addEventListener("click", () => {
-          const value = this.rows.get(key)?.values[i];
-          if (value !== null && value !== undefined) this.onFilter(c.name, String(value));
+          const row = this.rows.get(key);
+          if (row) this.onFilter(c.name, row.values[i]);
         });
         td.append(button);
       } else {
@@ -117,8 +117,7 @@ export class Grid {
       cell.textContent = text;
       cell.dataset.as = as ?? "";
       if (cell.tagName === "BUTTON") {
-        cell.disabled = as === "null";
-        cell.title = as === "null" ? "NULL: the records have no such field" : `${exact ?? text}\nClick: only rows with this ${this.columns[i].name}`;
+        cell.title = `${as === "null" ? "NULL: the records do not have it" : (exact ?? text)}\nClick: only rows with this ${this.columns[i].name}`;
       } else {
         cell.title = exact ?? "";
       }
