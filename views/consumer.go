@@ -15,50 +15,70 @@ import (
 	"github.com/brotally/brotally/tables"
 )
 
-// consumer is what Goka reads a changelog with. Whenever it is told to begin anew in a partition, which it is when a
-// connection was lost, it makes sure that the topic is still the same one: offsets of a topic that was made anew would be
-// taken for those of the old one, and Goka would try for ever.
-type consumer struct {
-	sarama.Consumer
-	follower *follower
-	topic    kafka.Topic
-	gone     context.CancelCauseFunc
+// watch makes sure that a changelog is still the one that a view began with. Offsets of a topic that was made anew would be
+// taken for those of the old one, and where there is no topic Goka would try for ever.
+type watch struct {
+	admin *kafka.Admin
+	topic kafka.Topic
+	gone  context.CancelCauseFunc // ends the view
 
 	mu    sync.Mutex // guards begun
 	begun map[int32]bool
 }
 
+// check ends the view when the topic is another one by now.
+func (w *watch) check() error {
+	found, err := w.admin.Describe(w.topic.Name)
+	if err != nil {
+		return nil // not known; whoever asked finds out what is wrong
+	}
+	now, ok := found[w.topic.Name]
+	if ok && now.ID == w.topic.ID && now.Partitions == w.topic.Partitions {
+		return nil
+	}
+	w.gone(errGone)
+	return errGone
+}
+
+// again reports whether the partition was begun before.
+func (w *watch) again(partition int32) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.begun == nil {
+		w.begun = map[int32]bool{}
+	}
+	was := w.begun[partition]
+	w.begun[partition] = true
+	return was
+}
+
+// consumer is what Goka reads a changelog with. It is told to begin anew in a partition when a connection was lost.
+type consumer struct {
+	sarama.Consumer
+	watch *watch
+}
+
 func (c *consumer) ConsumePartition(topic string, partition int32, offset int64) (sarama.PartitionConsumer, error) {
-	if c.again(partition) {
-		if err := c.follower.changed(c.topic); err != nil {
-			c.gone(err)
+	if c.watch.again(partition) {
+		if err := c.watch.check(); err != nil {
 			return nil, err
 		}
 	}
 	p, err := c.Consumer.ConsumePartition(topic, partition, offset)
 	if errors.Is(err, sarama.ErrOffsetOutOfRange) {
-		c.gone(fmt.Errorf("%w: %s/%d has no offset %d", errGone, topic, partition, offset))
+		c.watch.gone(fmt.Errorf("%w: %s/%d has no offset %d", errGone, topic, partition, offset))
 	}
 	return p, err
-}
-
-// again reports whether the partition was begun before.
-func (c *consumer) again(partition int32) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.begun == nil {
-		c.begun = map[int32]bool{}
-	}
-	was := c.begun[partition]
-	c.begun[partition] = true
-	return was
 }
 
 // Close is called by nobody but us, who close the consumer inside.
 func (c *consumer) Close() error { return nil }
 
 // topicManager is the part of Goka's topic manager that a view needs. It makes no topics.
-type topicManager struct{ client sarama.Client }
+type topicManager struct {
+	client sarama.Client
+	watch  *watch
+}
 
 var errNoTopics = errors.New("a view makes no topics")
 
@@ -74,7 +94,13 @@ func (m topicManager) Partitions(topic string) ([]int32, error) {
 }
 
 func (m topicManager) GetOffset(topic string, partition int32, when int64) (int64, error) {
-	return m.client.GetOffset(topic, partition, when)
+	offset, err := m.client.GetOffset(topic, partition, when)
+	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+		if gone := m.watch.check(); gone != nil {
+			return 0, gone
+		}
+	}
+	return offset, err
 }
 
 // Close does nothing: the client is another's.

@@ -118,8 +118,9 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 	// The builders of all partitions look for leaders through this client, but fetch on connections of their own.
 	store := grouptable.New(grouptable.Config{Client: client, Table: f.view.table, Topic: topic.Name, Log: f.log})
 	restoring := held{store: store, partitions: topic.Partitions, total: total, state: "is being restored"}
-	manager := func([]string) (goka.TopicManager, error) { return topicManager{f.admin.Client()}, nil }
-	watched := &consumer{Consumer: inner, follower: f, topic: topic, gone: giveUp}
+	watch := &watch{admin: f.admin, topic: topic, gone: giveUp}
+	manager := func([]string) (goka.TopicManager, error) { return topicManager{f.admin.Client(), watch}, nil }
+	watched := &consumer{inner, watch}
 	log := &gokaLog{ctx: ctx, log: f.log}
 	view, err := goka.NewView(f.kafka.Brokers, goka.Table(topic.Name), rowCodec{f.view.table},
 		goka.WithViewStorageBuilder(store.Builder(func() context.Context { return ctx })),
@@ -182,16 +183,4 @@ func (f *follower) latch(ctx context.Context, h held) {
 			return
 		}
 	}
-}
-
-// changed returns errGone when the changelog is not the one that topic was.
-func (f *follower) changed(topic kafka.Topic) error {
-	found, err := f.admin.Describe(topic.Name)
-	if err != nil {
-		return nil // not known; whoever asked finds out what is wrong
-	}
-	if now, ok := found[topic.Name]; !ok || now.ID != topic.ID || now.Partitions != topic.Partitions {
-		return errGone
-	}
-	return nil
 }
