@@ -68,7 +68,7 @@ function failed(e) {
     state("lost", "no answer");
     note("The server does not answer. What you see is what it said last; the page goes on asking.");
   } else {
-    state("lost", "refused");
+    state("lost", "error");
     note(printable(e.message));
     if (e.status === 404) tables = []; // the table is gone: look at the list again
   }
