@@ -171,6 +171,18 @@ func (c *cluster) put(topic string, records ...string) {
 	}
 }
 
+// arrived waits until partition 0 has n offsets, committed or not.
+func (c *cluster) arrived(topic string, n int64) {
+	c.t.Helper()
+	eventually(c.t, func() error {
+		offs, err := c.admin.Offsets(topic)
+		if err == nil && offs[topic][0].Newest < n {
+			err = fmt.Errorf("%s has %+v, want %d offsets", topic, offs[topic][0], n)
+		}
+		return err
+	})
+}
+
 // rows collects records as put writes them.
 type rows []string
 

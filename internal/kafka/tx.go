@@ -194,9 +194,11 @@ func (t *producer) Send(topic string, partition int32, key, value []byte, header
 	t.mu.Lock()
 	failed := t.failed
 	t.used = true
-	ready := t.begin() == nil
+	ready := t.begin() == nil && t.first == nil
 	t.mu.Unlock()
-	if !ready {
+	// Sarama must not see another record once one has failed: it would note an error for each, and it reads that note
+	// without the lock it writes it under.
+	if !ready || t.p.TxnStatus()&sarama.ProducerTxnFlagInTransaction == 0 {
 		return
 	}
 	m := &sarama.ProducerMessage{Topic: topic, Partition: partition, Headers: headers}
