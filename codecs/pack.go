@@ -14,8 +14,12 @@ const packVersion = 1
 // Pack is one record of a partials topic: many keys' partials for one stage-2 partition, and how far they bring the
 // table with respect to one source partition. When partials fill several packs, only the last one carries progress, so
 // that progress never runs ahead of what it speaks of.
+//
+// From ties reports together: each begins where the one before ended, less what was lost. So the reader notices when one
+// came twice or never.
 type Pack struct {
 	Source   Source
+	From     int64     // the report is of the source's offsets [From, Progress.Upto); 0 without Progress
 	Progress *Progress // nil where a further pack of the interval follows
 	Partials []byte    // see [AppendPartial]
 }
@@ -29,7 +33,7 @@ func (p Pack) Append(b []byte) []byte {
 	if p.Progress == nil {
 		b = append(b, 0)
 	} else {
-		b = p.Progress.Append(append(b, 1))
+		b = p.Progress.Append(binary.AppendVarint(append(b, 1), p.From))
 	}
 	return append(b, p.Partials...)
 }
@@ -59,8 +63,12 @@ func ReadPack(b []byte) (p Pack, err error) {
 	hasProgress := b[0] != 0
 	p.Partials = b[1:]
 	if hasProgress {
-		p.Progress = new(Progress)
-		if *p.Progress, p.Partials, err = ReadProgress(b[1:]); err != nil {
+		from, n := binary.Varint(p.Partials)
+		if n <= 0 {
+			return p, fmt.Errorf("read pack: %w", errShort)
+		}
+		p.From, p.Progress = from, new(Progress)
+		if *p.Progress, p.Partials, err = ReadProgress(p.Partials[n:]); err != nil {
 			return p, fmt.Errorf("read pack: progress: %w", err)
 		}
 	}

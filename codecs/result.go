@@ -1,6 +1,9 @@
 package codecs
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/tables"
 )
@@ -44,6 +47,29 @@ func AppendResult(b []byte, t *tables.Table, row []feeds.Value) []byte {
 		b = appendMember(b, i, c.Name, row[i])
 	}
 	return append(b, '}')
+}
+
+// MaxRecord is how large a key or a value of ours may be, in bytes.
+const MaxRecord = 512 << 10
+
+// AppendFitting is [AppendResult] for a row that may be too large for a record of ours, as only a table with very many
+// texts can make one: its texts and arrays are then cut, evenly, until the rest fits. Which ones depends on nothing but the row.
+func AppendFitting(b []byte, t *tables.Table, row []feeds.Value) (value []byte, cut bool) {
+	from := len(b)
+	b = AppendResult(b, t, row)
+	for most := MaxRecord / 2; len(b)-from > MaxRecord && most > 0; most /= 2 {
+		short := slices.Clone(row)
+		for i, v := range short {
+			switch {
+			case v.Kind() == feeds.String && len(v.Str()) > most:
+				short[i] = feeds.StringValue(strings.ToValidUTF8(v.Str()[:most], "") + "~")
+			case v.Kind() == feeds.Array && len(v.AppendJSON(nil)) > most:
+				short[i] = feeds.NullValue
+			}
+		}
+		b, cut = AppendResult(b[:from], t, short), true
+	}
+	return b, cut
 }
 
 func appendMember(b []byte, i int, name string, v feeds.Value) []byte {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/internal/kafka"
 )
@@ -28,16 +29,44 @@ import (
 // The pumps take in further records meanwhile. Whatever fails, the stage ends and is built anew from what Kafka holds.
 type consumerGroup struct {
 	sarama.ConsumerGroup
-	stage *stage
+	stage    *stage
+	reported chan struct{} // closed when report has ended
+	silent   chan error
 }
 
 // rejoinPause is how long to wait before joining again when a dead member's transaction still holds offsets.
 const rejoinPause = 200 * time.Millisecond
 
+// newConsumerGroup starts to pass on what Sarama reports beside a session; Close ends that.
+func newConsumerGroup(inner sarama.ConsumerGroup, s *stage) *consumerGroup {
+	g := &consumerGroup{ConsumerGroup: inner, stage: s, reported: make(chan struct{}), silent: make(chan error)}
+	go g.report() // Close waits for it
+	return g
+}
+
+// report logs what goes wrong in the background: claims that cannot be read, heartbeats. It is what an operator sees of
+// a topic that stands still; nothing else depends on it.
+func (g *consumerGroup) report() {
+	defer close(g.reported)
+	var last string
+	var said time.Time
+	for err := range g.ConsumerGroup.Errors() {
+		// Sarama repeats itself with each attempt.
+		if text := err.Error(); text != last || time.Since(said) > time.Minute {
+			g.stage.log.Warn("consumer group", "why", err)
+			last, said = text, time.Now()
+		}
+	}
+}
+
+// Errors returns a channel on which nothing comes: Goka would only log it, see [consumerGroup.report].
+func (g *consumerGroup) Errors() <-chan error { return g.silent }
+
 // Close closes the group's connections. An instance that stops for good leaves the group, so that the others go on at
 // once: Sarama's static members say nothing when they go.
 func (g *consumerGroup) Close() error {
 	err := g.ConsumerGroup.Close()
+	<-g.reported
 	if g.stage.stopping() {
 		err = errors.Join(err, g.stage.admin.RemoveMember(string(g.stage.group), g.stage.name()))
 	}
@@ -53,6 +82,8 @@ func (g *consumerGroup) Consume(ctx context.Context, topics []string, h sarama.C
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
+		case errors.Is(err, sarama.ErrFencedInstancedId):
+			return err // somebody else has our name: joining again would throw that one out, and so on for ever
 		case kafka.Classify(err) == kafka.Rejoin:
 			// UNSTABLE_OFFSET_COMMIT: it is decided when the dead member's transaction times out, at the latest.
 			g.stage.log.Debug("joining again", "why", err)
@@ -105,6 +136,7 @@ func (h *handler) Cleanup(cs sarama.ConsumerGroupSession) error {
 	s.cancel()
 	s.running.Wait()
 	err := h.goka.Cleanup(s)
+	h.stage.handover.clear() // nobody is left to redeem a ticket
 	h.stage.log.Debug("session ended", "generation", cs.GenerationID())
 	if failed := s.failure(); failed != nil {
 		h.stage.fail(failed)
@@ -116,7 +148,7 @@ func (h *handler) Cleanup(cs sarama.ConsumerGroupSession) error {
 // ConsumeClaim runs one claim's pump beside Goka's loop.
 func (h *handler) ConsumeClaim(cs sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
 	s := h.session
-	in, err := h.stage.intake(c.Topic(), c.Partition(), s.lost[c.Partition()])
+	in, err := h.stage.intake(begin{codecs.Source{Topic: c.Topic(), Partition: c.Partition()}, c.InitialOffset(), s.lost[c.Partition()]})
 	if err != nil {
 		s.fail(err)
 		return err
@@ -126,7 +158,13 @@ func (h *handler) ConsumeClaim(cs sarama.ConsumerGroupSession, c sarama.Consumer
 	s.pumps = append(s.pumps, p)
 	s.mu.Unlock()
 	s.running.Go(func() {
-		if err := p.run(cs.Context()); err != nil {
+		err := p.run(cs.Context())
+		if err == nil && cs.Context().Err() == nil {
+			// Sarama closes a claim that it cannot read on, because retention has removed what comes next, and goes on
+			// with the session as if nothing had happened.
+			err = fmt.Errorf("%s/%d: %w", c.Topic(), c.Partition(), errClosed)
+		}
+		if err != nil {
 			s.fail(err)
 		}
 	})
@@ -137,7 +175,10 @@ func (h *handler) ConsumeClaim(cs sarama.ConsumerGroupSession, c sarama.Consumer
 	return err
 }
 
-var errLeft = errors.New("its callback failed")
+var (
+	errLeft   = errors.New("its callback failed")
+	errClosed = errors.New("the claim ended before its session")
+)
 
 // claim is what Goka sees of a claim.
 type claim struct {
@@ -190,6 +231,13 @@ func (s *session) start() error {
 	if err != nil {
 		return err
 	}
+	if err := s.stage.sameTopic(); err != nil {
+		return err
+	}
+	// Partitions may have been added since the client last asked.
+	if err := s.stage.admin.Client().RefreshMetadata(topic); err != nil {
+		return fmt.Errorf("partitions of %s: %w", topic, err)
+	}
 	held, err := s.stage.admin.Offsets(topic)
 	if err != nil {
 		return err
@@ -202,9 +250,9 @@ func (s *session) start() error {
 		}
 		oldest := held[topic][p].Oldest
 		if from > held[topic][p].Newest {
-			return fmt.Errorf("%s/%d: offset %d was committed, the topic ends at %d: was it deleted and made again? %w", topic, p, from, held[topic][p].Newest, errSourceReplaced)
+			return fmt.Errorf("%s/%d: offset %d was committed, the topic ends at %d: %w", topic, p, from, held[topic][p].Newest, errSourceShorter)
 		}
-		if gone := oldest - from; gone > 0 && s.stage.kind == fault.StageCombine && (known || from > 0) {
+		if gone := oldest - from; gone > 0 {
 			s.lost[p] = gone
 			s.stage.log.Error("records are gone: retention removed them before they were read", "topic", topic, "partition", p, "offsets", gone)
 		}
@@ -213,7 +261,7 @@ func (s *session) start() error {
 	return nil
 }
 
-var errSourceReplaced = errors.New("reset the table to count the new topic from its beginning")
+var errSourceShorter = errors.New("has the topic lost records?")
 
 // Context is what Goka runs under.
 func (s *session) Context() context.Context { return s.ctx }
@@ -276,9 +324,12 @@ func (s *session) commitForever(sarama context.Context) {
 		tick := false
 		select {
 		case <-sarama.Done():
-			if err := s.commit(); err != nil {
+			// The broker gives the transaction up after that time anyway, and whoever stops us does not wait for ever.
+			ctx, cancel := context.WithTimeout(s.ctx, kafka.TransactionTimeout)
+			if err := s.commit(ctx); err != nil {
 				s.fail(fmt.Errorf("last commit of generation %d: %w", s.GenerationID(), err))
 			}
+			cancel()
 			s.cancel()
 			return
 		case <-s.kick:
@@ -288,7 +339,7 @@ func (s *session) commitForever(sarama context.Context) {
 		wait := s.stage.policy.due(s.load(), time.Since(last))
 		if wait <= 0 || tick && time.Since(last) >= s.stage.policy.max {
 			last = time.Now()
-			if err := s.commit(); err != nil {
+			if err := s.commit(s.ctx); err != nil {
 				s.fail(err)
 				<-sarama.Done() // failing the stage cancels it
 				s.cancel()
@@ -301,12 +352,13 @@ func (s *session) commitForever(sarama context.Context) {
 }
 
 // commit is the barrier described at [consumerGroup].
-func (s *session) commit() error {
+func (s *session) commit(ctx context.Context) error {
 	if err := s.failure(); err != nil {
 		return err
 	}
 	now := time.Now()
 	offsets := offsets{}
+	records := int64(0)
 	var handed []func()
 	for _, p := range s.pumpList() {
 		work, next, taken, err := p.flush(now) // 1.
@@ -316,7 +368,7 @@ func (s *session) commit() error {
 		if next >= 0 && (work != nil || taken > 0) {
 			offsets.set(p.topic, p.partition, next)
 		}
-		s.stage.records.Add(taken)
+		records += taken
 		if work == nil {
 			continue
 		}
@@ -333,7 +385,7 @@ func (s *session) commit() error {
 	}
 	meta := sarama.NewConsumerGroupMetadataFromSession(s.ConsumerGroupSession, string(s.stage.group), s.stage.instance())
 	if fault.Off(fault.FlushFirst) {
-		if err := s.stage.transaction.Commit(s.ctx, offsets, meta); err != nil {
+		if err := s.stage.transaction.Commit(ctx, offsets, meta); err != nil {
 			return err
 		}
 		fault.Point(s.stage.kind, fault.Committed)
@@ -357,10 +409,11 @@ func (s *session) commit() error {
 	if first {
 		fault.Point(s.stage.kind, fault.FirstCommit)
 	}
-	if err := s.stage.transaction.Commit(s.ctx, offsets, meta); err != nil { // 4.
+	if err := s.stage.transaction.Commit(ctx, offsets, meta); err != nil { // 4.
 		return fmt.Errorf("commit: %w", err)
 	}
 	fault.Point(s.stage.kind, fault.Committed)
+	s.stage.records.Add(records)
 	s.stage.committed(offsets)
 	return nil
 }

@@ -45,10 +45,12 @@ type combiner struct {
 	tables  []*tableCombiner
 
 	// Of this interval.
-	shared   codecs.Counts // what is the same for all tables
-	newest   int64
-	letters  []letter
-	reported time.Time // when progress was last sent
+	from        int64         // its first offset
+	shared      codecs.Counts // what is the same for all tables
+	newest      int64
+	letters     []letter
+	letterBytes int       // memory that letters takes
+	reported    time.Time // when progress was last sent
 }
 
 // tableCombiner is one table's part of a combiner.
@@ -66,7 +68,7 @@ type tableSink struct {
 	partitions int32
 }
 
-func newCombiner(source codecs.Source, feed *feeds.Feed, sinks []tableSink) (*combiner, error) {
+func newCombiner(b begin, feed *feeds.Feed, sinks []tableSink) (*combiner, error) {
 	var all []*tables.Table
 	for _, sink := range sinks {
 		all = append(all, sink.table)
@@ -75,7 +77,7 @@ func newCombiner(source codecs.Source, feed *feeds.Feed, sinks []tableSink) (*co
 	if err != nil {
 		return nil, err
 	}
-	c := &combiner{source: source, time: -1, newest: codecs.NoTime}
+	c := &combiner{source: b.source, time: -1, from: b.from, shared: codecs.Counts{Lost: b.lost}, newest: codecs.NoTime}
 	if i, ok := feed.Column("ts"); ok {
 		c.time = layout.Slot(feed.Columns[i])
 	}
@@ -100,7 +102,9 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 	}
 	if err != nil {
 		c.shared.DeadLettered++
-		c.letters = append(c.letters, newLetter(m, err))
+		l := newLetter(m, err)
+		c.letters = append(c.letters, l)
+		c.letterBytes += letterOverhead + len(l.value)
 		return nil
 	}
 	c.shared.BadFields += int64(c.record.BadFields)
@@ -125,12 +129,9 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 const bytesAGroup = 128
 
 func (c *combiner) bytes() int {
-	n := 0
+	n := c.letterBytes
 	for _, t := range c.tables {
 		n += t.Groups().Len() * bytesAGroup
-	}
-	for _, l := range c.letters {
-		n += len(l.value)
 	}
 	return n
 }
@@ -146,13 +147,15 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 		counts.Overflows, counts.CutKeys = t.TakeOverflows(), t.TakeCutKeys()
 		progress := codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: counts}
 		var err error
-		if work.packs, err = t.split.packs(work.packs, t, c.source, progress); err != nil {
+		report := codecs.Pack{Source: c.source, From: c.from, Progress: &progress}
+		if work.packs, err = t.split.packs(work.packs, t, report); err != nil {
 			return nil, err
 		}
 		t.Groups().Reset()
 		t.counts = codecs.Counts{}
 	}
-	c.shared, c.newest, c.letters, c.reported = codecs.Counts{}, codecs.NoTime, nil, now
+	c.from, c.shared, c.newest, c.reported = next, codecs.Counts{}, codecs.NoTime, now
+	c.letters, c.letterBytes = nil, 0
 	return work, nil
 }
 
@@ -167,11 +170,11 @@ func newSplitter(t *tables.Table, partitions int32) *splitter {
 	return &splitter{table: t, keys: grouptable.NewPartitioner(t), partials: make([][]byte, partitions)}
 }
 
-// packs appends the packs of one interval: partials where there are any, and progress to every partition, in the last
+// packs appends the packs of one interval: partials where there are any, and the report to every partition, in the last
 // pack that goes there.
-func (s *splitter) packs(out []outgoing, t *tableCombiner, source codecs.Source, progress codecs.Progress) ([]outgoing, error) {
-	send := func(partition int, progress *codecs.Progress) {
-		pack := codecs.Pack{Source: source, Progress: progress, Partials: s.partials[partition]}
+func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) ([]outgoing, error) {
+	send := func(partition int, pack codecs.Pack) {
+		pack.Partials = s.partials[partition]
 		out = append(out, outgoing{t.sink.topic, int32(partition), pack.Append(nil)})
 		s.partials[partition] = s.partials[partition][:0]
 	}
@@ -182,11 +185,11 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, source codecs.Source,
 		}
 		s.partials[p] = codecs.AppendPartial(s.partials[p], s.table, key, state)
 		if len(s.partials[p]) >= packBytes {
-			send(int(p), nil)
+			send(int(p), codecs.Pack{Source: report.Source})
 		}
 	}
 	for p := range s.partials {
-		send(p, &progress)
+		send(p, report)
 	}
 	return out, nil
 }
@@ -211,8 +214,11 @@ type letter struct {
 	headers []sarama.RecordHeader
 }
 
-// letterBytes is how much of a bad record the dead-letter topic keeps.
-const letterBytes = 64 << 10
+// maxLetter is how many bytes of a bad record the dead-letter topic keeps.
+const maxLetter = 64 << 10
+
+// letterOverhead is about what a letter takes in memory beside its value: key, headers, and the record that is made of it.
+const letterOverhead = 1 << 10
 
 // newLetter returns m as a dead letter, with the reason in headers as Kafka Streams names them (KIP-1034).
 func newLetter(m *sarama.ConsumerMessage, reason error) letter {
@@ -228,9 +234,9 @@ func newLetter(m *sarama.ConsumerMessage, reason error) letter {
 		},
 	}
 	if m.Value != nil {
-		l.value = append([]byte{}, m.Value[:min(len(m.Value), letterBytes)]...)
+		l.value = append([]byte{}, m.Value[:min(len(m.Value), maxLetter)]...)
 	}
-	if len(m.Value) > letterBytes {
+	if len(m.Value) > maxLetter {
 		l.headers = append(l.headers, header("truncated", strconv.Itoa(len(m.Value))))
 	}
 	return l

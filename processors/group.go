@@ -23,29 +23,38 @@ type merged struct {
 // is written once however many packs it came in. The rows themselves are only touched by Goka's callback: what is taken
 // in while an interval commits must not show in that interval's rows.
 type merger struct {
-	table   *tables.Table
+	table   *placedTable
+	upto    map[codecs.Source]int64 // where the next report of a source must begin; a source that is not in it: at its start
 	scratch tables.State
 	current *merged
 	spare   *merged // the interval before, which is committed when the next one is flushed
 	taken   bool
 }
 
-func newMerger(t *tables.Table) *merger {
+// newMerger returns the intake of a partition whose rows stand at that progress.
+func newMerger(t *placedTable, have map[codecs.Source]codecs.Progress) *merger {
 	fresh := func() *merged {
 		return &merged{groups: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}}
 	}
-	return &merger{table: t, scratch: t.NewState(), current: fresh(), spare: fresh()}
+	m := &merger{table: t, upto: map[codecs.Source]int64{}, scratch: t.NewState(), current: fresh(), spare: fresh()}
+	for source, progress := range have {
+		m.upto[source] = progress.Upto
+	}
+	return m
 }
 
 func (m *merger) add(msg *sarama.ConsumerMessage) error {
 	pack, err := codecs.ReadPack(msg.Value)
 	if err == nil {
-		err = codecs.MergePartials(pack.Partials, m.table, m.current.groups, m.scratch)
+		err = codecs.MergePartials(pack.Partials, m.table.Table, m.current.groups, m.scratch)
 	}
 	if err != nil {
 		return fmt.Errorf("%s/%d@%d: %w", msg.Topic, msg.Partition, msg.Offset, err)
 	}
 	if pack.Progress != nil {
+		if err := m.follows(pack); err != nil {
+			return err
+		}
 		have, ok := m.current.progress[pack.Source]
 		if !ok {
 			have.NewestTime = codecs.NoTime
@@ -55,6 +64,26 @@ func (m *merger) add(msg *sarama.ConsumerMessage) error {
 	}
 	m.taken = true
 	return nil
+}
+
+// follows checks that a report begins where the one before it ended: what a table promises cannot be kept when somebody
+// has moved the offsets of its groups or removed from its topics, and then it must not look as if it were.
+func (m *merger) follows(p codecs.Pack) error {
+	want, heard := m.upto[p.Source]
+	if !heard {
+		want = m.table.starts[p.Source]
+	}
+	m.upto[p.Source] = p.Progress.Upto
+	have := p.From - p.Progress.Counts.Lost
+	if have == want {
+		return nil
+	}
+	why := fmt.Sprintf("offsets [%d, %d) of %s came a second time", have, want, p.Source)
+	if have > want {
+		why = fmt.Sprintf("offsets [%d, %d) of %s never came", want, have, p.Source)
+	}
+	return &Refusal{m.table.Name, "is not exact any more: " + why + " (were its groups' offsets changed, or did they expire while nothing ran? were records of its topics removed?)",
+		fmt.Sprintf("`brotally reset %s` counts anew", m.table.Name)}
 }
 
 func (m *merger) bytes() int { return m.current.groups.Len() * bytesAGroup }
@@ -98,10 +127,13 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 
 func (w *rowWriter) apply(m *merged, partition int32, rows *tables.Groups, progress map[codecs.Source]codecs.Progress) error {
 	var (
-		out  []byte // what is sent is sliced from here; it is never written twice
+		// What is sent is sliced from here; it is never written twice. It is not nil, for a nil key is none, and a compacted
+		// topic takes no record without a key: the only row of a table without GROUP BY has the empty one.
+		out  = []byte{}
 		keys []feeds.Value
 		row  []feeds.Value
 		err  error
+		cut  int // rows
 		send = func(topic string, key []byte, value []byte) {
 			w.stage.transaction.Send(topic, partition, key, value)
 		}
@@ -125,7 +157,10 @@ func (w *rowWriter) apply(m *merged, partition int32, rows *tables.Groups, progr
 		out = codecs.AppendResultKey(out, w.table, keys)
 		text := grown(from)
 		from = len(out)
-		out = codecs.AppendResult(out, w.table, row)
+		var short bool
+		if out, short = codecs.AppendFitting(out, w.table, row); short {
+			cut++
+		}
 		send(w.result, text, grown(from))
 		return nil
 	}
@@ -142,6 +177,9 @@ func (w *rowWriter) apply(m *merged, partition int32, rows *tables.Groups, progr
 		if err := emit("", state); err != nil {
 			return fmt.Errorf("row of %s: %w", w.table.Name, err)
 		}
+	}
+	if cut > 0 {
+		w.stage.log.Warn("rows are too large for one record, their texts were cut in the result topic", "rows", cut, "bytes", codecs.MaxRecord)
 	}
 	for source, delta := range m.progress {
 		have, ok := progress[source]

@@ -2,9 +2,11 @@ package processors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -84,6 +86,15 @@ func New(c Config) (*Processors, error) {
 	if c.Kafka, err = c.Kafka.Resolve(); err != nil {
 		return nil, err
 	}
+	// Names of groups and of instances end up in a static member's id; better to hear of a bad one now than from each stage.
+	client, err := c.Kafka.Sarama()
+	if err != nil {
+		return nil, err
+	}
+	client.Consumer.Group.InstanceId = c.Kafka.CombineGroup(c.Kafka.Instance)
+	if err := client.Validate(); err != nil {
+		return nil, fmt.Errorf("app %q, instance %q: %w", c.Kafka.App, c.Kafka.Instance, err)
+	}
 	return &Processors{config: c, started: map[string]bool{}}, nil
 }
 
@@ -102,23 +113,33 @@ func (p *Processors) Run(ctx context.Context) error {
 	defer func() { _ = admin.Close() }() // nothing is lost with a connection that will not close
 	p.admin = admin
 
-	running, ctx := errgroup.WithContext(ctx)
-	waiting, err := p.arrange(ctx, running)
-	if err != nil {
-		return fmt.Errorf("arrange tables: %w", err)
+	running, inner := errgroup.WithContext(ctx)
+	running.Go(func() error {
+		waiting, err := p.arrange(inner, running)
+		if err != nil {
+			return fmt.Errorf("arrange tables: %w", err)
+		}
+		return p.awaitTopics(inner, running, waiting)
+	})
+	if err := running.Wait(); err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
+		return err
 	}
-	running.Go(func() error { return p.awaitTopics(ctx, running, waiting) })
-	return running.Wait()
+	return nil
 }
 
 // start runs the stages of newly arranged tables and passes.
 func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arrangement) {
 	for _, t := range a.tables {
 		p.started[t.Name] = true
-		running.Go(func() error { return supervise(ctx, func() *stage { return p.groupStage(t) }) })
+		used := &purger{topic: p.config.Kafka.PartialsTopic(t.Name), admin: p.admin, log: p.config.Log}
+		ready := func(context.Context) error { return nil }
+		running.Go(func() error { return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }) })
+		running.Go(func() error { return used.run(ctx) })
 	}
 	for _, pass := range a.passes {
-		running.Go(func() error { return supervise(ctx, func() *stage { return p.combineStage(pass) }) })
+		running.Go(func() error {
+			return supervise(ctx, func(ctx context.Context) error { return p.awaitSource(ctx, pass) }, func() *stage { return p.combineStage(pass) })
+		})
 	}
 }
 
@@ -131,6 +152,7 @@ func (p *Processors) newStage(kind string, group string, input string) *stage {
 		records:   new(atomic.Int64),
 		options:   func(*stage) []goka.ProcessorOption { return nil },
 		startAt:   func(int32) int64 { return 0 },
+		sameTopic: func() error { return nil },
 		assigned:  func([]int32) {},
 		committed: func(offsets) {},
 	}
@@ -142,14 +164,11 @@ func (p *Processors) combineStage(pass *pass) *stage {
 	s.records = &p.records
 	s.cap.records = int64(p.config.CommitRecords)
 	s.startAt = func(partition int32) int64 { return pass.starts[partition] }
-	s.intake = func(topic string, partition int32, lost int64) (intake, error) {
-		c, err := newCombiner(codecs.Source{Topic: topic, Partition: partition}, pass.feed, pass.sinks)
-		if err != nil {
-			return nil, err
-		}
-		c.shared.Lost = lost
-		return c, nil
+	s.sameTopic = func() error {
+		_, err := p.sameTopic(pass)
+		return err
 	}
+	s.intake = func(b begin) (intake, error) { return newCombiner(b, pass.feed, pass.sinks) }
 	letters := p.config.Kafka.DeadLetterTopic()
 	s.edges = func(s *stage) []goka.Edge {
 		edges := []goka.Edge{goka.Input(goka.Stream(pass.topic), &s.handover, emitCombined(s, goka.Stream(letters))), goka.Output(goka.Stream(letters), bytesCodec{})}
@@ -162,12 +181,18 @@ func (p *Processors) combineStage(pass *pass) *stage {
 }
 
 // groupStage is stage 2 of one table.
-func (p *Processors) groupStage(t *placedTable) *stage {
+func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
 	partials, changelog := p.config.Kafka.PartialsTopic(t.Name), p.config.Kafka.ChangelogTopic(t.Name)
 	s := p.newStage(fault.StageGroup, p.config.Kafka.TableGroup(t.Name), partials)
 	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Log: p.config.Log})
 	s.assigned = store.Keep
-	s.intake = func(string, int32, int64) (intake, error) { return newMerger(t.Table), nil }
+	s.intake = func(b begin) (intake, error) {
+		rows, ok := store.Partition(b.source.Partition)
+		if !ok {
+			return nil, fmt.Errorf("partition %d of %s is not recovered", b.source.Partition, changelog)
+		}
+		return newMerger(t, rows.Progress()), nil
+	}
 	s.options = func(s *stage) []goka.ProcessorOption {
 		return []goka.ProcessorOption{
 			goka.WithStorageBuilder(store.Builder(s.current)),
@@ -185,40 +210,27 @@ func (p *Processors) groupStage(t *placedTable) *stage {
 			goka.Persist(bytesCodec{}),
 		}
 	}
-	s.committed = p.purger(partials)
+	s.committed = used.note
 	return s
-}
-
-// purgeEvery is how often partials that are used up are deleted.
-const purgeEvery = 30 * time.Second
-
-// purger returns what stage 2 calls after each commit: from time to time it deletes the partials behind the commit, which
-// nobody needs again. Failing to is no harm and is tried again.
-func (p *Processors) purger(topic string) func(offsets) {
-	upto := offsets{}
-	last := time.Now()
-	return func(committed offsets) {
-		for partition, offset := range committed[topic] {
-			upto.set(topic, partition, offset)
-		}
-		if time.Since(last) < purgeEvery {
-			return
-		}
-		last = time.Now()
-		if err := p.admin.DeleteRecords(topic, upto[topic]); err != nil {
-			p.config.Log.Warn("used partials stay for now", "topic", topic, "why", err)
-		}
-		clear(upto)
-	}
 }
 
 // pass is one consumer group's reading of one source topic, shared by one or more tables.
 type pass struct {
 	name   string
 	topic  string
+	id     string // of the topic, when the tables were made
 	feed   *feeds.Feed
 	starts map[int32]int64 // where partitions begin that have no committed offset; others at their beginning
 	sinks  []tableSink
+}
+
+// tableNames returns the names of the pass's tables, for people.
+func (p *pass) tableNames() string {
+	var names []string
+	for _, sink := range p.sinks {
+		names = append(names, sink.table.Name)
+	}
+	return strings.Join(names, " ")
 }
 
 // placedTable is a table with its topics.
@@ -226,6 +238,7 @@ type placedTable struct {
 	*tables.Table
 	partitions int32
 	result     string
+	starts     map[codecs.Source]int64 // where it begins to count; at 0 what is not in it
 }
 
 // arrangement is what is to be started.
@@ -234,10 +247,10 @@ type arrangement struct {
 	passes []*pass
 }
 
-func (a *arrangement) passOf(name, topic string, feed *feeds.Feed, starts map[int32]int64) *pass {
-	if i := slices.IndexFunc(a.passes, func(p *pass) bool { return p.name == name }); i >= 0 {
+func (a *arrangement) passOf(topic string, source kafka.Source, feed *feeds.Feed) *pass {
+	if i := slices.IndexFunc(a.passes, func(p *pass) bool { return p.name == source.Pass }); i >= 0 {
 		return a.passes[i]
 	}
-	a.passes = append(a.passes, &pass{name: name, topic: topic, feed: feed, starts: starts})
+	a.passes = append(a.passes, &pass{name: source.Pass, topic: topic, id: source.ID, feed: feed, starts: source.Start})
 	return a.passes[len(a.passes)-1]
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 
+	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/internal/kafka"
 )
 
@@ -28,7 +29,8 @@ type stage struct {
 	admin  *kafka.Admin
 
 	// What makes a stage one of the two.
-	intake    func(topic string, partition int32, lost int64) (intake, error)
+	intake    func(begin begin) (intake, error)
+	sameTopic func() error // says that the input is not the topic any more that it was; the error is a *Refusal
 	edges     func(s *stage) []goka.Edge
 	options   func(s *stage) []goka.ProcessorOption // nil: none
 	startAt   func(partition int32) int64           // where a partition without a committed offset starts
@@ -42,6 +44,14 @@ type stage struct {
 	cancel      context.CancelCauseFunc
 	sarama      *sarama.Config
 	context     context.Context // of run; Goka's builders are given none
+	outer       context.Context // whose end is no failure
+}
+
+// begin is where a claim begins.
+type begin struct {
+	source codecs.Source
+	from   int64 // the first offset to be read
+	lost   int64 // how many before it have gone unread
 }
 
 // sessionContext is the context of the session that Goka sets partitions up for; its storage builder has none.
@@ -51,10 +61,10 @@ type sessionContext struct{ context.Context }
 func (s *stage) current() context.Context { return s.recovering.Load() }
 
 // run builds the Goka processor and runs it until ctx is done, which is no error, or something fails.
-func (s *stage) run(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (s *stage) run(outer context.Context) error {
+	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
-	s.context, s.cancel = ctx, cancel
+	s.context, s.outer, s.cancel = ctx, outer, cancel
 
 	config, err := s.config.Sarama()
 	if err != nil {
@@ -74,11 +84,11 @@ func (s *stage) run(ctx context.Context) error {
 		return fmt.Errorf("%s: %w", s.group, err)
 	}
 	err = processor.Run(ctx)
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		return fmt.Errorf("%s: %w", s.group, cause) // what we know, not what Goka made of it
-	}
-	if ctx.Err() != nil {
+	if outer.Err() != nil {
 		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return fmt.Errorf("%s: %w", s.group, cause) // what we know, not what Goka made of it
 	}
 	return fmt.Errorf("%s: %w", s.group, errors.Join(err, errEnded))
 }
@@ -88,8 +98,8 @@ var errEnded = errors.New("its processor ended")
 // fail ends the stage; the first reason counts.
 func (s *stage) fail(err error) { s.cancel(err) }
 
-// stopping says whether the stage ends because it was told to, and not because it failed.
-func (s *stage) stopping() bool { return errors.Is(context.Cause(s.context), context.Canceled) }
+// stopping says whether the stage has no successor: it was told to end, whether it failed as well or not.
+func (s *stage) stopping() bool { return s.outer.Err() != nil }
 
 // instance is the group instance id: who comes back under the same name gets its partitions back without a rebalance.
 func (s *stage) instance() *string {
@@ -122,23 +132,48 @@ func (s *stage) buildConsumerGroup(brokers []string, group, _ string) (sarama.Co
 	if err != nil {
 		return nil, err
 	}
-	return &consumerGroup{inner, s}, nil
+	return newConsumerGroup(inner, s), nil
 }
 
-// supervise runs a stage and its successors until ctx is done. An error that no new attempt can mend is returned.
-func supervise(ctx context.Context, build func() *stage) error {
+// InstanceInUse is returned when another process runs under the same instance name: the two would throw each other out
+// for ever.
+type InstanceInUse struct {
+	Instance string
+	Group    string // where it was noticed
+	Err      error  // what the coordinator said
+}
+
+func (e *InstanceInUse) Error() string {
+	return fmt.Sprintf("another process has joined group %s as instance %s; give each one a name of its own: --instance NAME", e.Group, e.Instance)
+}
+
+// Unwrap returns what the coordinator said.
+func (e *InstanceInUse) Unwrap() error { return e.Err }
+
+// supervise runs a stage and its successors until ctx is done. ready is called before each is built and may wait. Errors
+// that no new attempt can mend are returned: *[kafka.NotAllowed], *[Refusal], *[InstanceInUse].
+func supervise(ctx context.Context, ready func(context.Context) error, build func() *stage) error {
 	const slowest = 10 * time.Second
 	pause := 100 * time.Millisecond
 	for {
+		if err := ready(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
 		s := build()
 		began := time.Now()
 		err := s.run(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		var refused *kafka.NotAllowed
-		if errors.As(err, &refused) {
+		var denied *kafka.NotAllowed
+		var refused *Refusal
+		switch {
+		case errors.As(err, &denied):
 			return err
+		case errors.As(err, &refused):
+			return refused
+		case errors.Is(err, sarama.ErrFencedInstancedId):
+			return &InstanceInUse{Instance: s.config.Instance, Group: string(s.group), Err: err}
 		}
 		if time.Since(began) > time.Minute {
 			pause = 100 * time.Millisecond

@@ -31,11 +31,10 @@ func newPartition(t *tables.Table, changed func()) *Partition {
 
 // Update calls fn with the rows and the progress to change. fn must not keep them.
 func (p *Partition) Update(fn func(rows *tables.Groups, progress map[codecs.Source]codecs.Progress) error) error {
+	defer p.changed()
 	p.mu.Lock()
-	err := fn(p.rows, p.progress)
-	p.mu.Unlock()
-	p.changed()
-	return err
+	defer p.mu.Unlock()
+	return fn(p.rows, p.progress)
 }
 
 // Read calls fn with the rows, which fn must neither change nor keep.

@@ -118,7 +118,7 @@ func (a *Admin) CommittedOffsets(group string) (map[string]map[int32]int64, erro
 				_ = a.client.RefreshCoordinator(group)
 				return err
 			}
-			if k := res.GroupError(); k != sarama.ErrNoError {
+			if k := res.GroupError(); k != sarama.ErrNoError && k != sarama.ErrGroupIDNotFound {
 				_ = a.client.RefreshCoordinator(group)
 				return k
 			}
