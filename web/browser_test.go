@@ -1,5 +1,3 @@
-//go:build browser
-
 package web_test
 
 import (
@@ -16,11 +14,28 @@ import (
 	"testing"
 )
 
-// These tests drive the page in a real browser. They need Chromium (BROWSER names another one of its kind):
-//
-//	go test -tags browser ./web
-//
-// With SCREENSHOTS=DIR they leave pictures there.
+// These tests drive the page in a real browser, Chromium or what BROWSER names of its kind. Where there is none they are
+// skipped and say so; with BROTALLY_REQUIRE_BROWSER set they fail instead. With SCREENSHOTS=DIR they leave pictures there.
+
+// findBrowser returns the path of a browser.
+func findBrowser(t *testing.T) string {
+	t.Helper()
+	names := []string{"chromium", "chromium-browser", "google-chrome"}
+	if own := os.Getenv("BROWSER"); own != "" {
+		names = []string{own}
+	}
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	text := "no browser: none of " + strings.Join(names, ", ") + " is installed (BROWSER names another)"
+	if os.Getenv("BROTALLY_REQUIRE_BROWSER") != "" {
+		t.Fatal(text)
+	}
+	t.Skip(text)
+	return ""
+}
 
 // browser is a headless Chromium, spoken to over a pair of pipes: JSON messages that end in a zero byte.
 type browser struct {
@@ -34,10 +49,7 @@ type browser struct {
 
 func startBrowser(t *testing.T, width, height int) *browser {
 	t.Helper()
-	name := os.Getenv("BROWSER")
-	if name == "" {
-		name = "chromium"
-	}
+	name := findBrowser(t)
 	toRead, toWrite, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
