@@ -216,6 +216,14 @@ func TestTableFitsTerminal(t *testing.T) {
 	})
 }
 
+// There is a DNS query type that is called NULL.
+func TestTextNULL(t *testing.T) {
+	got := render(t, Table, Options{}, columns[1:2], []feeds.Value{feeds.StringValue("NULL")}, []feeds.Value{feeds.NullValue})
+	if want := "query\n------\n'NULL'\nNULL\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // Rows behind the sample are written as they come, with the widths of the sample.
 func TestTableStreams(t *testing.T) {
 	var b strings.Builder

@@ -69,10 +69,13 @@ func (t *tableWriter) Close() error {
 	return t.w.Flush()
 }
 
-// cellText returns the value for people.
+// cellText returns the value for people. A text that reads NULL is quoted: there is a DNS query type of that name.
 func cellText(v feeds.Value) string {
 	if v.IsNull() {
 		return "NULL"
+	}
+	if v.Kind() == feeds.String && v.Str() == "NULL" {
+		return "'NULL'"
 	}
 	return Printable(string(v.AppendText(nil)))
 }

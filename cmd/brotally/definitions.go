@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/tables"
+	"github.com/brotally/brotally/tables/sql"
+)
+
+// definitions are SQL texts, parsed: what the user wants counted.
+type definitions struct{ statements []sql.Statement }
+
+// readSQL parses one file of statements.
+func (d *definitions) readSQL(file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return &usageError{fmt.Errorf("read tables: %w", err)}
+	}
+	return d.parse(file, string(text))
+}
+
+func (d *definitions) parse(name, text string) error {
+	statements, err := sql.Parse(name, text)
+	if err != nil {
+		return err
+	}
+	if len(statements) == 0 {
+		return &usageError{fmt.Errorf("%s defines nothing", name)}
+	}
+	d.statements = append(d.statements, statements...)
+	return nil
+}
+
+// feeds returns the names behind FROM, each once.
+func (d *definitions) feeds() []string {
+	var names []string
+	for _, s := range d.statements {
+		var from string
+		switch s := s.(type) {
+		case *sql.CreateTable:
+			from = s.Query.From.Text
+		case *sql.Select:
+			from = s.From.Text
+		default:
+			continue
+		}
+		if !slices.Contains(names, from) {
+			names = append(names, from)
+		}
+	}
+	return names
+}
+
+// tables compiles the statements, which must all be CREATE TABLE, and gives each table its feed's topics.
+func (d *definitions) tables(resolve tables.Resolve, topics map[string][]string) ([]*tables.Table, error) {
+	var all []*tables.Table
+	for _, s := range d.statements {
+		t, err := compileTable(s, resolve)
+		if err != nil {
+			return nil, err
+		}
+		create := s.(*sql.CreateTable)
+		if err := unique(all, t, create); err != nil {
+			return nil, err
+		}
+		setTopics(t, topics)
+		all = append(all, t)
+	}
+	return all, d.checkResults(all, topics)
+}
+
+// checkResults refuses a result that would be written into a topic that carries a feed, whether a table reads it or not:
+// Zeek may begin to write that log any day.
+func (d *definitions) checkResults(all []*tables.Table, topics map[string][]string) error {
+	carries := map[string]string{} // topic to feed
+	for _, f := range feeds.All() {
+		carries[f.Name] = f.Name
+	}
+	for feed, names := range topics {
+		delete(carries, feed)
+		for _, topic := range names {
+			carries[topic] = feed
+		}
+	}
+	for _, t := range all {
+		for _, topic := range feedTopics(t) {
+			carries[topic] = t.Feed.Name
+		}
+	}
+	for i, t := range all {
+		if feed, taken := carries[resultTopic(t)]; taken {
+			at := d.statements[i].(*sql.CreateTable)
+			return at.Source.Error(at.Name.At, fmt.Sprintf("table %s would write to topic %s, which carries the feed %s", t.Name, resultTopic(t), feed), "give it another name, or WITH (topic = '..')")
+		}
+	}
+	return nil
+}
+
+func compileTable(s sql.Statement, resolve tables.Resolve) (*tables.Table, error) {
+	switch s := s.(type) {
+	case *sql.CreateTable:
+		return tables.Compile(s, resolve)
+	case *sql.CreateStream:
+		return nil, s.Source.Error(s.At, "CREATE STREAM is not supported yet", "")
+	case *sql.Select:
+		return nil, s.Source.Error(s.At, "a SELECT defines no table", "write CREATE TABLE name AS SELECT ..")
+	}
+	return nil, fmt.Errorf("statement %T defines no table", s)
+}
+
+// unique refuses a second table of one name, and two that write to one topic.
+func unique(all []*tables.Table, t *tables.Table, create *sql.CreateTable) error {
+	for _, other := range all {
+		switch {
+		case other.Name == t.Name:
+			return create.Source.Error(create.Name.At, "table "+t.Name+" is defined twice", "give one of them another name")
+		case resultTopic(other) == resultTopic(t):
+			return create.Source.Error(create.Name.At, fmt.Sprintf("tables %s and %s both write to topic %s", other.Name, t.Name, resultTopic(t)),
+				"give one of them another topic")
+		}
+	}
+	return nil
+}
+
+// setTopics gives a table the topics that --feed says for its feed, unless its own definition says others.
+func setTopics(t *tables.Table, topics map[string][]string) {
+	if len(t.Options.FeedTopics) == 0 {
+		t.Options.FeedTopics = topics[t.Feed.Name]
+	}
+}
+
+func resultTopic(t *tables.Table) string {
+	if t.Options.Topic != "" {
+		return t.Options.Topic
+	}
+	return t.Name
+}
+
+func feedTopics(t *tables.Table) []string {
+	if len(t.Options.FeedTopics) > 0 {
+		return t.Options.FeedTopics
+	}
+	return []string{t.Feed.Name}
+}
+
+// feedFlag is --feed: which topics carry a feed.
+type feedFlag struct{ topics *pairs }
+
+func (f *feedFlag) register(cmd *cobra.Command) {
+	f.topics = newPairs("feed=topic,..")
+	cmd.Flags().Var(f.topics, "feed", "topics of a feed, when they are not called like it: dns=sensor1-dns,sensor2-dns")
+}
+
+// byFeed returns the topics of each feed that has others than its name.
+func (f *feedFlag) byFeed() (map[string][]string, error) {
+	all := map[string][]string{}
+	for feed, list := range f.topics.values {
+		if all[feed] = splitList(list); len(all[feed]) == 0 {
+			return nil, &usageError{fmt.Errorf("--feed %s=%s: want topics separated by commas", feed, list)}
+		}
+	}
+	return all, nil
+}
+
+// splitList splits a list at its commas; names appear once, blanks around them and empty ones not at all.
+func splitList(list string) []string {
+	var names []string
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/tables"
+	"github.com/brotally/brotally/tables/sql"
+)
+
+const (
+	sampleTime    = 5 * time.Second // for all topics together, the connection included
+	samplePartial = 200             // records of each partition
+)
+
+// sampleTopics returns the topics of each feed that the statements read.
+func (d *definitions) sampleTopics(flags map[string][]string) map[string][]string {
+	all := map[string][]string{}
+	for _, feed := range d.feeds() {
+		all[feed] = []string{feed}
+		if len(flags[feed]) > 0 {
+			all[feed] = flags[feed]
+		}
+	}
+	for _, s := range d.statements {
+		create, ok := s.(*sql.CreateTable)
+		if !ok {
+			continue
+		}
+		for _, o := range create.With {
+			if text, ok := o.Value.(*sql.String); ok && o.Name.Text == "feed_topic" {
+				all[create.Query.From.Text] = append(all[create.Query.From.Text], splitList(text.Value)...)
+			}
+		}
+	}
+	return all
+}
+
+// discoverTopics looks at the oldest records of the feeds' topics, and returns how to find a feed with the columns found
+// there. Topics that do not exist show nothing.
+func discoverTopics(ctx context.Context, cfg kafka.Config, topics map[string][]string) (tables.Resolve, error) {
+	ctx, cancel := context.WithTimeout(ctx, sampleTime)
+	defer cancel()
+	admin, err := kafka.NewAdmin(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close() //nolint:errcheck // nothing depends on it
+	found := map[string]*feeds.Discovery{}
+	for _, feed := range slices.Sorted(maps.Keys(topics)) {
+		d := feeds.NewDiscovery(feed)
+		seen := 0
+		for _, topic := range topics[feed] {
+			n, err := sampleTopic(ctx, admin, topic, feed, d)
+			if err != nil {
+				return nil, fmt.Errorf("look at topic %s: %w", topic, err)
+			}
+			seen += n
+		}
+		if seen > 0 {
+			found[feed] = d
+		}
+	}
+	return func(name string) (*feeds.Feed, bool) {
+		if d, ok := found[name]; ok {
+			return d.Feed(), true
+		}
+		return feeds.Lookup(name)
+	}, nil
+}
+
+// sampleTopic adds the first records of each partition and returns how many those were.
+func sampleTopic(ctx context.Context, admin *kafka.Admin, topic, feed string, d *feeds.Discovery) (seen int, err error) {
+	there, err := admin.Describe(topic)
+	if err != nil || len(there) == 0 {
+		return 0, err
+	}
+	if err := admin.Client().RefreshMetadata(topic); err != nil {
+		return 0, err
+	}
+	held, err := admin.Offsets(topic)
+	if err != nil {
+		return 0, err
+	}
+	enough := errors.New("enough")
+	for partition, r := range held[topic] {
+		if r.Newest <= r.Oldest {
+			continue
+		}
+		reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: admin.Client(), Topic: topic, Partition: partition, From: r.Oldest, FetchBytes: 256 << 10})
+		if err != nil {
+			return seen, err
+		}
+		left := samplePartial
+		_, err = reader.ReadTo(ctx, min(r.Newest, r.Oldest+samplePartial), func(_ int64, _, value []byte, _ int64) error {
+			name, record, err := codecs.Unwrap(value)
+			if err == nil && (name == "" || name == feed) && d.AddRecord(record) == nil {
+				seen++
+			}
+			if left--; left <= 0 {
+				return enough
+			}
+			return nil
+		})
+		if closed := reader.Close(); err == nil {
+			err = closed
+		}
+		if err != nil && !errors.Is(err, enough) {
+			return seen, err
+		}
+	}
+	return seen, nil
+}

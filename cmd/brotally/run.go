@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/processors"
+	"github.com/brotally/brotally/tables"
+	"github.com/brotally/brotally/views"
+	"github.com/brotally/brotally/web"
+)
+
+func newRun(p *program) *cobra.Command {
+	r := &running{program: p}
+	cmd := &cobra.Command{
+		Use:   "run TABLES.sql..",
+		Short: "Keep tables over the topics that Zeek fills, and answer look-ups",
+		Long: `Keep tables over the topics that Zeek fills, write every change to result topics, answer look-ups and show the page.
+
+Start as many instances as you like with the same files: they share the work. A table starts at the oldest record unless
+its WITH (start = ..) says otherwise, and goes on where it stopped, whatever stopped it. --only splits counting from
+answering. The first SIGINT or SIGTERM stops cleanly, the second at once; either way nothing is lost.`,
+		Example: "  brotally run tables.sql -b kafka:9092\n" +
+			"  brotally run dns.sql conn.sql --feed dns=sensor1-dns,sensor2-dns --listen 127.0.0.1:9000\n" +
+			"  BROTALLY_X_SASL_PASSWORD=.. brotally run tables.sql -b kafka:9093 --tls -X sasl.mechanism=SCRAM-SHA-256 -X sasl.username=brotally",
+		Args:        cobra.MinimumNArgs(1),
+		Annotations: map[string]string{ownLevel: "info"},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"sql"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args) },
+	}
+	r.conn.register(cmd)
+	r.feeds.register(cmd)
+	r.serving.register(cmd)
+	f := cmd.Flags()
+	f.StringVar(&r.only, "only", "", "process: count, answer nothing; serve: answer, count nothing")
+	f.DurationVar(&r.commit, "commit-interval", 20*time.Millisecond, "least time between commits: less is fresher and costs the brokers more")
+	complete(cmd, "only", "process", "serve")
+	return cmd
+}
+
+// serving is the flags of commands that listen.
+type serving struct {
+	listen   string
+	insecure bool
+	hosts    []string
+}
+
+func (s *serving) register(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.listen, "listen", views.DefaultAddr, "`HOST:PORT` for HTTP and the page")
+	cmd.Flags().BoolVar(&s.insecure, "insecure", false, "listen for other machines although everybody can read the tables then")
+	cmd.Flags().StringSliceVar(&s.hosts, "host", nil, "further `NAME` that the server goes by, behind a proxy")
+}
+
+// open begins to listen.
+func (s *serving) open() (net.Listener, error) {
+	host, _, err := net.SplitHostPort(s.listen)
+	if err != nil {
+		return nil, &usageError{fmt.Errorf("--listen %s: want HOST:PORT, such as %s", s.listen, views.DefaultAddr)}
+	}
+	l, err := views.Listen(views.ListenConfig{Addr: s.listen, Insecure: s.insecure})
+	var taken *views.PortInUse
+	switch {
+	case errors.As(err, &taken):
+		return nil, fmt.Errorf("%w; --listen says another one: --listen %s", taken, net.JoinHostPort(host, "0"))
+	case errors.Is(err, views.ErrExposed):
+		return nil, &usageError{fmt.Errorf("--listen %s: %w; --insecure does it all the same, until TLS and tokens are there", s.listen, views.ErrExposed)}
+	case err != nil:
+		return nil, fmt.Errorf("--listen %s: %w", s.listen, err)
+	}
+	return l, nil
+}
+
+// handler is the API and the page.
+func (s *serving) handler(p *program, all *views.Views, brokers []string) http.Handler {
+	return views.NewServer(views.ServerConfig{Views: all, Page: web.Handler(web.Config{Brokers: brokers}), Hosts: s.hosts, Log: p.log})
+}
+
+// running is one run.
+type running struct {
+	*program
+	conn    connection
+	feeds   feedFlag
+	serving serving
+	only    string
+	commit  time.Duration
+}
+
+func (r *running) run(ctx context.Context, files []string) error {
+	if r.only != "" && r.only != "process" && r.only != "serve" {
+		return &usageError{fmt.Errorf("--only %s: there are process, serve", r.only)}
+	}
+	cfg, err := r.conn.config()
+	if err != nil {
+		return err
+	}
+	defined, err := r.compile(ctx, cfg, files)
+	if err != nil {
+		return err
+	}
+	return r.start(ctx, cfg, defined)
+}
+
+// compile reads the files. What the built-in columns are not enough for is compiled with what the topics' records show.
+func (r *running) compile(ctx context.Context, cfg kafka.Config, files []string) ([]*tables.Table, error) {
+	defs := &definitions{}
+	for _, file := range files {
+		if err := defs.readSQL(file); err != nil {
+			return nil, err
+		}
+	}
+	topics, err := r.feeds.byFeed()
+	if err != nil {
+		return nil, err
+	}
+	defined, err := defs.tables(feeds.Lookup, topics)
+	if err == nil {
+		return defined, nil
+	}
+	resolve, unseen := discoverTopics(ctx, cfg, defs.sampleTopics(topics))
+	if unseen != nil {
+		r.log.Debug("columns that are not built in could not be looked for", "why", unseen)
+		return nil, err
+	}
+	return defs.tables(resolve, topics)
+}
+
+// start runs the tables until ctx is done.
+func (r *running) start(ctx context.Context, cfg kafka.Config, defined []*tables.Table) error {
+	g, ctx := errgroup.WithContext(ctx)
+	if r.only != "process" {
+		// The port comes before the processors: who cannot listen has not begun to count either.
+		l, err := r.serving.open()
+		if err != nil {
+			return err
+		}
+		all, err := views.New(views.Config{Kafka: cfg, Tables: defined, Log: r.log})
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return all.Run(ctx) })
+		g.Go(func() error { return views.Serve(ctx, l, r.serving.handler(r.program, all, cfg.Brokers), r.log) })
+		r.log.Info("listening", "url", "http://"+l.Addr().String())
+	}
+	if r.only != "serve" {
+		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined, CommitMin: r.commit, Log: r.log})
+		if err != nil {
+			return &usageError{err}
+		}
+		g.Go(func() error { return stages.Run(ctx) })
+		g.Go(func() error { return r.tellPasses(ctx, cfg, defined) })
+	}
+	err := g.Wait()
+	if err == nil {
+		r.log.Info("stopped")
+	}
+	return err
+}
+
+// openers is how the lines that run opens with begin.
+func (r *running) tellPass(p pass) {
+	left := "nothing to catch up"
+	if p.behind > 0 {
+		left = fmt.Sprintf("%s to read, about %s", count(p.behind, "record"), roughly(p.behind))
+	}
+	r.say("feed %s: topic %s, %s, oldest offset %s, %s, group %s, for %s",
+		p.feed, p.topic, count(int64(p.partitions), "partition"), offsetsText(p.oldest), left, p.group, strings.Join(p.tables, ", "))
+}

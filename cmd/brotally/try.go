@@ -1,0 +1,443 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/broker"
+	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/output"
+	"github.com/brotally/brotally/internal/replay"
+	"github.com/brotally/brotally/processors"
+	"github.com/brotally/brotally/tables"
+	"github.com/brotally/brotally/tables/sql"
+	"github.com/brotally/brotally/views"
+)
+
+func newTry(p *program) *cobra.Command {
+	t := &try{program: p}
+	cmd := &cobra.Command{
+		Use:   "try [-e SQL | TABLES.sql..] LOG..",
+		Short: "Tables over log files, computed as run would, printed",
+		Long: `Compute tables over log files and print them.
+
+It is the pipeline of run, with a broker of its own on a temporary folder: what try prints is what run would show. A
+SELECT with aggregates needs no CREATE TABLE; one without shows the records as they were parsed. Rows come sorted by the
+key columns unless ORDER BY says otherwise.
+
+Logs are TSV or JSON, packed with gzip or not; - is standard input. Which log a file is says its header, its records or
+its name, or you: dns=FILE.`,
+		Example: "  brotally try -e 'SELECT id.orig_h, qtype_name, count(*) AS n FROM dns GROUP BY id.orig_h, qtype_name' dns.log\n" +
+			"  brotally try -e 'SELECT * FROM dns LIMIT 5' dns.*.log.gz\n" +
+			"  brotally try tables.sql *.log -o csv\n" +
+			"  zcat conn.log.gz | brotally try -e 'SELECT count(*) FROM conn' -",
+		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd.Context(), args) },
+	}
+	f := cmd.Flags()
+	f.StringArrayVarP(&t.statements, "sql", "e", nil, "`SQL` to try: a SELECT, or CREATE TABLE statements")
+	f.Int32Var(&t.partitions, "partitions", 4, "how many partitions the logs are dealt to, round robin")
+	f.IntVar(&t.commitRecords, "commit-records", 0, "commit after so many records of a partition (0: by time)")
+	f.BoolVar(&t.quiet, "quiet", false, "no summary")
+	mark(f, "sql", onlyFlag)
+	if err := f.MarkHidden("commit-records"); err != nil {
+		panic(err) // the flag does not exist
+	}
+	t.print.register(cmd)
+	return cmd
+}
+
+// try computes tables over log files.
+type try struct {
+	*program
+	print         printing
+	statements    []string
+	partitions    int32
+	commitRecords int
+	quiet         bool
+
+	logs *logs
+}
+
+func (t *try) run(ctx context.Context, args []string) error {
+	if err := t.print.check(); err != nil {
+		return err
+	}
+	if t.partitions < 1 || t.partitions > 1000 {
+		return &usageError{fmt.Errorf("--partitions %d: want 1 to 1000", t.partitions)}
+	}
+	defs, files, err := t.read(args)
+	if err != nil {
+		return err
+	}
+	if t.logs, err = openLogs(files, t.stdin); err != nil {
+		return err
+	}
+	if from := defs.feeds(); len(from) == 1 {
+		t.logs.assume(from[0])
+	}
+	scan, asked, err := t.compile(defs)
+	if err != nil {
+		return err
+	}
+	if scan != nil {
+		return t.scan(ctx, scan)
+	}
+	return t.pipeline(ctx, asked)
+}
+
+// read tells SQL from logs.
+func (t *try) read(args []string) (defs *definitions, files []string, err error) {
+	defs = &definitions{}
+	for i, text := range t.statements {
+		name := "-e"
+		if len(t.statements) > 1 {
+			name = fmt.Sprintf("-e %d", i+1)
+		}
+		if err := defs.parse(name, text); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, arg := range args {
+		if !strings.HasSuffix(arg, ".sql") {
+			files = append(files, arg)
+			continue
+		}
+		if err := defs.readSQL(arg); err != nil {
+			return nil, nil, err
+		}
+	}
+	switch {
+	case len(defs.statements) == 0:
+		return nil, nil, &usageError{errors.New("no SQL: say -e 'SELECT ..', or name a file that ends in .sql")}
+	case len(files) == 0:
+		return nil, nil, &usageError{errors.New("no log files: name some, or - for standard input")}
+	}
+	return defs, files, nil
+}
+
+// asked is one table and how it is to be shown.
+type asked struct {
+	table *tables.Table
+	show  *tables.Select
+}
+
+// scanned is a SELECT without aggregates over the records themselves.
+type scanned struct {
+	stmt *sql.Select
+	feed *feeds.Feed
+	show *tables.Select
+}
+
+// compile makes the statements runnable: a scan, or tables. What built-in columns are not enough for is compiled with what
+// the logs show.
+func (t *try) compile(defs *definitions) (*scanned, []asked, error) {
+	scan, all, err := compileTry(defs, feeds.Lookup)
+	if err == nil && scan == nil {
+		return nil, all, nil
+	}
+	resolve, unread := t.logs.discover()
+	if unread != nil {
+		return nil, nil, unread
+	}
+	return compileTry(defs, resolve)
+}
+
+func compileTry(defs *definitions, resolve tables.Resolve) (*scanned, []asked, error) {
+	var all []asked
+	var compiled []*tables.Table
+	for _, s := range defs.statements {
+		var a asked
+		var err error
+		if q, ok := s.(*sql.Select); ok {
+			if scan, isScan := compileScan(q, resolve); isScan {
+				if len(defs.statements) > 1 {
+					return nil, nil, q.Source.Error(q.At, "a SELECT without aggregates has to be alone", "add count(*), or try it by itself")
+				}
+				return scan, nil, nil
+			}
+			a, err = compileLookup(q, tableName(q.From.Text, compiled), resolve)
+		} else {
+			if a.table, err = compileTable(s, resolve); err == nil {
+				a.show, err = showAll(a.table)
+			}
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if create, ok := s.(*sql.CreateTable); ok {
+			if err := unique(compiled, a.table, create); err != nil {
+				return nil, nil, err
+			}
+		}
+		// Here a feed's topic is called like it, and everything in the logs counts.
+		a.table.Options.FeedTopics, a.table.Options.Start = nil, tables.Start{}
+		compiled = append(compiled, a.table)
+		all = append(all, a)
+	}
+	return nil, all, nil
+}
+
+// compileScan compiles a SELECT that has neither aggregates nor groups; ok is false when it has, or when it is not valid
+// as a scan: then the table's compiler says better what is wrong.
+func compileScan(q *sql.Select, resolve tables.Resolve) (*scanned, bool) {
+	feed, known := resolve(q.From.Text)
+	if !known || len(q.GroupBy) > 0 || q.Having != nil {
+		return nil, false
+	}
+	show, err := tables.CompileScan(q, feed)
+	if err != nil || slices.ContainsFunc(show.Columns, func(c tables.Column) bool { return c.Aggregate }) {
+		return nil, false
+	}
+	return &scanned{stmt: q, feed: feed, show: show}, true
+}
+
+// tableName is what the table of a bare SELECT is called: after its feed.
+func tableName(feed string, taken []*tables.Table) string {
+	name := feed + "_try"
+	for n := 2; slices.ContainsFunc(taken, func(t *tables.Table) bool { return t.Name == name }); n++ {
+		name = fmt.Sprintf("%s_try_%d", feed, n)
+	}
+	return name
+}
+
+// compileLookup makes a table and a look-up of a SELECT with aggregates. Without ORDER BY it is ordered by its key columns,
+// so that LIMIT means something.
+func compileLookup(q *sql.Select, name string, resolve tables.Resolve) (asked, error) {
+	table, show, err := tables.CompileQuery(name, q, resolve)
+	if err != nil || len(q.OrderBy) > 0 {
+		return asked{table, show}, err
+	}
+	ordered := *q
+	ordered.OrderBy = byKeys(table, q.At)
+	table, show, err = tables.CompileQuery(name, &ordered, resolve)
+	return asked{table, show}, err
+}
+
+// showAll is the look-up of all rows of a table, by its key columns.
+func showAll(t *tables.Table) (*tables.Select, error) {
+	src := &sql.Source{Text: `SELECT * FROM ` + t.Name}
+	q := &sql.Select{Source: src, From: sql.Name{Text: t.Name, Quoted: true}, Items: []sql.Item{{Expr: &sql.Star{}}}, OrderBy: byKeys(t, 0)}
+	return tables.CompileSelect(q, t)
+}
+
+func byKeys(t *tables.Table, at sql.Pos) []sql.Order {
+	var by []sql.Order
+	for i, c := range t.Columns {
+		if c.Key {
+			by = append(by, sql.Order{Expr: &sql.Number{At: at, Text: strconv.Itoa(i + 1)}})
+		}
+	}
+	return by
+}
+
+// pipeline runs the tables over the logs and prints them.
+func (t *try) pipeline(ctx context.Context, all []asked) error {
+	start := time.Now()
+	b, err := broker.Start(broker.Config{Temporary: true})
+	if err != nil {
+		return err
+	}
+	defer b.Close() //nolint:errcheck // a folder of the temporary folder at worst
+	cfg := kafka.Config{Brokers: b.Addrs(), App: "try", Instance: "try"}
+
+	defined := make([]*tables.Table, len(all))
+	for i, a := range all {
+		defined[i] = a.table
+	}
+	stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined, CommitRecords: t.commitRecords, Log: t.log})
+	if err != nil {
+		return err
+	}
+	shown, err := views.New(views.Config{Kafka: cfg, Tables: defined, Log: t.log, Limits: views.Limits{Queries: -1, Wait: -1, Time: -1, Rows: -1, Bytes: -1}})
+	if err != nil {
+		return err
+	}
+
+	// Topics come first: tables would wait for those that are not there yet.
+	if err := t.createTopics(ctx, cfg, defined); err != nil {
+		return err
+	}
+	sender, err := replay.NewSender(ctx, replay.SenderConfig{Kafka: cfg})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return stages.Run(ctx) })
+	g.Go(func() error { return shown.Run(ctx) })
+	g.Go(func() error {
+		err := t.feed(ctx, sender, defined, stages)
+		if err == nil {
+			err = t.show(ctx, shown, sender, all, start)
+		}
+		cancel(errDone) // the others end now
+		return err
+	})
+	err = g.Wait()
+	if closed := sender.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+// errDone ends what runs beside the work when that is done.
+var errDone = errors.New("done")
+
+func (t *try) createTopics(ctx context.Context, cfg kafka.Config, defined []*tables.Table) error {
+	admin, err := kafka.NewAdmin(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer admin.Close() //nolint:errcheck // nothing depends on it
+	for _, d := range defined {
+		if err := admin.Ensure(kafka.Topic{Name: d.Feed.Name, Partitions: t.partitions}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// feed sends the logs' records to the topics of their feeds, as far as a table reads them.
+func (t *try) feed(ctx context.Context, sender *replay.Sender, defined []*tables.Table, stages *processors.Processors) error {
+	wanted := map[string]bool{}
+	for _, d := range defined {
+		wanted[d.Feed.Name] = true
+	}
+	end := t.showProgress("reading", func() (int64, int64, string) {
+		return t.logs.read.Load(), t.logs.bytes, count(stages.Records(), "record")
+	})
+	defer end()
+	err := t.logs.each(ctx, t.say, func(feed string, record []byte) error {
+		if !wanted[feed] {
+			return nil
+		}
+		err := sender.Send(ctx, feed, bytes.Clone(record))
+		var large *replay.TooLarge
+		if errors.As(err, &large) {
+			return fmt.Errorf("record %d: %w", t.logs.records, err)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for feed := range wanted {
+		if t.logs.found[feed] == 0 {
+			t.say("no records of %s in the logs, which have %s", feed, t.foundFeeds())
+		}
+	}
+	return sender.Flush(ctx)
+}
+
+func (t *try) foundFeeds() string {
+	var names []string
+	for name, n := range t.logs.found {
+		names = append(names, fmt.Sprintf("%s of %s", count(n, "record"), name))
+	}
+	if len(names) == 0 {
+		return "none at all"
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// show waits until each view has reached the logs' ends and prints it.
+func (t *try) show(ctx context.Context, shown *views.Views, sender *replay.Sender, all []asked, start time.Time) error {
+	ends := map[string]map[codecs.Source]int64{}
+	for topic, partitions := range sender.Sent() {
+		ends[topic] = map[codecs.Source]int64{}
+		for partition, sent := range partitions {
+			ends[topic][codecs.Source{Topic: topic, Partition: partition}] = sent.End
+		}
+	}
+	for i, a := range all {
+		view, _ := shown.View(a.table.Name)
+		if err := view.WaitFor(ctx, ends[a.table.Feed.Name]); err != nil {
+			return err
+		}
+		answer, err := view.Query(ctx, a.show, nil)
+		if err != nil {
+			return err
+		}
+		if len(all) > 1 {
+			t.header(a.table.Name, i)
+		}
+		columns := make([]output.Column, len(answer.Columns))
+		for i, c := range answer.Columns {
+			columns[i] = output.Column{Name: c.Name, Type: c.Type}
+		}
+		if err := t.print.print(t.program, columns, answer.Rows); err != nil {
+			return err
+		}
+		t.summary(a.table.Name, int64(len(answer.Rows)), answer.AsOf.Counts, len(all) > 1)
+	}
+	t.sayLogs(start)
+	return nil
+}
+
+// header names the table that follows: among the data where that is for people, else beside it.
+func (t *try) header(name string, i int) {
+	if t.print.effective(t.program) == output.Table {
+		if i > 0 {
+			fmt.Fprintln(t.stdout)
+		}
+		fmt.Fprintln(t.stdout, name)
+		return
+	}
+	t.say("%s", name)
+}
+
+// summary says what became of the records of one table.
+func (t *try) summary(name string, rows int64, c codecs.Counts, named bool) {
+	if t.quiet {
+		return
+	}
+	parts := []string{count(rows, "row"), count(c.Read, "record") + " read", thousands(c.Counted) + " counted"}
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{
+		{c.Filtered, "filtered"}, {c.OtherFeed, "of another feed"}, {c.NoTime, "without time"},
+	} {
+		if part.n > 0 {
+			parts = append(parts, thousands(part.n)+" "+part.what)
+		}
+	}
+	parts = append(parts, count(c.DeadLettered, "dead letter"), count(c.BadFields, "bad field"))
+	for _, part := range []struct {
+		n    int64
+		noun string
+	}{{c.Overflows, "overflow"}, {c.CutKeys, "cut key"}, {c.Lost, "lost record"}} {
+		if part.n > 0 {
+			parts = append(parts, count(part.n, part.noun))
+		}
+	}
+	text := strings.Join(parts, ", ")
+	if named {
+		text = name + ": " + text
+	}
+	t.say("%s", text)
+}
+
+// sayLogs says what the logs held.
+func (t *try) sayLogs(start time.Time) {
+	if t.quiet {
+		return
+	}
+	text := fmt.Sprintf("%s in %s", count(t.logs.records, "record"), count(int64(len(t.logs.files)), "file"))
+	if t.logs.bad > 0 {
+		text += ", " + count(t.logs.bad, "line") + " that are no record"
+	}
+	t.say("%s, %.1f s", text, time.Since(start).Seconds())
+}
