@@ -124,7 +124,7 @@ func smtp(holds func(map[string]any) bool) func(string, map[string]any) bool {
 // TestScenes finds what Scenes says is there, and that it begins while somebody still watches.
 func TestScenes(t *testing.T) {
 	start := time.Unix(1.8e9, 0).UTC()
-	cfg := traffic.Config{Seed: 4, Start: start}
+	cfg := traffic.Config{Seed: 4, Start: start, Rate: 150}
 	host := map[string]string{}
 	for _, s := range newNetwork(t, cfg).Scenes() {
 		host[s.Name] = s.Host
