@@ -67,8 +67,8 @@ func (p *program) main(ctx context.Context, args []string) int {
 	if err == nil || errors.Is(err, syscall.EPIPE) {
 		return exitOK
 	}
-	if cause := context.Cause(ctx); errors.Is(cause, errInterrupted) && errors.Is(err, context.Canceled) {
-		err = cause
+	if errors.Is(context.Cause(ctx), errInterrupted) && (errors.Is(err, context.Canceled) || errors.Is(err, errInterrupted)) {
+		err = errInterrupted
 	}
 	if !p.started {
 		err = &usageError{err}

@@ -32,16 +32,12 @@ type pass struct {
 	tables     []string
 }
 
-// tellPasses says what is read, once it has been decided: a line for each topic and group.
-func (r *running) tellPasses(ctx context.Context, cfg kafka.Config, defined []*tables.Table) error {
-	admin, err := kafka.NewAdmin(ctx, cfg)
-	if err != nil {
-		return nil // the processors say so
-	}
-	defer admin.Close() //nolint:errcheck // nothing depends on it
+// tellPasses says what is read, once it has been decided: a line for each topic and group. That it cannot is no error.
+func (r *running) tellPasses(ctx context.Context, admin *kafka.Admin, cfg kafka.Config, defined []*tables.Table) {
 	catalog, err := kafka.OpenCatalog(admin, cfg)
 	if err != nil {
-		return nil // as above
+		r.log.Debug("what is read cannot be told", "why", err)
+		return
 	}
 	told := map[string]bool{}
 	end := time.Now().Add(passesGiveUp)
@@ -61,11 +57,10 @@ func (r *running) tellPasses(ctx context.Context, cfg kafka.Config, defined []*t
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(passesLook):
 		}
 	}
-	return nil
 }
 
 // tellEntries says which passes the tables have.

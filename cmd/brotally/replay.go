@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -78,7 +79,7 @@ func (r *replaying) run(ctx context.Context, files []string) error {
 	switch {
 	case errors.As(err, &missing):
 		return fmt.Errorf("%w; --create-topics 4 makes it", err)
-	case errors.As(err, &unknown):
+	case errors.As(err, &unknown), errors.Is(err, fs.ErrNotExist):
 		return &usageError{err}
 	}
 	return err
@@ -132,8 +133,8 @@ func (r *replaying) tell(sum replay.Summary) {
 		return
 	}
 	seconds := sum.Elapsed.Seconds()
-	r.say("%s sent to %s, %s that were not, %.1f s, %s/s", count(sum.Records, "record"),
-		strings.Join(slices.Sorted(maps.Keys(sum.Sent)), ", "), count(sum.Bad, "line"), seconds, thousands(int64(float64(sum.Records)/max(seconds, 1e-3))))
+	r.say("%s sent to %s, %s, %.1f s, %s/s", count(sum.Records, "record"),
+		strings.Join(slices.Sorted(maps.Keys(sum.Sent)), ", "), count(sum.Bad, "bad line"), seconds, thousands(int64(float64(sum.Records)/max(seconds, 1e-3))))
 }
 
 // latest holds the newest of something that one goroutine sets and another reads.

@@ -154,7 +154,7 @@ func (r *resetPlan) refuseRunning(admin *kafka.Admin) error {
 			return err
 		}
 		if len(members) > 0 {
-			return fmt.Errorf("%w; stop them first", &kafka.GroupInUse{Op: "reset " + strings.Join(r.tables, ", ") + ": group " + group, Group: group, Members: members})
+			return fmt.Errorf("%w; stop them first (one that was killed is gone after %v)", &kafka.GroupInUse{Op: "reset " + strings.Join(r.tables, ", ") + ": group " + group, Group: group, Members: members}, kafka.SessionTimeout)
 		}
 	}
 	return nil

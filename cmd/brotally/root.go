@@ -44,7 +44,7 @@ func newRoot(p *program) *cobra.Command {
 		Short:         "Live tables over Bro/Zeek logs in Kafka",
 		Long:          rootHelp,
 		Version:       versionText(),
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Example: "  brotally demo\n" +
@@ -75,7 +75,6 @@ func newRoot(p *program) *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetGlobalNormalizationFunc(normalize)
 	root.SetFlagErrorFunc(explainFlag)
-	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveDefault)
 	s.register(root)
 	root.AddGroup(&cobra.Group{ID: "look", Title: "To look around, without any Kafka:"}, &cobra.Group{ID: "work", Title: "With your Kafka:"})
@@ -115,6 +114,23 @@ func explainFlag(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; did you mean --%s?", err, near)
 	}
 	return err
+}
+
+// knownCommand refuses what is no subcommand.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	if hint := sql.DidYouMean(args[0], names); hint != "" {
+		return fmt.Errorf("no command %s; %s", args[0], hint)
+	}
+	return fmt.Errorf("no command %s; there are %s", args[0], strings.Join(names, ", "))
 }
 
 // isCompletion says whether cmd only serves a shell's completion, which wants no settings and no warnings.

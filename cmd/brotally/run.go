@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -65,15 +66,16 @@ func (s *serving) register(cmd *cobra.Command) {
 
 // open begins to listen.
 func (s *serving) open() (net.Listener, error) {
-	host, _, err := net.SplitHostPort(s.listen)
-	if err != nil {
+	host, port, err := net.SplitHostPort(s.listen)
+	number, notNumber := strconv.Atoi(port)
+	if err != nil || notNumber != nil {
 		return nil, &usageError{fmt.Errorf("--listen %s: want HOST:PORT, such as %s", s.listen, views.DefaultAddr)}
 	}
 	l, err := views.Listen(views.ListenConfig{Addr: s.listen, Insecure: s.insecure})
 	var taken *views.PortInUse
 	switch {
 	case errors.As(err, &taken):
-		return nil, fmt.Errorf("%w; --listen says another one: --listen %s", taken, net.JoinHostPort(host, "0"))
+		return nil, fmt.Errorf("%w; choose another one: --listen %s", taken, net.JoinHostPort(host, strconv.Itoa(number+1)))
 	case errors.Is(err, views.ErrExposed):
 		return nil, &usageError{fmt.Errorf("--listen %s: %w; --insecure does it all the same, until TLS and tokens are there", s.listen, views.ErrExposed)}
 	case err != nil:
@@ -138,6 +140,12 @@ func (r *running) compile(ctx context.Context, cfg kafka.Config, files []string)
 
 // start runs the tables until ctx is done.
 func (r *running) start(ctx context.Context, cfg kafka.Config, defined []*tables.Table) error {
+	// Whether a broker is there comes first: without one nothing is to listen.
+	admin, err := kafka.NewAdmin(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer admin.Close() //nolint:errcheck // nothing depends on it
 	g, ctx := errgroup.WithContext(ctx)
 	if r.only != "process" {
 		// The port comes before the processors: who cannot listen has not begun to count either.
@@ -159,16 +167,16 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined []*tables
 			return &usageError{err}
 		}
 		g.Go(func() error { return stages.Run(ctx) })
-		g.Go(func() error { return r.tellPasses(ctx, cfg, defined) })
+		g.Go(func() error { r.tellPasses(ctx, admin, cfg, defined); return nil })
 	}
-	err := g.Wait()
+	err = g.Wait()
 	if err == nil {
 		r.log.Info("stopped")
 	}
 	return err
 }
 
-// openers is how the lines that run opens with begin.
+// tellPass writes one of the lines that run opens with.
 func (r *running) tellPass(p pass) {
 	left := "nothing to catch up"
 	if p.behind > 0 {

@@ -42,6 +42,7 @@ func (t *try) scan(ctx context.Context, s *scanned) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
+	t.sayMissing([]string{s.feed.Name})
 	t.summary("", rows, counts, false)
 	t.sayLogs(start)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -332,12 +333,17 @@ func (t *try) feed(ctx context.Context, sender *replay.Sender, defined []*tables
 	if err != nil {
 		return err
 	}
-	for feed := range wanted {
+	t.sayMissing(slices.Sorted(maps.Keys(wanted)))
+	return sender.Flush(ctx)
+}
+
+// sayMissing says which of the feeds had no record: nearly always that is not what was meant.
+func (t *try) sayMissing(wanted []string) {
+	for _, feed := range wanted {
 		if t.logs.found[feed] == 0 {
 			t.say("no records of %s in the logs, which have %s", feed, t.foundFeeds())
 		}
 	}
-	return sender.Flush(ctx)
 }
 
 func (t *try) foundFeeds() string {
@@ -437,7 +443,7 @@ func (t *try) sayLogs(start time.Time) {
 	}
 	text := fmt.Sprintf("%s in %s", count(t.logs.records, "record"), count(int64(len(t.logs.files)), "file"))
 	if t.logs.bad > 0 {
-		text += ", " + count(t.logs.bad, "line") + " that are no record"
+		text += ", " + count(t.logs.bad, "bad line")
 	}
 	t.say("%s, %.1f s", text, time.Since(start).Seconds())
 }
