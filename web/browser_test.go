@@ -339,7 +339,7 @@ func TestPageIsNotTakenIn(t *testing.T) {
 	for _, want := range []string{
 		`<script>document.title='owned'</script>`, `right\u{202e}to left`, `tab\u{9}here, bell\u{7}, zero\u{0}`,
 		"340,282,366,920,938,463,463,374,607,431,768,211,455", "9,007,199,254,740,993", "[a, NULL, <b>]", "NULL", "empty", "[]",
-		"2026-11-23 04:05:06.123", "1 d 4 h", "33 µs", "1 h 2 min", "Kopierer im Büro · 見積書 · 📦", "-5",
+		"2026-11-23 04:05:06", "1969-12-31 23:59:59", "1 d 4 h", "33 µs", "1 h 2 min", "Kopierer im Büro · 見積書 · 📦", "-5",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in:\n%s", want, text)

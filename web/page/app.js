@@ -194,8 +194,12 @@ function showTables() {
   }
   tables.forEach((t, i) => {
     const [link] = list.children[i].children;
-    if (t.name === view.table) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (t.name === view.table) {
+      link.setAttribute("aria-current", "page");
+      $("rows").textContent = t.ready ? integer(t.groups) : "–";
+    } else {
+      link.removeAttribute("aria-current");
+    }
     link.lastChild.textContent = t.ready ? integer(t.groups) : "…";
     link.title = t.ready ? "" : t.state;
   });
@@ -319,7 +323,6 @@ function showRows(answer) {
 function showRange(count) {
   const groups = tables.find((t) => t.name === view.table)?.groups;
   const total = view.filters.size > 0 ? undefined : Math.max(groups ?? 0, view.offset + count);
-  $("rows").textContent = groups === undefined ? "–" : integer(Math.max(groups, count));
   const from = count === 0 ? 0 : view.offset + 1;
   $("range").textContent = `${integer(from)}–${integer(view.offset + count)}` + (total === undefined ? "" : " of " + integer(total));
   setDisabled($("prev"), view.offset === 0);

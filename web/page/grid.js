@@ -127,6 +127,7 @@ export class Grid {
   }
 
   bar(cell, share) {
+    cell.classList.toggle("bar", share >= 0);
     if (share >= 0) cell.style.setProperty("--share", share.toFixed(4));
     else cell.style.removeProperty("--share");
   }

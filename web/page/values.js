@@ -44,7 +44,7 @@ export function show(value, type) {
     return { text: doubles.format(value), exact: String(value) };
   }
   if (typeof value === "string" && type === "timestamp") {
-    return { text: value.replace("T", " ").replace(/(\.\d{3})\d*Z$/, "$1").replace("Z", ""), exact: value };
+    return { text: value.slice(0, 19).replace("T", " "), exact: value };
   }
   return { text: printable(String(value)), exact: printable(String(value)) };
 }
