@@ -67,7 +67,7 @@ func (g *consumerGroup) Errors() <-chan error { return g.silent }
 func (g *consumerGroup) Close() error {
 	err := g.ConsumerGroup.Close()
 	<-g.reported
-	if g.stage.stopping() {
+	if g.stage.leaving() {
 		err = errors.Join(err, g.stage.admin.RemoveMember(string(g.stage.group), g.stage.name()))
 	}
 	return err
@@ -315,7 +315,7 @@ func (s *session) load() (l load) {
 }
 
 // commitForever commits by the stage's policy until Sarama's session ends, and then once more.
-func (s *session) commitForever(sarama context.Context) {
+func (s *session) commitForever(generation context.Context) {
 	defer close(s.ended)
 	last := time.Now()
 	timer := time.NewTimer(s.stage.policy.max)
@@ -323,7 +323,12 @@ func (s *session) commitForever(sarama context.Context) {
 	for {
 		tick := false
 		select {
-		case <-sarama.Done():
+		case <-generation.Done():
+			if cause := context.Cause(generation); errors.Is(cause, sarama.ErrFencedInstancedId) {
+				s.fail(cause) // this instance has a twin: see InstanceInUse
+				s.cancel()
+				return
+			}
 			// The broker gives the transaction up after that time anyway, and whoever stops us does not wait for ever.
 			ctx, cancel := context.WithTimeout(s.ctx, kafka.TransactionTimeout)
 			if err := s.commit(ctx); err != nil {
@@ -341,7 +346,7 @@ func (s *session) commitForever(sarama context.Context) {
 			last = time.Now()
 			if err := s.commit(s.ctx); err != nil {
 				s.fail(err)
-				<-sarama.Done() // failing the stage cancels it
+				<-generation.Done() // failing the stage cancels it
 				s.cancel()
 				return
 			}

@@ -195,14 +195,14 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) (
 }
 
 // emitCombined is stage 1's Goka callback.
-func emitCombined(s *stage, deadLetters goka.Stream) goka.ProcessCallback {
+func emitCombined(s *stage, deadLetters string) goka.ProcessCallback {
 	return func(ctx goka.Context, work any) {
 		w := work.(*combined)
 		for _, o := range w.packs {
 			ctx.Emit(o.topic, partitionKey(o.partition), o.pack)
 		}
 		for _, l := range w.letters {
-			s.transaction.Send(string(deadLetters), 0, []byte(l.key), l.value, l.headers...)
+			s.transaction.Send(deadLetters, 0, []byte(l.key), l.value, l.headers...)
 		}
 	}
 }

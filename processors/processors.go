@@ -73,6 +73,7 @@ type Processors struct {
 	admin  *kafka.Admin
 
 	started map[string]bool // tables whose stages run; only arrange uses it
+	built   func(*stage)    // called with each stage before it runs; tests set it
 
 	records atomic.Int64 // source records committed by stage 1
 }
@@ -95,7 +96,7 @@ func New(c Config) (*Processors, error) {
 	if err := client.Validate(); err != nil {
 		return nil, fmt.Errorf("app %q, instance %q: %w", c.Kafka.App, c.Kafka.Instance, err)
 	}
-	return &Processors{config: c, started: map[string]bool{}}, nil
+	return &Processors{config: c, started: map[string]bool{}, built: func(*stage) {}}, nil
 }
 
 // Records returns how many source records stage 1 has committed since the start.
@@ -133,12 +134,12 @@ func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arra
 		p.started[t.Name] = true
 		used := &purger{topic: p.config.Kafka.PartialsTopic(t.Name), admin: p.admin, log: p.config.Log}
 		ready := func(context.Context) error { return nil }
-		running.Go(func() error { return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }) })
+		running.Go(func() error { return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }, p.built) })
 		running.Go(func() error { return used.run(ctx) })
 	}
 	for _, pass := range a.passes {
 		running.Go(func() error {
-			return supervise(ctx, func(ctx context.Context) error { return p.awaitSource(ctx, pass) }, func() *stage { return p.combineStage(pass) })
+			return supervise(ctx, func(ctx context.Context) error { return p.awaitSource(ctx, pass) }, func() *stage { return p.combineStage(pass) }, p.built)
 		})
 	}
 }
@@ -150,7 +151,6 @@ func (p *Processors) newStage(kind string, group string, input string) *stage {
 		policy:    intervalPolicy{min: p.config.CommitMin, max: p.config.CommitMax, behind: behind},
 		cap:       limits{bytes: p.config.CombineBytes},
 		records:   new(atomic.Int64),
-		options:   func(*stage) []goka.ProcessorOption { return nil },
 		startAt:   func(int32) int64 { return 0 },
 		sameTopic: func() error { return nil },
 		assigned:  func([]int32) {},
@@ -170,12 +170,10 @@ func (p *Processors) combineStage(pass *pass) *stage {
 	}
 	s.intake = func(b begin) (intake, error) { return newCombiner(b, pass.feed, pass.sinks) }
 	letters := p.config.Kafka.DeadLetterTopic()
-	s.edges = func(s *stage) []goka.Edge {
-		edges := []goka.Edge{goka.Input(goka.Stream(pass.topic), &s.handover, emitCombined(s, goka.Stream(letters))), goka.Output(goka.Stream(letters), bytesCodec{})}
-		for _, sink := range pass.sinks {
-			edges = append(edges, goka.Output(sink.topic, bytesCodec{}))
-		}
-		return edges
+	s.callback = emitCombined(s, letters)
+	s.edges = []goka.Edge{goka.Output(goka.Stream(letters), bytesCodec{})}
+	for _, sink := range pass.sinks {
+		s.edges = append(s.edges, goka.Output(sink.topic, bytesCodec{}))
 	}
 	return s
 }
@@ -193,23 +191,16 @@ func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
 		}
 		return newMerger(t, rows.Progress()), nil
 	}
-	s.options = func(s *stage) []goka.ProcessorOption {
-		return []goka.ProcessorOption{
-			goka.WithStorageBuilder(store.Builder(s.current)),
-			goka.WithTopicManagerBuilder(store.TopicManager(s.topicManager)),
-		}
+	s.options = []goka.ProcessorOption{
+		goka.WithStorageBuilder(store.Builder(s.current)),
+		goka.WithTopicManagerBuilder(store.TopicManager(s.topicManager)),
 	}
-	s.edges = func(s *stage) []goka.Edge {
-		w := &rowWriter{stage: s, table: t.Table, store: store, changelog: changelog, result: t.result, only: -1}
-		if !slices.ContainsFunc(t.Columns, func(c tables.Column) bool { return c.Key }) {
-			w.only, _ = grouptable.NewPartitioner(t.Table).Of("", t.partitions) // the empty key is valid where there are no columns
-		}
-		return []goka.Edge{
-			goka.Input(goka.Stream(partials), &s.handover, w.write),
-			goka.Output(goka.Stream(t.result), bytesCodec{}),
-			goka.Persist(bytesCodec{}),
-		}
+	w := &rowWriter{stage: s, table: t.Table, store: store, changelog: changelog, result: t.result, only: -1}
+	if !slices.ContainsFunc(t.Columns, func(c tables.Column) bool { return c.Key }) {
+		w.only, _ = grouptable.NewPartitioner(t.Table).Of("", t.partitions) // the empty key is valid where there are no columns
 	}
+	s.callback = w.write
+	s.edges = []goka.Edge{goka.Output(goka.Stream(t.result), bytesCodec{}), goka.Persist(bytesCodec{})}
 	s.committed = used.note
 	return s
 }

@@ -30,10 +30,11 @@ type stage struct {
 
 	// What makes a stage one of the two.
 	intake    func(begin begin) (intake, error)
-	sameTopic func() error // says that the input is not the topic any more that it was; the error is a *Refusal
-	edges     func(s *stage) []goka.Edge
-	options   func(s *stage) []goka.ProcessorOption // nil: none
-	startAt   func(partition int32) int64           // where a partition without a committed offset starts
+	sameTopic func() error         // says that the input is not the topic any more that it was; the error is a *Refusal
+	callback  goka.ProcessCallback // takes what an intake's flush returned
+	edges     []goka.Edge          // beside the input
+	options   []goka.ProcessorOption
+	startAt   func(partition int32) int64 // where a partition without a committed offset starts
 	assigned  func(partitions []int32)
 	committed func(offsets)
 
@@ -78,8 +79,9 @@ func (s *stage) run(outer context.Context) error {
 		goka.WithConsumerSaramaBuilder(goka.SaramaConsumerBuilderWithConfig(config)),
 		goka.WithProducerBuilder(s.buildProducer),
 		goka.WithConsumerGroupBuilder(s.buildConsumerGroup),
-	}, s.options(s)...)
-	processor, err := goka.NewProcessor(s.config.Brokers, goka.DefineGroup(s.group, s.edges(s)...), options...)
+	}, s.options...)
+	edges := append([]goka.Edge{goka.Input(goka.Stream(s.input), &s.handover, s.callback)}, s.edges...)
+	processor, err := goka.NewProcessor(s.config.Brokers, goka.DefineGroup(s.group, edges...), options...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.group, err)
 	}
@@ -98,8 +100,12 @@ var errEnded = errors.New("its processor ended")
 // fail ends the stage; the first reason counts.
 func (s *stage) fail(err error) { s.cancel(err) }
 
-// stopping says whether the stage has no successor: it was told to end, whether it failed as well or not.
-func (s *stage) stopping() bool { return s.outer.Err() != nil }
+// leaving says whether the stage has no successor in its place in the group: it was told to end, whether it failed as well
+// or not, and nobody else has taken that place.
+func (s *stage) leaving() bool {
+	var inUse *InstanceInUse
+	return s.outer.Err() != nil && !errors.As(context.Cause(s.outer), &inUse)
+}
 
 // instance is the group instance id: who comes back under the same name gets its partitions back without a rebalance.
 func (s *stage) instance() *string {
@@ -150,9 +156,10 @@ func (e *InstanceInUse) Error() string {
 // Unwrap returns what the coordinator said.
 func (e *InstanceInUse) Unwrap() error { return e.Err }
 
-// supervise runs a stage and its successors until ctx is done. ready is called before each is built and may wait. Errors
-// that no new attempt can mend are returned: *[kafka.NotAllowed], *[Refusal], *[InstanceInUse].
-func supervise(ctx context.Context, ready func(context.Context) error, build func() *stage) error {
+// supervise runs a stage and its successors until ctx is done. ready is called before each is built and may wait, built
+// with each before it runs. Errors that no new attempt can mend are returned: *[kafka.NotAllowed], *[Refusal],
+// *[InstanceInUse].
+func supervise(ctx context.Context, ready func(context.Context) error, build func() *stage, built func(*stage)) error {
 	const slowest = 10 * time.Second
 	pause := 100 * time.Millisecond
 	for {
@@ -160,6 +167,7 @@ func supervise(ctx context.Context, ready func(context.Context) error, build fun
 			return err
 		}
 		s := build()
+		built(s)
 		began := time.Now()
 		err := s.run(ctx)
 		if ctx.Err() != nil {
