@@ -80,7 +80,7 @@ func OpenCatalog(admin *Admin, c Config) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Catalog{admin: admin, cfg: c, topic: c.App + "-catalog"}, nil
+	return &Catalog{admin: admin, cfg: c, topic: c.CatalogTopic()}, nil
 }
 
 // Topic returns the catalog's topic.

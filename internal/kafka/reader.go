@@ -24,9 +24,9 @@ type RecordFunc func(offset int64, key, value []byte, tsMillis int64) error
 
 // ReaderConfig says what a [Reader] reads.
 type ReaderConfig struct {
-	// Client finds the partition's leader and offsets, see [Dial]. It may be shared and is not closed by the reader, which
-	// opens a connection of its own to fetch: a broker answers one connection's requests one after the other, so a fetch
-	// that waits for records would hold up everybody else.
+	// Client knows the brokers, see [Dial]. It may be shared and is not closed by the reader, which opens a connection of its
+	// own to the partition's leader: a broker answers one connection's requests one after the other, so a fetch that waits
+	// for records would hold up everybody else.
 	Client sarama.Client
 
 	Topic     string
@@ -413,14 +413,14 @@ func (r *Reader) connect() (*sarama.Broker, func(), error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.broker == nil {
-		leader, err := r.c.Client.Leader(r.c.Topic, r.c.Partition)
+		leader, err := r.leader()
 		if err != nil {
 			return nil, nil, err
 		}
 		conf := *r.conf
 		ctx, cancel := context.WithCancel(context.Background())
 		dialer{ctx: ctx}.into(&conf)
-		b := sarama.NewBroker(leader.Addr())
+		b := sarama.NewBroker(leader)
 		if err := b.Open(&conf); err != nil {
 			cancel()
 			return nil, nil, err
@@ -428,6 +428,38 @@ func (r *Reader) connect() (*sarama.Broker, func(), error) {
 		r.broker, r.cancel = b, cancel
 	}
 	return r.broker, r.cancel, nil
+}
+
+// leader asks any broker for the address of the partition's leader. Sarama's client would answer from its cache, or ask ten
+// times with pauses that nothing can cut short.
+func (r *Reader) leader() (string, error) {
+	b := r.c.Client.LeastLoadedBroker()
+	if b == nil {
+		return "", sarama.ErrOutOfBrokers
+	}
+	_ = b.Open(r.c.Client.Config()) // it may be open
+	res, err := b.GetMetadata(sarama.NewMetadataRequest(sarama.V2_8_0_0, []string{r.c.Topic}))
+	if err != nil {
+		_ = r.c.Client.RefreshMetadata(r.c.Topic) // lets the client find out which brokers are gone
+		return "", err
+	}
+	for _, t := range res.Topics {
+		if t.Err != sarama.ErrNoError {
+			return "", t.Err
+		}
+		for _, p := range t.Partitions {
+			if p.ID != r.c.Partition {
+				continue
+			}
+			for _, b := range res.Brokers {
+				if b.ID() == p.Leader {
+					return b.Addr(), nil
+				}
+			}
+			return "", sarama.ErrLeaderNotAvailable
+		}
+	}
+	return "", sarama.ErrUnknownTopicOrPartition
 }
 
 // disconnect closes our connection, if there is one; the next fetch opens another.
@@ -445,18 +477,42 @@ func (r *Reader) disconnect() {
 // offset asks the leader for an offset: sarama.OffsetOldest or, for the high watermark, sarama.OffsetNewest.
 func (r *Reader) offset(ctx context.Context, which int64) (int64, error) {
 	for attempt := 0; ; attempt++ {
-		at, err := r.c.Client.GetOffset(r.c.Topic, r.c.Partition, which)
+		at, err := r.offsetOnce(ctx, which)
 		if err == nil {
 			return at, nil
 		}
+		r.disconnect()
 		if e := r.again(ctx, "offsets of", attempt, err); e != nil {
 			return 0, e
 		}
 	}
 }
 
-// again waits before the next attempt of an operation that failed with err and looks for a new leader. It returns an error
-// when there is nothing more to try.
+func (r *Reader) offsetOnce(ctx context.Context, which int64) (int64, error) {
+	b, hangUp, err := r.connect()
+	if err != nil {
+		return 0, err
+	}
+	stop := context.AfterFunc(ctx, hangUp)
+	defer stop()
+	req := sarama.NewOffsetRequest(sarama.V2_8_0_0)
+	req.AddBlock(r.c.Topic, r.c.Partition, which, 1)
+	res, err := b.GetAvailableOffsets(req)
+	if err != nil {
+		return 0, err
+	}
+	block := res.GetBlock(r.c.Topic, r.c.Partition)
+	if block == nil {
+		return 0, sarama.ErrIncompleteResponse
+	}
+	if block.Err != sarama.ErrNoError {
+		return 0, block.Err
+	}
+	return block.Offset, nil
+}
+
+// again waits before the next attempt of an operation that failed with err. It returns an error when there is nothing more to
+// try.
 func (r *Reader) again(ctx context.Context, op string, attempt int, err error) error {
 	op = fmt.Sprintf("%s %s/%d", op, r.c.Topic, r.c.Partition)
 	if e := ctx.Err(); e != nil {
@@ -470,7 +526,6 @@ func (r *Reader) again(ctx context.Context, op string, attempt int, err error) e
 	if e := sleep(ctx, backoff(attempt)); e != nil {
 		return fmt.Errorf("%s: %w (%w)", op, e, err)
 	}
-	_ = r.c.Client.RefreshMetadata(r.c.Topic) // its error, if any, is the next attempt's
 	return nil
 }
 
