@@ -525,3 +525,16 @@ func office(seed, n int) (records []string) {
 	}
 	return records
 }
+
+// saramaAdmin returns a client for what ours does not do. It closes with the test.
+func saramaAdmin(p *pipeline) (sarama.ClusterAdmin, error) {
+	config, err := p.kafka.Sarama()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := sarama.NewClusterAdmin(p.kafka.Brokers, config)
+	if err == nil {
+		p.t.Cleanup(func() { _ = admin.Close() })
+	}
+	return admin, err
+}
