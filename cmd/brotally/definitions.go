@@ -37,24 +37,46 @@ func (d *definitions) parse(name, text string) error {
 	return nil
 }
 
+// queries returns the SELECT of each statement.
+func (d *definitions) queries() []*sql.Select {
+	var all []*sql.Select
+	for _, s := range d.statements {
+		switch s := s.(type) {
+		case *sql.CreateTable:
+			all = append(all, s.Query)
+		case *sql.CreateStream:
+			all = append(all, s.Query)
+		case *sql.Select:
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
 // feeds returns the names behind FROM, each once.
 func (d *definitions) feeds() []string {
 	var names []string
-	for _, s := range d.statements {
-		var from string
-		switch s := s.(type) {
-		case *sql.CreateTable:
-			from = s.Query.From.Text
-		case *sql.Select:
-			from = s.From.Text
-		default:
-			continue
-		}
-		if !slices.Contains(names, from) {
-			names = append(names, from)
+	for _, q := range d.queries() {
+		if !slices.Contains(names, q.From.Text) {
+			names = append(names, q.From.Text)
 		}
 	}
 	return names
+}
+
+// knownFeeds refuses a feed that is neither built in nor among those found in the logs.
+func (d *definitions) knownFeeds(resolve tables.Resolve, found []string) error {
+	for _, q := range d.queries() {
+		if _, ok := resolve(q.From.Text); ok {
+			continue
+		}
+		hint := sql.DidYouMean(q.From.Text, append(slices.Clone(found), feedNames()...))
+		if hint == "" && len(found) > 0 {
+			hint = "the logs hold " + strings.Join(found, ", ")
+		}
+		return q.Source.Error(q.From.At, "no feed "+q.From.Text, hint)
+	}
+	return nil
 }
 
 // tables compiles the statements, which must all be CREATE TABLE, and gives each table its feed's topics.

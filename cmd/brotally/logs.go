@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -186,23 +188,26 @@ func (l *logs) assume(feed string) {
 	}
 }
 
-// discover looks at the beginning of the files and returns how to find a feed with the columns found there.
-func (l *logs) discover() (tables.Resolve, error) {
+// discover looks at the beginning of the files and returns how to find a feed with the columns found there, and the names of
+// the feeds found.
+func (l *logs) discover() (tables.Resolve, []string, error) {
 	found := map[string]*feeds.Discovery{}
 	for i, f := range l.files {
 		if i == sampleFiles {
 			break
 		}
 		if err := f.sample(found); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return func(name string) (*feeds.Feed, bool) {
+	resolve := func(name string) (*feeds.Feed, bool) {
 		if d, ok := found[name]; ok {
 			return d.Feed(), true
 		}
 		return feeds.Lookup(name)
-	}, nil
+	}
+	delete(found, "")
+	return resolve, slices.Sorted(maps.Keys(found)), nil
 }
 
 func (f *logFile) sample(found map[string]*feeds.Discovery) error {
@@ -218,25 +223,30 @@ func (f *logFile) sample(found map[string]*feeds.Discovery) error {
 	}
 	r := f.reader(in)
 	headers := map[string]bool{}
+	discovery := func() *feeds.Discovery {
+		feed := f.feedOf(r)
+		if found[feed] == nil {
+			found[feed] = feeds.NewDiscovery(feed)
+		}
+		if header := strings.Join(r.Fields(), "\t"); header != "" && !headers[header] {
+			headers[header] = true
+			found[feed].AddHeader(r.Fields(), r.Types())
+		}
+		return found[feed]
+	}
 	for n := 0; n < sampleRecords && taken.Len() < 16<<20; n++ {
 		record, err := r.Next()
 		var faulty *codecs.LineError
 		if errors.As(err, &faulty) {
 			continue
 		}
-		if err != nil {
-			break // at its end, or the error comes again when it is read
+		if err != nil { // it is read, or the error comes again
+			if len(r.Fields()) > 0 {
+				discovery() // a log without records has columns too
+			}
+			break
 		}
-		feed := f.feedOf(r)
-		d := found[feed]
-		if d == nil {
-			d = feeds.NewDiscovery(feed)
-			found[feed] = d
-		}
-		if header := strings.Join(r.Fields(), "\t"); header != "" && !headers[header] {
-			headers[header] = true
-			d.AddHeader(r.Fields(), r.Types())
-		}
+		d := discovery()
 		if _, inner, err := codecs.Unwrap(record); err == nil {
 			d.AddRecord(inner) //nolint:errcheck // what is no record shows nothing
 		}

@@ -147,9 +147,12 @@ func (t *try) compile(defs *definitions) (*scanned, []asked, error) {
 	if err == nil && scan == nil {
 		return nil, all, nil
 	}
-	resolve, unread := t.logs.discover()
+	resolve, found, unread := t.logs.discover()
 	if unread != nil {
 		return nil, nil, unread
+	}
+	if err := defs.knownFeeds(resolve, found); err != nil {
+		return nil, nil, err
 	}
 	return compileTry(defs, resolve)
 }
