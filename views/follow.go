@@ -55,10 +55,10 @@ func (f *follower) run(ctx context.Context) error {
 		// What was held may be half of something: it is given up as a whole.
 		f.view.hold(held{state: "is rebuilt: " + err.Error()})
 		if errors.Is(err, errGone) {
-			f.log.Warn("view starts over", "why", err)
+			f.log.Warn("view starts over", "table", f.view.table.Name, "why", err)
 			continue
 		}
-		f.log.Error("view failed and is rebuilt", "error", err)
+		f.log.Error("view failed and is rebuilt", "table", f.view.table.Name, "error", err)
 		select {
 		case <-time.After(rebuildPause):
 		case <-ctx.Done():
@@ -81,7 +81,7 @@ func (f *follower) awaitTopic(ctx context.Context) (kafka.Topic, error) {
 		}
 		if first {
 			f.view.hold(held{state: "waits for topic " + name + ": nothing has counted it yet"})
-			f.log.Info("view waits for its changelog", "topic", name)
+			f.log.Info("view waits for its changelog", "table", f.view.table.Name, "topic", name)
 		}
 		select {
 		case <-ticker.C:

@@ -406,9 +406,7 @@ func TestAChangelogMadeAnew(t *testing.T) {
 	if err := c.admin.DeleteTopics(c.topic); err != nil {
 		t.Fatal(err)
 	}
-	t.Log("deleted", time.Now())
 	until(t, v, func(h *held) bool { return !h.ready })
-	t.Log("noticed", time.Now())
 	c.create()
 	c.rows, c.progress = c.table.NewGroups(), codecs.Progress{NewestTime: codecs.NoTime}
 	c.send(host(3))

@@ -111,7 +111,7 @@ func (v *Views) Run(ctx context.Context) error {
 	defer admin.Close() //nolint:errcheck // nothing depends on it
 	g, ctx := errgroup.WithContext(ctx)
 	for _, view := range v.sorted {
-		f := follower{view: view, kafka: v.kafka, admin: admin, log: v.log.With("table", view.table.Name)}
+		f := follower{view: view, kafka: v.kafka, admin: admin, log: v.log}
 		g.Go(func() error { return f.run(ctx) })
 	}
 	return v.unlessDone(ctx, g.Wait())

@@ -1,0 +1,110 @@
+package views
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestStrangersAreRefused(t *testing.T) {
+	f := newFixture(t, Limits{}, dnsCounts)
+	url := f.server(ServerConfig{Hosts: []string{"tables.example"}}).URL
+	const ok = http.StatusOK
+	for _, test := range []struct {
+		name   string
+		method string
+		header []string
+		status int
+	}{
+		{"the machine itself", "GET", nil, ok},
+		{"by name", "GET", []string{"Host", "localhost:8080"}, ok},
+		{"by a name below localhost", "GET", []string{"Host", "brotally.localhost"}, ok},
+		{"by another loopback address", "GET", []string{"Host", "[::1]:8080"}, ok},
+		{"by a name of its own", "GET", []string{"Host", "tables.example:8080"}, ok},
+		{"by a stranger's name", "GET", []string{"Host", "rebound.example:8080"}, http.StatusForbidden},
+		{"by an address elsewhere", "GET", []string{"Host", "192.0.2.1"}, http.StatusForbidden},
+		{"by a name that looks alike", "GET", []string{"Host", "127.0.0.1.example"}, http.StatusForbidden},
+		{"a page of another site", "POST", []string{"Origin", "https://evil.example", "Content-Type", "application/json"}, http.StatusForbidden},
+		{"a page of no site", "POST", []string{"Origin", "null", "Content-Type", "application/json"}, http.StatusForbidden},
+		{"a browser says so", "POST", []string{"Sec-Fetch-Site", "cross-site", "Content-Type", "application/json"}, http.StatusForbidden},
+		{"our own page", "POST", []string{"Sec-Fetch-Site", "same-origin", "Content-Type", "application/json"}, ok},
+		{"a preflight", "OPTIONS", []string{"Origin", "https://evil.example", "Access-Control-Request-Method", "POST"}, http.StatusMethodNotAllowed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path, body := "/api/v1/tables", ""
+			if test.method != "GET" {
+				path, body = "/api/v1/query", `{"sql":"SELECT * FROM dns_counts"}`
+			}
+			r := do(t, test.method, url+path, body, test.header...)
+			if r.status != test.status {
+				t.Errorf("status %d: %s", r.status, r.body)
+			}
+			for name := range r.header {
+				if strings.HasPrefix(name, "Access-Control-") {
+					t.Errorf("header %s: %s", name, r.header.Get(name))
+				}
+			}
+		})
+	}
+}
+
+func TestEveryAnswerIsGuarded(t *testing.T) {
+	f := newFixture(t, Limits{}, dnsCounts)
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/panic" {
+			panic("a fault")
+		}
+		_, _ = w.Write([]byte("page"))
+	})
+	url := f.server(ServerConfig{Page: page}).URL
+	for path, status := range map[string]int{
+		"/": 200, "/panic": 500, "/healthz": 200, "/readyz": 200, "/api/v1/tables": 200, "/api/v1/tables/dns_counts": 200,
+		"/api/v1/tables/dns_counts/rows": 200, "/api/v1/tables/none": 404, "/api/v1/query": 405, "/api/": 404,
+	} {
+		r := get(t, url+path)
+		if r.status != status {
+			t.Errorf("%s: status %d, want %d", path, r.status, status)
+		}
+		if r.header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: browsers may guess its type", path)
+		}
+		if r.header.Get("Cache-Control") != "no-store" && path != "/" && path != "/panic" {
+			t.Errorf("%s: may be kept", path)
+		}
+	}
+	if r := get(t, url+"/anything"); r.body != "page" {
+		t.Errorf("the page: %s", r.body)
+	}
+	if r := do(t, "HEAD", url+"/api/v1/tables/dns_counts/rows?format=csv", ""); r.status != 200 || r.body != "" {
+		t.Errorf("HEAD: %d %q", r.status, r.body)
+	}
+}
+
+func TestToken(t *testing.T) {
+	f := newFixture(t, Limits{}, dnsCounts)
+	url := f.server(ServerConfig{Token: "s3cret"}).URL
+	basic := httptest.NewRequest("GET", "/", nil)
+	basic.SetBasicAuth("anybody", "s3cret")
+	for _, test := range []struct {
+		path, authorization string
+		status              int
+	}{
+		{"/api/v1/tables", "", 401},
+		{"/", "", 401},
+		{"/api/v1/tables", "Bearer s3cre", 401},
+		{"/api/v1/tables", "s3cret", 401},
+		{"/api/v1/tables", "Bearer s3cret", 200},
+		{"/api/v1/tables", basic.Header.Get("Authorization"), 200},
+		{"/healthz", "", 200},
+		{"/readyz", "", 200},
+	} {
+		r := get(t, url+test.path, "Authorization", test.authorization)
+		if r.status != test.status {
+			t.Errorf("%s with %q: %d", test.path, test.authorization, r.status)
+		}
+		if strings.Contains(r.body, "s3cret") {
+			t.Errorf("%s says the token", test.path)
+		}
+	}
+}
