@@ -23,6 +23,9 @@ func TestTheNotebooksTable(t *testing.T) {
 	p.produce("dns", 4, records...)
 	p.run(notebook, nil)
 	p.exact(notebook, nil)
+	if have := p.progress(notebook, "dns", 0); have.Counts.BadFields != 0 || have.NewestTime != 1575413122764317 {
+		t.Errorf("progress is %+v, want the newest time that the records have", have)
+	}
 	want := map[string]string{
 		`{"id.orig_h":"10.0.0.1","qtype_name":"A"}`:   `{"id.orig_h":"10.0.0.1","qtype_name":"A","count":100}`,
 		`{"id.orig_h":"10.0.0.1","qtype_name":"PTR"}`: `{"id.orig_h":"10.0.0.1","qtype_name":"PTR","count":10}`,
