@@ -115,34 +115,6 @@ func integerValue(i feeds.Int128, kind feeds.Kind) (v feeds.Value, ok bool) {
 	panic(fmt.Sprintf("tables: %v is no integer kind", kind))
 }
 
-// extract is extract(epoch FROM x): seconds as a double.
-func (s *scope) extract(e *sql.Extract) (*expr, error) {
-	if e.Field != "epoch" {
-		return nil, s.unsupported(fieldAt{e}, "extract("+e.Field+" ..)")
-	}
-	x, err := s.compile(e.X)
-	if err != nil {
-		return nil, err
-	}
-	out := &expr{typ: feeds.T(feeds.Double), text: sql.Format(e), column: -1}
-	switch {
-	case x.isNull():
-		return constant(feeds.NullValue, out.typ, out.text), nil
-	case x.typ.Kind == feeds.Timestamp:
-		out.eval = unaryEval(x, func(_ *env, v feeds.Value) feeds.Value { return feeds.DoubleValue(float64(v.Micros()) / 1e6) })
-	case x.typ.Kind == feeds.Interval:
-		out.eval = unaryEval(x, func(_ *env, v feeds.Value) feeds.Value { return feeds.DoubleValue(v.Seconds()) })
-	default:
-		return nil, s.errorf(e.X, "", "extract needs a timestamp or an interval, %s is %s", x.text, typeName(x))
-	}
-	return s.fold(e, out, x)
-}
-
-// fieldAt is the place of an extract's field.
-type fieldAt struct{ *sql.Extract }
-
-func (f fieldAt) Pos() sql.Pos { return f.FieldAt }
-
 // unaryEval evaluates f over x where x is not NULL.
 func unaryEval(x *expr, f func(e *env, v feeds.Value) feeds.Value) func([]int) eval {
 	return func(slots []int) eval {
@@ -171,6 +143,28 @@ func binaryEval(x, y *expr, f func(e *env, a, b feeds.Value) feeds.Value) func([
 				return b
 			}
 			return f(e, a, b)
+		}
+	}
+}
+
+// ternaryEval evaluates f over x, y and z where none is NULL.
+func ternaryEval(x, y, z *expr, f func(e *env, a, b, c feeds.Value) feeds.Value) func([]int) eval {
+	return func(slots []int) eval {
+		first, second, third := x.eval(slots), y.eval(slots), z.eval(slots)
+		return func(e *env) feeds.Value {
+			a := first(e)
+			if a.IsNull() {
+				return a
+			}
+			b := second(e)
+			if b.IsNull() {
+				return b
+			}
+			c := third(e)
+			if c.IsNull() {
+				return c
+			}
+			return f(e, a, b, c)
 		}
 	}
 }

@@ -61,6 +61,10 @@ func TestAddAllocatesNothingOnceTheGroupExists(t *testing.T) {
 	for _, text := range []string{
 		notebook, connBytes,
 		"CREATE TABLE t AS SELECT qtype_name, min(qtype_name) AS q, count(*) FILTER (WHERE query LIKE '%x_y%') AS n FROM dns WHERE query ILIKE 'a%' OR qtype_name LIKE '%A%' OR qtype_name NOT LIKE 'Z_' GROUP BY 1",
+		`CREATE TABLE t AS SELECT substr(qtype_name, 1, 1) AS q, mask(id.orig_h, 24) AS net, registered_domain(query) AS d, extract(hour FROM ts) AS h,
+			date_trunc('day', ts) AS day, CASE WHEN AA THEN 'a' WHEN id.resp_p > 3 THEN 'b' END AS c, split_part(left(query, 5), '.', 1) AS l, 'A' = ANY(answers) AS has,
+			sum(len(answers)) AS n, max(entropy(query)) AS e, sum(round(trans_id / 7.0, 1)) AS r, max(greatest(trans_id, 5)) AS g, min(TTLs[1]) AS ttl
+			FROM dns GROUP BY 1, 2, 3, 4, 5, 6, 7, 8`,
 	} {
 		c, records := sample(t, text)
 		i := 0

@@ -215,25 +215,12 @@ func (s *scope) between(e *sql.Between) (*expr, error) {
 
 // in is x IN (a, b, ..): yes if one equals, else unknown if one is NULL, else no.
 func (s *scope) in(e *sql.In) (*expr, error) {
-	x, err := s.compile(e.X)
+	at := append([]sql.Expr{e.X}, e.List...)
+	xs, err := s.compileAll(at)
 	if err != nil {
 		return nil, err
 	}
-	at, xs := []sql.Expr{e.X}, []*expr{x}
-	for _, item := range e.List {
-		y, err := s.compile(item)
-		if err != nil {
-			return nil, err
-		}
-		at, xs = append(at, item), append(xs, y)
-	}
-	if !x.isOpen() { // the list adapts to x, not x to the list
-		for i := 1; i < len(xs); i++ {
-			if _, xs[i], err = s.comparable(at[i], "IN", e.X, at[i], x, xs[i]); err != nil {
-				return nil, err
-			}
-		}
-	} else if xs, _, err = s.unify("IN", at, xs); err != nil {
+	if xs, err = s.adapt("IN", at, xs); err != nil {
 		return nil, err
 	}
 	text := sql.Format(e)
@@ -266,6 +253,23 @@ func (s *scope) in(e *sql.In) (*expr, error) {
 		out = s.negation(text, out)
 	}
 	return s.fold(e, out, xs...)
+}
+
+// adapt gives all but the first of xs types that compare with the first; the first adapts to them only where its own type
+// is open.
+func (s *scope) adapt(what string, at []sql.Expr, xs []*expr) ([]*expr, error) {
+	if xs[0].isOpen() {
+		xs, _, err := s.unify(what, at, xs)
+		return xs, err
+	}
+	for i := 1; i < len(xs); i++ {
+		_, y, err := s.comparable(at[i], what, at[0], at[i], xs[0], xs[i])
+		if err != nil {
+			return nil, err
+		}
+		xs[i] = y
+	}
+	return xs, nil
 }
 
 // inSet is the fast path for a list of constant strings.

@@ -68,13 +68,26 @@ func (s *scope) compile(e sql.Expr) (*expr, error) {
 	case *sql.Star:
 		return nil, s.errorf(e, "name the columns", "* is not possible here")
 	case *sql.Case:
-		return nil, s.unsupported(e, "CASE")
+		return s.caseWhen(e)
 	case *sql.Any:
-		return nil, s.unsupported(e, "= ANY")
+		return s.any(e)
 	case *sql.Index:
-		return nil, s.unsupported(e, "taking an array's element")
+		return s.index(e)
 	}
 	return nil, s.errorf(e, "", "%T is not supported", e)
+}
+
+// compileAll compiles several expressions.
+func (s *scope) compileAll(all []sql.Expr) ([]*expr, error) {
+	xs := make([]*expr, len(all))
+	for i, e := range all {
+		x, err := s.compile(e)
+		if err != nil {
+			return nil, err
+		}
+		xs[i] = x
+	}
+	return xs, nil
 }
 
 func (s *scope) unsupported(at sql.Node, what string) error {
