@@ -105,13 +105,56 @@ func TestStoppedInstanceComesBackAsAZombie(t *testing.T) {
 	w.exact(a) // it rejoined, and its view has everything
 }
 
+// A dies when its rows are sent and its offsets are not: its transaction stays open for ten seconds, and does not hold up
+// who takes its partitions over. B takes them over when the group gives A up, and is killed before A's transaction has
+// timed out: while it waits for that in its recovery, or, when it does not wait, behind its first commit. C comes back
+// under B's name at once.
 func TestDeathInsideATransactionThenAnotherWithinItsTimeout(t *testing.T) {
+	w, diff := deaths(t)
+	if diff != "" {
+		t.Fatalf("not exact after %d records (-sent +counted):\n%s", w.sent.Load(), diff)
+	}
+}
+
+// deaths plays it in a world of its own and returns what differs. A's stage 1 may die inside a transaction, too, or B get its
+// partitions too late: then the situation did not come about and is played again.
+func deaths(t *testing.T, env ...string) (w *world, diff string) {
+	t.Helper()
+	const tries, timeout = 5, 10 * time.Second
+	for range tries {
+		w = newWorld(t)
+		w.patience = 20 * time.Second
+		wait := w.flow(60_000, 4_000)
+		a := w.start("a", append(env, "BROTALLY_FAULT=group:sent:40")...)
+		w.eventually("a is killed inside a transaction", 30*time.Second, func() bool { return !a.alive() })
+		died := time.Now()
+		b := w.start("b", append(env, "BROTALLY_FAULT=group:committed:1")...)
+		w.eventually("b is killed", timeout, func() bool { return !b.alive() || time.Since(died) > timeout-1500*time.Millisecond })
+		b.kill()
+		inTime := b.logged("setup generation", "counts-partials")
+		c := w.start("b", env...)
+		wait()
+		diff = w.settle(c)
+		if inTime || diff != "" {
+			return w, diff
+		}
+		t.Log("b had no partitions before a's transaction timed out: once more")
+		c.stop()
+	}
+	t.Fatalf("the situation did not come about in %d tries", tries)
+	return w, ""
+}
+
+// A dies when its offsets are part of its transaction: who takes over must wait until that is decided, and is killed while
+// it waits.
+func TestDeathWhileWaitingForADeadTransaction(t *testing.T) {
 	w := newWorld(t)
-	wait := w.flow(60_000, 3_000)
-	a := w.start("a", "BROTALLY_FAULT=group:offsets-added:20")
+	wait := w.flow(60_000, 4_000)
+	a := w.start("a", "BROTALLY_FAULT=group:offsets-added:40")
 	w.eventually("a is killed inside a transaction", 30*time.Second, func() bool { return !a.alive() })
-	b := w.start("b", "BROTALLY_FAULT=group:recovering:50")
-	w.eventually("b is killed while it recovers", 40*time.Second, func() bool { return !b.alive() })
+	b := w.start("b")
+	w.eventually("b waits for a's transaction", 30*time.Second, func() bool { return b.logged("joining again") })
+	b.kill()
 	c := w.start("c")
 	wait()
 	w.exact(c)

@@ -63,6 +63,8 @@ type world struct {
 	client  *kgo.Client
 	admin   *kadm.Client
 
+	patience time.Duration // how long an instance may take to count what was sent
+
 	mu    sync.Mutex // guards truth
 	truth map[string]int64
 	sent  atomic.Int64
@@ -73,7 +75,7 @@ var worlds atomic.Int64
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, brokers: testkafka.Brokers(t), truth: map[string]int64{}}
+	w := &world{t: t, brokers: testkafka.Brokers(t), truth: map[string]int64{}, patience: 45 * time.Second}
 	var err error
 	if w.binary, err = binary(); err != nil {
 		t.Fatalf("build: %v", err)
@@ -420,15 +422,12 @@ func (w *world) exact(i *instance) {
 func (w *world) settle(i *instance) (diff string) {
 	w.t.Helper()
 	truth := w.truthNow()
-	for end := time.Now().Add(45 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(w.patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		if cmp.Equal(i.view(), truth) {
 			break
 		}
 		if !i.alive() {
-			return i.name + " has ended"
-		}
-		if w.stands(i) {
-			break
+			return i.name + " has ended: " + tail(i.log, 2)
 		}
 	}
 	if d := difference(truth, i.view()); d != "" {
@@ -439,9 +438,6 @@ func (w *world) settle(i *instance) (diff string) {
 	}
 	return diff
 }
-
-// stands reports whether the instance says it has read all and yet has not the truth: it is not going to.
-func (w *world) stands(i *instance) bool { return false }
 
 // difference describes how got differs from want, briefly.
 func difference(want, got map[string]int64) string {
