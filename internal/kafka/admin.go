@@ -317,12 +317,30 @@ func (a *Admin) DeleteTopics(names ...string) error {
 // DeleteRecords deletes the records of topic before the given offset of each partition; -1 is the high watermark.
 // Offsets that are gone already are fine.
 func (a *Admin) DeleteRecords(topic string, before map[int32]int64) error {
-	if len(before) == 0 {
-		return nil
+	op := "delete records of " + topic
+	for len(before) > 0 {
+		err := a.try(op, "delete records of topic "+topic, func() error { return a.admin.DeleteRecords(topic, before) })
+		if !errors.Is(err, sarama.ErrOffsetOutOfRange) {
+			return err
+		}
+		// Not every broker takes it well when there is nothing left to delete. What can be too low is, what is too high stays
+		// an error.
+		offs, e := a.Offsets(topic)
+		if e != nil {
+			return errors.Join(err, e)
+		}
+		rest := make(map[int32]int64, len(before))
+		for p, o := range before {
+			if o < 0 || o > offs[topic][p].Oldest {
+				rest[p] = o
+			}
+		}
+		if len(rest) == len(before) {
+			return err
+		}
+		before = rest
 	}
-	return a.try("delete records of "+topic, "delete records of topic "+topic, func() error {
-		return a.admin.DeleteRecords(topic, before)
-	})
+	return nil
 }
 
 // anyBroker returns the controller, or whichever broker is there.

@@ -101,28 +101,52 @@ func (c *Catalog) Load(ctx context.Context) (map[string]Entry, error) {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	defer r.Close() //nolint:errcheck // always nil
-	_, err = r.Recover(ctx, func(_ int64, key, value []byte, _ int64) error {
+	// Only what is current is decoded: an entry that was replaced or deleted since does no harm, whatever it is.
+	type place struct {
+		value  []byte
+		offset int64
+	}
+	current := map[string]place{}
+	_, err = r.Recover(ctx, func(offset int64, key, value []byte, _ int64) error {
 		if value == nil {
-			delete(entries, string(key))
-			return nil
+			delete(current, string(key))
+		} else {
+			current[string(key)] = place{value, offset}
 		}
-		var e Entry
-		if err := json.Unmarshal(value, &e); err != nil {
-			return fmt.Errorf("table %q: %w", key, err)
-		}
-		entries[string(key)] = e
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("catalog: %w", err)
 	}
-	// Only what is current counts: an old entry that was replaced by one we can read does no harm.
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		if e := entries[name]; e.Format > catalogFormat {
-			return nil, &NewerFormat{Topic: c.topic, Table: name, Format: e.Format}
+	for _, name := range slices.Sorted(maps.Keys(current)) {
+		at := current[name]
+		e, err := decodeEntry(at.value)
+		var newer *NewerFormat
+		switch {
+		case errors.As(err, &newer):
+			newer.Topic, newer.Table = c.topic, name
+			return nil, newer
+		case err != nil:
+			return nil, fmt.Errorf("catalog: %s/0@%d: table %q: %w", c.topic, at.offset, name, err)
 		}
+		entries[name] = e
 	}
 	return entries, nil
+}
+
+// decodeEntry reads the format before the rest: a newer one may have changed the meaning, or the type, of everything else.
+func decodeEntry(value []byte) (e Entry, err error) {
+	var f struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(value, &f); err != nil {
+		return e, err
+	}
+	if f.Format > catalogFormat {
+		return e, &NewerFormat{Format: f.Format}
+	}
+	err = json.Unmarshal(value, &e)
+	return e, err
 }
 
 // Put writes entries over what is there.

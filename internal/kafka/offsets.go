@@ -61,17 +61,19 @@ func (a *Admin) listOffsets(which int64, topics ...string) (map[string]map[int32
 	}
 	resource := "topic " + topics[0]
 	err := a.try("offsets of "+topics[0], resource, func() error {
+		// Sarama's client would ask ten times for a topic that is not there.
+		found, err := a.metadata("offsets", topics)
+		if err != nil {
+			return err
+		}
 		ask := make(map[string]map[int32]int64, len(topics))
 		for _, topic := range topics {
-			ps, err := a.client.Partitions(topic)
-			if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
-				return &Error{Op: "topic " + topic, Class: Fatal, Err: err}
+			t, ok := found[topic]
+			if !ok {
+				return &Error{Op: "topic " + topic, Class: Fatal, Err: sarama.ErrUnknownTopicOrPartition}
 			}
-			if err != nil {
-				return fmt.Errorf("topic %s: %w", topic, err)
-			}
-			ask[topic] = make(map[int32]int64, len(ps))
-			for _, p := range ps {
+			ask[topic] = make(map[int32]int64, t.Partitions)
+			for p := range t.Partitions {
 				ask[topic][p] = which
 			}
 		}
