@@ -1,20 +1,21 @@
 package tests
 
 import (
-	"bytes"
 	"encoding/csv"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/brotally/brotally/internal/testdata"
 	"github.com/brotally/brotally/tables"
-	"github.com/brotally/brotally/tables/sql"
 )
 
 // program builds brotally once and returns its path.
@@ -48,90 +49,126 @@ func brotally(t *testing.T, args ...string) *exec.Cmd {
 	return exec.Command(path, args...)
 }
 
-// queryTexts are the SELECTs of testdata/truth.sql by table.
-func queryTexts(t *testing.T) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile("testdata/truth.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	statements, err := sql.Parse("testdata/truth.sql", string(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	texts := map[string]string{}
-	for _, s := range statements {
-		create := s.(*sql.CreateTable)
-		texts[create.Name.Text] = sql.Format(create.Query)
-	}
-	return texts
-}
-
-// TestTruthThroughThePipeline runs brotally try over the logs that TestTruth folds: broker, both stages with their
-// transactions, view and look-up, with records dealt to four partitions and 1, 7 or as many as fit in a commit.
+// TestTruthThroughThePipeline runs brotally try over the logs that TestTruth folds, all tables of a feed at once: broker,
+// both stages with their transactions, views and look-ups, with records dealt to four partitions and 1, 7 or as many as
+// fit in a commit.
 func TestTruthThroughThePipeline(t *testing.T) {
 	dir := testdata.Dir(t)
-	texts := queryTexts(t)
-	sources, err := filepath.Glob(filepath.Join(dir, "truth", "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex // guards runs
-	runs := 0
+	var compared, rows atomic.Int64
 	t.Run("try", func(t *testing.T) {
-		for _, truth := range sources {
-			source := filepath.Base(truth)
+		for truth, source := range sources(t, dir) {
 			for feed, all := range truthQueries(t) {
-				for _, q := range all {
-					want := filepath.Join(truth, q.Name+".csv")
-					if _, err := os.Stat(want); err != nil {
-						continue
-					}
-					for i, logs := range logsOf(t, filepath.Join(dir, "logs"), source, feed) {
-						for _, commit := range []int{1, 7, 0} {
-							if i > 0 && commit > 0 {
-								continue // what the stream was made of is read once
-							}
-							name := fmt.Sprintf("%s/%s/%d/commit=%d", source, q.Name, i, commit)
-							t.Run(name, func(t *testing.T) {
-								t.Parallel()
-								tryTruth(t, q, texts[q.Name], feed, logs, commit, want)
-								mu.Lock()
-								defer mu.Unlock()
-								runs++
-							})
+				if all = withTruth(all, truth); len(all) == 0 {
+					continue
+				}
+				for i, logs := range logsOf(t, filepath.Join(dir, "logs"), source, feed) {
+					for _, commit := range []int{1, 7, 0} {
+						if i > 0 && commit > 0 {
+							continue // what the stream was made of is read once
 						}
+						t.Run(fmt.Sprintf("%s/%s/%d/commit=%d", source, feed, i, commit), func(t *testing.T) {
+							t.Parallel()
+							for q, got := range tryTables(t, all, feed, logs, commit) {
+								rows.Add(int64(compareTexts(t, q, got[0], got[1:], readCSV(t, filepath.Join(truth, q.Name+".csv")))))
+								compared.Add(1)
+							}
+						})
 					}
 				}
 			}
 		}
 	})
-	t.Logf("%d runs of try equal DuckDB's answers", runs)
-	if runs == 0 {
-		t.Fatal("nothing was run")
+	t.Logf("%d tables of %d rows equal DuckDB's answers", compared.Load(), rows.Load())
+	if compared.Load() == 0 {
+		t.Fatal("nothing was compared")
 	}
 }
 
-func tryTruth(t *testing.T, q *tables.Table, text, feed string, logs []string, commit int, want string) {
-	args := []string{"try", "-e", text, "-o", "csv", "--null", `\N`}
+// TestTruthOfOneQuery runs the notebook's query as the README shows it, with -e.
+func TestTruthOfOneQuery(t *testing.T) {
+	dir := testdata.Dir(t)
+	const query = "SELECT id.orig_h, qtype_name, count(*) AS n FROM dns GROUP BY id.orig_h, qtype_name"
+	q := truthQueries(t)["dns"][0]
+	for truth, source := range sources(t, dir) {
+		if len(withTruth([]*tables.Table{q}, truth)) == 0 {
+			continue
+		}
+		for _, logs := range logsOf(t, filepath.Join(dir, "logs"), source, "dns") {
+			out := run(t, brotally(t, append([]string{"try", "-e", query, "-o", "csv", "--null", `\N`}, logs...)...))
+			rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := compareTexts(t, q, rows[0], rows[1:], readCSV(t, filepath.Join(truth, q.Name+".csv")))
+			t.Logf("%s: %d rows equal DuckDB's", strings.TrimPrefix(logs[0], dir), n)
+		}
+	}
+}
+
+// sources yields the folders of truth tables and their names.
+func sources(t *testing.T, dir string) iter.Seq2[string, string] {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(dir, "truth", "*"))
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no truth in %s: %v", dir, err)
+	}
+	return func(yield func(folder, name string) bool) {
+		for _, folder := range folders {
+			if !yield(folder, filepath.Base(folder)) {
+				return
+			}
+		}
+	}
+}
+
+// withTruth returns the tables that have an answer in the folder.
+func withTruth(all []*tables.Table, truth string) []*tables.Table {
+	return slices.DeleteFunc(slices.Clone(all), func(q *tables.Table) bool {
+		_, err := os.Stat(filepath.Join(truth, q.Name+".csv"))
+		return err != nil
+	})
+}
+
+// tryTables runs the tables over the logs and returns each one's rows, the header first.
+func tryTables(t *testing.T, all []*tables.Table, feed string, logs []string, commit int) map[*tables.Table][][]string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "tables.sql")
+	var text strings.Builder
+	for _, q := range all {
+		fmt.Fprintf(&text, "%s;\n", q.SQL)
+	}
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"try", file, "-o", "csv", "--null", `\N`}
 	if commit > 0 {
 		args = append(args, "--commit-records", strconv.Itoa(commit))
 	}
 	for _, log := range logs {
 		args = append(args, feed+"="+log)
 	}
-	cmd := brotally(t, args...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.Bytes())
-	}
-	rows, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
+	reader := csv.NewReader(strings.NewReader(run(t, brotally(t, args...))))
+	reader.FieldsPerRecord = -1
+	lines, err := reader.ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareTexts(t, q, rows[0], rows[1:], readCSV(t, want))
+	// The tables come one after the other, in the file's order, each with its header.
+	got := map[*tables.Table][][]string{}
+	at := -1
+	for _, line := range lines {
+		if at+1 < len(all) && slices.EqualFunc(line, all[at+1].Columns, func(cell string, c tables.Column) bool { return cell == c.Name }) {
+			at++
+		}
+		if at < 0 {
+			t.Fatalf("%v instead of the header of %s", line, all[0].Name)
+		}
+		got[all[at]] = append(got[all[at]], line)
+	}
+	if len(got) != len(all) {
+		t.Fatalf("%d of %d tables were printed", len(got), len(all))
+	}
+	return got
 }
 
 // compareTexts compares rows, as a multiset, with those of a CSV with a header: floats are equal to 1e-9 relative.

@@ -86,18 +86,10 @@ func messages(t *testing.T, file string, add func(msg []byte)) {
 func TestTruth(t *testing.T) {
 	dir := testdata.Dir(t)
 	queries := truthQueries(t)
-	sources, err := filepath.Glob(filepath.Join(dir, "truth", "*"))
-	if err != nil || len(sources) == 0 {
-		t.Fatalf("no truth in %s: %v", dir, err)
-	}
 	compared, rows := map[string]int{}, 0
-	for _, truth := range sources {
-		source := filepath.Base(truth)
+	for truth, source := range sources(t, dir) {
 		for feed, all := range queries {
-			have := slices.DeleteFunc(slices.Clone(all), func(q *tables.Table) bool {
-				_, err := os.Stat(filepath.Join(truth, q.Name+".csv"))
-				return err != nil
-			})
+			have := withTruth(all, truth)
 			if len(have) == 0 {
 				continue
 			}
