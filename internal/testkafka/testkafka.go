@@ -62,11 +62,6 @@ func root() string {
 	return filepath.Join(home, ".cache", "brotally", "kafka")
 }
 
-func installed() bool {
-	_, err := os.Stat(filepath.Join(root(), "libs", "complete"))
-	return err == nil
-}
-
 // script runs kafka.sh and returns what it printed.
 func script(command string) (string, error) {
 	_, file, _, _ := runtime.Caller(0)
