@@ -10,16 +10,17 @@
 //
 // # Memory
 //
-// Without a folder all records stay in memory, about 170 bytes each beside their size. With one they lie in files and
-// memory holds an index of batches. Compaction and retention run every CompactEvery, and while they run the broker does
-// nothing else: about 10 ms a megabyte of log. DeleteRecords gives space back a whole segment at a time, so segments are
-// small here (SegmentBytes) unless a topic says otherwise.
+// Without a folder records stay in memory, as compressed as they were sent. With one they lie in files, and memory holds an
+// index of their batches. Compaction and retention run every CompactEvery while there is something to write; the broker
+// does nothing else meanwhile (300,000 records, 14 MB: 90 ms in memory, 160 ms in files). DeleteRecords and retention give
+// space back a whole segment at a time, so segments are small here (SegmentBytes) unless a topic says otherwise.
 //
 // # What differs from Kafka
 //
-//   - Compaction does not stop before an open transaction: should that one be aborted later, a value it was about to replace
-//     may be gone. Real brokers compact up to the last stable offset only.
-//   - All coordinators answer at once: a commit's markers are written when EndTxn returns, CONCURRENT_TRANSACTIONS is rare.
+//   - Compaction waits for a moment without any open transaction, instead of stopping before the first. A call of
+//     Cluster().Compact() does not wait, see compactor.
+//   - A commit's markers are written when EndTxn returns, so CONCURRENT_TRANSACTIONS is rare.
+//   - A wrong password ends the connection without an answer.
 package broker
 
 import (
@@ -33,6 +34,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
@@ -51,7 +53,8 @@ type Config struct {
 	// Temporary keeps the records in a new folder of the system's temporary folder, which Close removes. DataDir wins.
 	Temporary bool
 
-	// CompactEvery is how often logs are compacted and expired. Defaults to 30 seconds.
+	// CompactEvery is how often logs are compacted and expired. Less often means more disk (or memory) and rarer pauses.
+	// Defaults to 30 seconds.
 	CompactEvery time.Duration
 
 	// SegmentBytes is the size of a log's files unless the topic says otherwise: what is deleted is given back in such pieces.
@@ -124,11 +127,11 @@ func Start(c Config) (*Broker, error) {
 			}
 			return net.Listen(network, net.JoinHostPort(host, port))
 		}),
-		kfake.MaxVersions(kversion.V3_6_0()), // kafka-topics and kafka-consumer-groups --describe ask for what newer ones drop
+		kfake.MaxVersions(versions()),
 		kfake.DefaultNumPartitions(4),
 		kfake.BrokerConfigs(map[string]string{
 			"default.replication.factor": strconv.Itoa(min(len(ports), 3)),
-			"log.cleaner.backoff.ms":     strconv.FormatInt(every.Milliseconds(), 10),
+			"log.cleaner.backoff.ms":     never,
 			"log.segment.bytes":          strconv.Itoa(segment),
 		}),
 	}
@@ -153,7 +156,16 @@ func Start(c Config) (*Broker, error) {
 		return nil, errors.Join(err, b.removeFolder())
 	}
 	b.addrs = b.cluster.ListenAddrs()
+	(&compactor{cluster: b.cluster, every: every}).watch()
 	return b, nil
+}
+
+// versions returns the protocol that Kafka's own tools get on with: kafka-topics and kafka-consumer-groups --describe ask for
+// what is gone after 3.6, and kafka-topics --create dies of the settings that kfake puts into its answer since version 5.
+func versions() *kversion.Versions {
+	v := kversion.V3_6_0()
+	v.SetMaxKeyVersion(int16(kmsg.CreateTopics), 4)
+	return v
 }
 
 // Addrs returns host:port of each node.

@@ -10,7 +10,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// go-metrics keeps one goroutine for all meters, Sarama makes the first of them.
+		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 func TestStartTakesTheAddressGiven(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -31,8 +31,8 @@ type Tx interface {
 
 	// Commit ends the transaction. offsets are the next offsets to read of the input, by topic and partition; meta may be
 	// nil without offsets. Without offsets and records since the last Commit it does nothing.
-	// Errors are *[Error] or *[NotAllowed]; a send's error comes first, for it is the cause. When ctx is done, or after
-	// 30 seconds, the transaction may or may not have been committed, and the Tx is of no more use.
+	// Errors are *[Error] or *[NotAllowed]; a send's error comes first, for it is the cause. When ctx ends while the
+	// commit is under way, or after 30 seconds, it may or may not have happened, and the Tx is of no more use.
 	Commit(ctx context.Context, offsets map[string]map[int32]int64, meta *sarama.ConsumerGroupMetadata) error
 
 	// Abort rolls the transaction back. nil means that the Tx can be used again.
@@ -241,6 +241,9 @@ func (t *producer) Commit(ctx context.Context, offsets map[string]map[int32]int6
 	}
 	if t.void != nil {
 		return t.void
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("commit %s: %w", t.id, err) // nothing was asked for yet
 	}
 	add := request(offsets)
 	if !t.used && len(add) == 0 {
