@@ -142,6 +142,9 @@ func (d *demo) run(ctx context.Context) error {
 
 // prepare makes the network and compiles the tables.
 func (d *demo) prepare(now time.Time) error {
+	if d.rate <= 0 {
+		return &usageError{fmt.Errorf("--rate %g: want more than 0", d.rate)}
+	}
 	history := min(demoHistory.Seconds(), demoHistoryRecords/max(d.rate, 1))
 	var err error
 	d.network, err = traffic.New(traffic.Config{Seed: d.seed, Rate: d.rate, Start: now.Add(-time.Duration(history * float64(time.Second)))})

@@ -29,6 +29,7 @@ func exitCode(err error) int {
 	var (
 		usage    *usageError
 		faulty   *sql.Error
+		placed   *placedError
 		property *kafka.PropertyError
 		refusal  *processors.Refusal
 		nobody   *kafka.ErrNoBroker
@@ -39,7 +40,7 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &faulty), errors.As(err, &property), errors.As(err, &refusal):
+	case errors.As(err, &usage), errors.As(err, &faulty), errors.As(err, &placed), errors.As(err, &property), errors.As(err, &refusal):
 		return exitUsage
 	case errors.As(err, &nobody):
 		return exitNoBroker

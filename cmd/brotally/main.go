@@ -80,9 +80,10 @@ func (p *program) main(ctx context.Context, args []string) int {
 // explain writes an error to stderr. The place of an SQL error comes first on its line, for editors.
 func (p *program) explain(err error, command string) {
 	var faulty *sql.Error
+	var placed *placedError
 	var usage *usageError
 	text := err.Error()
-	if !errors.As(err, &faulty) || text != faulty.Error() {
+	if isPlaced := errors.As(err, &placed) || errors.As(err, &faulty) && text == faulty.Error(); !isPlaced {
 		text = "brotally: " + text
 	}
 	for line := range strings.SplitSeq(text, "\n") {

@@ -2,7 +2,7 @@
 // (pkg.go.dev/github.com/rogpeppe/go-internal/testscript). Beside its commands there are:
 //
 //	exits CODE PROGRAM ARG..            runs it and checks its exit code
-//	broker                              starts an embedded broker; sets $BROKER to its address, $BROKERPORT to its port
+//	broker [secure]                     starts an embedded broker; sets $BROKER to its address, $BROKERPORT to its port
 //	freeport NAME                       sets $NAME to a port of 127.0.0.1 that nobody listens on
 //	until TEXT PROGRAM ARG..            runs it again and again until its standard output matches the regular expression
 //
@@ -23,8 +23,6 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/brotally/brotally/internal/broker"
 )
 
 var update = flag.Bool("update", false, "rewrite what scripts expect")
@@ -84,19 +82,6 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if code != want {
 		ts.Fatalf("exit code %d, want %d", code, want)
 	}
-}
-
-func startBroker(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 0 {
-		ts.Fatalf("usage: broker")
-	}
-	b, err := broker.Start(broker.Config{})
-	ts.Check(err)
-	ts.Defer(func() { ts.Check(b.Close()) })
-	_, port, err := net.SplitHostPort(b.Addrs()[0])
-	ts.Check(err)
-	ts.Setenv("BROKER", b.Addrs()[0])
-	ts.Setenv("BROKERPORT", port)
 }
 
 func freePort(ts *testscript.TestScript, neg bool, args []string) {
