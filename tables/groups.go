@@ -128,6 +128,21 @@ func (g *Groups) All() iter.Seq2[string, State] {
 	}
 }
 
+// Scan goes over the groups a part at a time, so that between two parts others may change them: it calls fn for at most n
+// places from place at on and returns the place to go on at, and whether there may be more. Begin at 0. A group that is
+// there all the time is met once; one that is deleted and made anew in between may be met twice or not at all. What fn gets
+// is valid as in All.
+func (g *Groups) Scan(at, n int, fn func(key string, s State) (more bool)) (next int, more bool) {
+	end := min(at+n, int(g.next))
+	for i := at; i < end; i++ {
+		e := g.entry(uint32(i))
+		if e.slab != noSlab && !fn(g.key(e), g.state(uint32(i))) {
+			return i + 1, false
+		}
+	}
+	return end, end < int(g.next)
+}
+
 // Reset removes all groups. It keeps memory for the next ones, up to a limit.
 func (g *Groups) Reset() {
 	if g.Bytes() > keepBytes || len(g.slots) > 64*(g.live+chunkSize) {

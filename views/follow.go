@@ -24,6 +24,9 @@ const (
 
 	// rebuildPause is how long a view that failed waits before it is made anew.
 	rebuildPause = time.Second
+
+	// stopPatience is how long a view that is stopped may wait for brokers to answer.
+	stopPatience = time.Second
 )
 
 // errGone says that the changelog is no longer the one that a view began with.
@@ -95,8 +98,10 @@ func (f *follower) awaitTopic(ctx context.Context) (kafka.Topic, error) {
 func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 	// A client of its own: a broker answers one connection's requests one after the other, so that views on one client would
 	// wait for each other's fetches.
+	// Its connections end after the view, which lets go of its consumers first; a broker that hangs does not hold it up long.
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopPatience, kill) })()
 	client, err := kafka.Dial(life, f.kafka)
 	if err != nil {
 		return err
@@ -142,7 +147,6 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 		defer close(done)
 		f.latch(ctx, restoring)
 	}()
-	// Connections end with the session, not before: Goka lets go of its consumers first.
 	err = view.Run(ctx)
 	cause := context.Cause(ctx)
 	giveUp(nil)

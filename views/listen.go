@@ -101,7 +101,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
-		patience, cancel := context.WithTimeout(life, shutdownPatience)
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
 		defer cancel()
 		// Who waits for an offset or a large scan would hold up the end: half the patience, then they are told.
 		timer := time.AfterFunc(shutdownPatience/2, cut)

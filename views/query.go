@@ -139,8 +139,9 @@ func (v *View) row(h *held, key string) (row []feeds.Value, err error) {
 	return row, err
 }
 
-// scanned is after how many rows a scan looks whether anybody still waits for it.
-const scanned = 1024
+// scanned is how many rows a scan reads before it lets the changelog's next records in, and looks whether anybody still
+// waits for it: well below a millisecond's worth.
+const scanned = 2048
 
 // scan runs a look-up over all rows.
 func (v *View) scan(ctx context.Context, h *held, r request) (*tables.Rows, error) {
@@ -173,25 +174,25 @@ func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feed
 		var row []feeds.Value
 		var err error
 		n, more := 0, true
+		each := func(key string, state tables.State) bool {
+			n++
+			if row, err = v.table.Row(key, state, row[:0]); err != nil {
+				*broken = fmt.Errorf("row of %s: %w", v.table.Name, err)
+				return false
+			}
+			more = yield(row)
+			return more
+		}
 		for _, partition := range h.all() {
-			partition.Read(func(groups *tables.Groups) {
-				for key, state := range groups.All() {
-					if n%scanned == 0 && ctx.Err() != nil {
-						*broken, more = context.Cause(ctx), false
-						return
-					}
-					n++
-					if row, err = v.table.Row(key, state, row[:0]); err != nil {
-						*broken, more = fmt.Errorf("row of %s: %w", v.table.Name, err), false
-						return
-					}
-					if more = yield(row); !more {
-						return
-					}
+			for at, rest := 0, true; rest; {
+				if ctx.Err() != nil {
+					*broken = context.Cause(ctx)
+					return
 				}
-			})
-			if !more {
-				return
+				partition.Read(func(groups *tables.Groups) { at, rest = groups.Scan(at, scanned, each) })
+				if !more || err != nil {
+					return
+				}
 			}
 		}
 		if n == 0 && v.single() {

@@ -110,6 +110,7 @@ func (v *Views) Run(ctx context.Context) error {
 	}
 	defer admin.Close() //nolint:errcheck // nothing depends on it
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { <-ctx.Done(); return nil }) // without tables there is nothing else to wait for
 	for _, view := range v.sorted {
 		f := follower{view: view, kafka: v.kafka, admin: admin, log: v.log}
 		g.Go(func() error { return f.run(ctx) })
