@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -34,6 +35,9 @@ func main() {
 // errInterrupted is the cause of a context that a signal has ended.
 var errInterrupted = errors.New("interrupted")
 
+// patience is after how long a stop is said to take its time.
+const patience = 2 * time.Second
+
 // interruptible returns a context that the first SIGINT or SIGTERM ends; the second ends the process.
 func interruptible(stderr io.Writer) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -42,7 +46,12 @@ func interruptible(stderr io.Writer) (ctx context.Context, stop func()) {
 	go func() { // ends with the process
 		<-signals
 		cancel(errInterrupted)
-		<-signals
+		select {
+		case <-signals:
+		case <-time.After(patience):
+			fmt.Fprintln(stderr, "brotally: still stopping; once more stops at once")
+			<-signals
+		}
 		fmt.Fprintln(stderr, "brotally: stopped at once")
 		os.Exit(exitInterrupted)
 	}()

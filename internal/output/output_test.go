@@ -202,6 +202,13 @@ func TestTableFitsTerminal(t *testing.T) {
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	})
+	t.Run("addresses and times are not cut", func(t *testing.T) {
+		cols := []Column{{"id.orig_h", feeds.T(feeds.Inet)}, {"ts", feeds.T(feeds.Timestamp)}}
+		got := render(t, Table, Options{Width: 30}, cols, []feeds.Value{long[0], feeds.TimestampValue(1)})
+		if want := "-- row 1\nid.orig_h  10.0.0.1\nts         1970-01-01T00:00:00.000001Z\n"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
 	t.Run("a pipe is not cut", func(t *testing.T) {
 		if got := render(t, Table, Options{}, cols, long); !strings.Contains(got, long[1].Str()) {
 			t.Errorf("cut: %s", got)

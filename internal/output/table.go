@@ -101,7 +101,8 @@ func (t *tableWriter) begin() error {
 	return nil
 }
 
-// fit narrows text columns, the widest first, until a row fits the terminal, or gives up and sets down.
+// fit narrows columns of texts and arrays, the widest first, until a row fits the terminal, or gives up and sets down. Half a
+// number, time or address would be a wrong one.
 func (t *tableWriter) fit() {
 	if t.width <= 0 {
 		return
@@ -114,7 +115,8 @@ func (t *tableWriter) fit() {
 	for total > t.width {
 		widest := -1
 		for i, w := range t.widths {
-			if !t.right[i] && w > leastWidth && (widest < 0 || w > t.widths[widest]) {
+			k := t.columns[i].Type.Kind
+			if (k == feeds.String || k == feeds.Array) && w > leastWidth && (widest < 0 || w > t.widths[widest]) {
 				widest = i
 			}
 		}
