@@ -6,51 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 
 	"github.com/IBM/sarama"
 
 	"github.com/brotally/brotally/codecs"
-	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables"
 )
-
-// watch makes sure that a changelog is still the one that a view began with. Offsets of a topic that was made anew would be
-// taken for those of the old one, and where there is no topic Goka would try for ever.
-type watch struct {
-	admin *kafka.Admin
-	topic kafka.Topic
-	gone  context.CancelCauseFunc // ends the view
-
-	mu    sync.Mutex // guards begun
-	begun map[int32]bool
-}
-
-// check ends the view when the topic is another one by now.
-func (w *watch) check() error {
-	found, err := w.admin.Describe(w.topic.Name)
-	if err != nil {
-		return nil // not known; whoever asked finds out what is wrong
-	}
-	now, ok := found[w.topic.Name]
-	if ok && now.ID == w.topic.ID && now.Partitions == w.topic.Partitions {
-		return nil
-	}
-	w.gone(errGone)
-	return errGone
-}
-
-// again reports whether the partition was begun before.
-func (w *watch) again(partition int32) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.begun == nil {
-		w.begun = map[int32]bool{}
-	}
-	was := w.begun[partition]
-	w.begun[partition] = true
-	return was
-}
 
 // consumer is what Goka reads a changelog with. It is told to begin anew in a partition when a connection was lost.
 type consumer struct {

@@ -29,14 +29,12 @@ const (
 	stopPatience = time.Second
 )
 
-// errGone says that the changelog is no longer the one that a view began with.
-var errGone = errors.New("the changelog was deleted, or deleted and made anew")
-
 // follower keeps one View up to date: it waits for the changelog, runs a Goka view over it, and starts over when that ends.
 type follower struct {
 	view  *View
 	kafka kafka.Config
 	admin *kafka.Admin
+	all   *watches
 	log   *slog.Logger
 }
 
@@ -124,6 +122,7 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 	store := grouptable.New(grouptable.Config{Client: client, Table: f.view.table, Topic: topic.Name, Log: f.log})
 	restoring := held{store: store, partitions: topic.Partitions, total: total, state: "is being restored"}
 	watch := &watch{admin: f.admin, topic: topic, gone: giveUp}
+	defer f.all.add(watch)()
 	manager := func([]string) (goka.TopicManager, error) { return topicManager{f.admin.Client(), watch}, nil }
 	watched := &consumer{inner, watch}
 	log := &gokaLog{ctx: ctx, log: f.log}

@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/brotally/brotally/internal/broker"
 	"github.com/brotally/brotally/internal/grouptable"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/testkafka"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/tables/sql"
 )
@@ -43,13 +46,23 @@ type changelog struct {
 
 var source = codecs.Source{Topic: "dns", Partition: 2}
 
+var apps atomic.Int64
+
+// onBrokers runs a test on the embedded broker and, where there is one, on a real one.
+func onBrokers(t *testing.T, test func(t *testing.T, addrs []string)) {
+	t.Run("embedded", func(t *testing.T) { test(t, broker.StartTest(t).Addrs()) })
+	t.Run("kafka", func(t *testing.T) { test(t, testkafka.Brokers(t)) })
+}
+
 func newChangelog(t *testing.T, addrs []string, definition string) *changelog {
 	t.Helper()
 	all, err := tables.CompileFile("test.sql", definition, feeds.Lookup)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := kafka.Config{Brokers: addrs, App: "test", Instance: "a"}.Resolve()
+	// A real broker outlives the test, and may have others' topics.
+	app := fmt.Sprintf("test-%d-%d", os.Getpid(), apps.Add(1))
+	cfg, err := kafka.Config{Brokers: addrs, App: app, Instance: "a"}.Resolve()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +88,20 @@ func (c *changelog) create() {
 			c.t.Fatal(err)
 		}
 		c.t.Cleanup(func() { c.tx.Close() })
+		c.t.Cleanup(c.delete)
+	}
+}
+
+// delete deletes the topic again, with a client of its own: the test's ends before its cleanups run.
+func (c *changelog) delete() {
+	admin, err := kafka.NewAdmin(context.Background(), c.kafka)
+	if err != nil {
+		c.t.Log(err) // an embedded broker may be gone already
+		return
+	}
+	defer admin.Close()
+	if err := admin.DeleteTopics(c.topic); err != nil {
+		c.t.Error(err)
 	}
 }
 
@@ -218,10 +245,12 @@ const hosts = `CREATE TABLE hosts AS SELECT id.orig_h AS host, count(*) AS n FRO
 
 func host(n int) string { return fmt.Sprintf(`{"id.orig_h":"10.0.0.%d"}`, n) }
 
-func TestFollow(t *testing.T) {
-	c := newChangelog(t, broker.StartTest(t).Addrs(), hosts)
+func TestFollow(t *testing.T) { onBrokers(t, testFollow) }
+
+func testFollow(t *testing.T, addrs []string) {
+	c := newChangelog(t, addrs, hosts)
 	v, _ := c.views()
-	until(t, v, func(h *held) bool { return strings.HasPrefix(h.state, "waits for topic test-hosts-table") })
+	until(t, v, func(h *held) bool { return strings.HasPrefix(h.state, "waits for topic "+c.topic) })
 
 	c.create()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -271,8 +300,10 @@ func TestFollow(t *testing.T) {
 	expect(t, v, 6, "[10.0.0.1 2]", "[10.0.0.3 2]")
 }
 
-func TestRecover(t *testing.T) {
-	c := newChangelog(t, broker.StartTest(t).Addrs(), hosts)
+func TestRecover(t *testing.T) { onBrokers(t, testRecover) }
+
+func testRecover(t *testing.T, addrs []string) {
+	c := newChangelog(t, addrs, hosts)
 	c.create()
 	for range 3 {
 		c.send(host(1), host(2), host(3), host(4))
@@ -304,8 +335,10 @@ func TestRecover(t *testing.T) {
 	expect(t, v, 13, "[10.0.0.1 3]", "[10.0.0.2 3]", "[10.0.0.3 3]", "[10.0.0.4 4]")
 }
 
-func TestTheSameRowsInAPlainGokaView(t *testing.T) {
-	c := newChangelog(t, broker.StartTest(t).Addrs(), hosts)
+func TestTheSameRowsInAPlainGokaView(t *testing.T) { onBrokers(t, testTheSameRowsInAPlainGokaView) }
+
+func testTheSameRowsInAPlainGokaView(t *testing.T, addrs []string) {
+	c := newChangelog(t, addrs, hosts)
 	c.create()
 	c.send(host(1), host(2), host(1))
 	c.commit()
@@ -393,8 +426,10 @@ func TestTheSameRowsInAPlainGokaView(t *testing.T) {
 	}
 }
 
-func TestAChangelogMadeAnew(t *testing.T) {
-	c := newChangelog(t, broker.StartTest(t).Addrs(), hosts)
+func TestAChangelogMadeAnew(t *testing.T) { onBrokers(t, testAChangelogMadeAnew) }
+
+func testAChangelogMadeAnew(t *testing.T, addrs []string) {
+	c := newChangelog(t, addrs, hosts)
 	c.create()
 	for range 5 {
 		c.send(host(1), host(2))

@@ -110,9 +110,10 @@ func (v *Views) Run(ctx context.Context) error {
 	}
 	defer admin.Close() //nolint:errcheck // nothing depends on it
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { <-ctx.Done(); return nil }) // without tables there is nothing else to wait for
+	var all watches
+	g.Go(func() error { all.run(ctx, admin); return nil })
 	for _, view := range v.sorted {
-		f := follower{view: view, kafka: v.kafka, admin: admin, log: v.log}
+		f := follower{view: view, kafka: v.kafka, admin: admin, all: &all, log: v.log}
 		g.Go(func() error { return f.run(ctx) })
 	}
 	return v.unlessDone(ctx, g.Wait())
