@@ -473,7 +473,9 @@ func TestReaderLargeRecord(t *testing.T) {
 	clusters(t, func(t *testing.T, c *cluster) {
 		topic := c.topic(1, "max.message.bytes=12000000")
 		big := bytes.Repeat([]byte("0123456789abcdef"), 10<<16)
-		tx := c.tx(c.name("tx"), func(cfg *Config) { cfg.Properties = map[string]string{"message.max.bytes": "11000000", "compression.type": "none"} })
+		tx := c.tx(c.name("tx"), func(cfg *Config) {
+			cfg.Properties = map[string]string{"message.max.bytes": "11000000", "compression.type": "none"}
+		})
 		for range 2 {
 			tx.Send(topic, 0, nil, big)
 		}
