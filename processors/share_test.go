@@ -82,13 +82,3 @@ func TestTwoOfOneName(t *testing.T) {
 	p.exact(notebook, nil)
 	winner.stop()
 }
-
-// TestWhoIsReplacedInTheMiddleOfRecoveryLetsGo is a rebalance while rows are being recovered: that recovery ends, the next
-// one begins where it was.
-func TestStopsInTheMiddleOfARecovery(t *testing.T) {
-	t.Parallel()
-	p := newPipeline(t)
-	p.topic("dns", 4)
-	p.produce("dns", 4, office(0, 400)...)
-	p.run(notebook, nil).stop()
-}
