@@ -195,7 +195,8 @@ func (s *scope) toTimestamp(e *sql.Call, args []*expr) (*expr, error) {
 	}
 	out := &expr{typ: feeds.T(feeds.Timestamp), text: sql.Format(e), column: -1}
 	out.eval = unaryEval(x, func(e *env, v feeds.Value) feeds.Value {
-		micros, ok := feeds.Int128{}, false
+		var micros feeds.Int128
+		var ok bool
 		if v.Kind() == feeds.Double {
 			micros, ok = feeds.Int128FromFloat(math.RoundToEven(v.Float() * 1e6))
 		} else {

@@ -50,7 +50,7 @@ func (p *plan) newCombiner(slots []int) *Combiner {
 	for _, g := range p.groups {
 		c.keys = append(c.keys, g.expr.eval(slots))
 	}
-	for _, a := range p.aggregates {
+	for _, a := range p.stored {
 		c.adders = append(c.adders, a.bind(slots))
 	}
 	return c

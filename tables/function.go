@@ -60,9 +60,7 @@ func init() { // in init, for the functions reach it again through the compiler
 }
 
 // laterFunctions are promised by the language and not there yet.
-var laterFunctions = []string{
-	"unnest", "stddev", "variance", "bool_or", "bool_and", "first", "last", "array_agg", "approx_count_distinct", "approx_percentile", "top_k",
-}
+var laterFunctions = []string{"unnest", "first", "last"}
 
 func (s *scope) call(e *sql.Call) (*expr, error) {
 	f, ok := functions[e.Name]

@@ -13,7 +13,7 @@ import (
 // FuzzCompile compiles any text as tables and as look-ups and computes what compiles over a few records: nothing panics,
 // errors have a place, and what is computed in pieces equals what is computed at once.
 func FuzzCompile(f *testing.F) {
-	for _, file := range []string{"testdata/expressions.test", "testdata/lookups.test"} {
+	for _, file := range []string{"testdata/expressions.test", "testdata/functions.test", "testdata/lookups.test"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
@@ -30,6 +30,7 @@ func FuzzCompile(f *testing.F) {
 	}
 	f.Add("SELECT g, count(*) AS c, sum(i) + max(d) AS x, min(s) AS s FROM kinds WHERE NOT b GROUP BY g ORDER BY c DESC LIMIT 3")
 	f.Add("SELECT h, avg(n) FILTER (WHERE iv > '1 hour'), extract(epoch FROM max(ts)) FROM kinds GROUP BY 1")
+	f.Add("SELECT g, top_k(s, 3), array_agg(DISTINCT ip), approx_percentile(d, 0.5) FILTER (WHERE b), approx_count_distinct(net), stddev(iv), bool_or(b) FROM kinds GROUP BY g")
 	f.Add("CREATE TABLE t WITH (start = '-7 days') AS SELECT lower(s) AS l, CAST(x AS double), count(*) FROM kinds GROUP BY l, x")
 	records := []*feeds.Record{}
 	for seed := range 8 {
@@ -137,7 +138,7 @@ func fuzzTable(t *testing.T, table *Table, records []*feeds.Record) {
 // FuzzReadState reads any bytes as a state: it never panics, and what it accepts is written as the same state.
 func FuzzReadState(f *testing.F) {
 	table := exactAggregates(f)
-	double := mustCompile(f, "CREATE TABLE t AS SELECT sum(d) AS s, avg(iv) AS a, min(s) AS m FROM kinds")
+	double := mustCompile(f, "CREATE TABLE t AS SELECT sum(d) AS s, avg(iv) AS a, min(s) AS m, stddev(d) AS dd, top_k(net, 5) AS tn FROM kinds")
 	f.Add([]byte{})
 	for seed := range 4 {
 		records := genRecords().Example(seed)

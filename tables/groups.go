@@ -25,6 +25,7 @@ type Groups struct {
 	slab    int        // the key slab being filled
 	wasted  int        // bytes of deleted keys
 	bytes   int        // of entries, states, texts and keys
+	held    int        // of sketches
 }
 
 // entry is where a group's key lies; its words lie at the same place of states.
@@ -58,7 +59,7 @@ func (g *Groups) Len() int { return g.live }
 // Bytes estimates the memory that g holds, in bytes; of texts that states hold it counts 64 bytes each. It is cheap enough
 // to be asked after every record.
 func (g *Groups) Bytes() int {
-	return g.bytes + 4*len(g.slots) + 4*cap(g.free) + 48*g.extras*g.live
+	return g.bytes + g.held + 4*len(g.slots) + 4*cap(g.free) + 48*g.extras*g.live
 }
 
 // Get returns the group's state, valid until the next change of g.
@@ -107,7 +108,7 @@ func (g *Groups) Delete(key []byte) {
 	e := g.entry(i)
 	g.wasted += int(e.length)
 	e.slab = noSlab
-	clear(g.state(i).X)
+	g.state(i).drop()
 	g.free = append(g.free, i)
 	g.live--
 }
@@ -156,7 +157,7 @@ func (g *Groups) Reset() {
 	for _, t := range g.texts {
 		clear(t)
 	}
-	g.used, g.live, g.next, g.slab, g.wasted, g.free = 0, 0, 0, 0, 0, g.free[:0]
+	g.used, g.live, g.next, g.slab, g.wasted, g.held, g.free = 0, 0, 0, 0, 0, 0, g.free[:0]
 }
 
 // find returns the key's entry and slot, or the slot where it would be put.
@@ -199,6 +200,7 @@ func (g *Groups) state(i uint32) State {
 	s := State{W: g.states[chunk][at*g.words : (at+1)*g.words : (at+1)*g.words]}
 	if g.extras > 0 {
 		s.X = g.texts[chunk][at*g.extras : (at+1)*g.extras : (at+1)*g.extras]
+		s.held = &g.held
 	}
 	return s
 }

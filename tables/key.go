@@ -33,9 +33,12 @@ func appendKeyPart(b []byte, v feeds.Value) (key []byte, cut bool) {
 	return v.AppendKey(b), false
 }
 
-func cutString(s string) feeds.Value {
+func cutString(s string) feeds.Value { return feeds.StringValue(cutHashed(s, maxKeyPart)) }
+
+// cutHashed cuts s, which is longer, to n bytes with the suffix.
+func cutHashed(s string, n int) string {
 	sum := sha256.Sum256([]byte(s))
-	return feeds.StringValue(cutText(s, maxKeyPart-keySuffix) + "~" + hex.EncodeToString(sum[:8]))
+	return cutText(s, n-keySuffix) + "~" + hex.EncodeToString(sum[:8])
 }
 
 // cutText returns the longest start of s that has at most n bytes and does not end inside a character.

@@ -37,8 +37,26 @@ func (a extreme) add(w []uint64, _ []any, v feeds.Value) {
 	a.store(w, v)
 }
 
-// store writes v into the cell. Minus zero becomes zero and every NaN the same one: equal values must not differ by the
-// order in which they came.
+// canonical makes zero of minus zero and one NaN of all: equal values must not differ by the order in which they came.
+func canonical(v feeds.Value) feeds.Value {
+	k := v.Kind()
+	if k != feeds.Double && k != feeds.Interval {
+		return v
+	}
+	f := v.Float()
+	switch {
+	case f == 0:
+		f = 0
+	case math.IsNaN(f):
+		f = math.NaN()
+	}
+	if k == feeds.Interval {
+		return feeds.IntervalValue(f)
+	}
+	return feeds.DoubleValue(f)
+}
+
+// store writes v into the cell.
 func (a extreme) store(w []uint64, v feeds.Value) {
 	w = w[a.w : a.w+wordsOf(a.kind)]
 	switch a.kind {
@@ -50,14 +68,7 @@ func (a extreme) store(w []uint64, v feeds.Value) {
 	case feeds.Ubigint:
 		w[0] = v.Uint()
 	case feeds.Double, feeds.Interval:
-		f := v.Float()
-		switch {
-		case f == 0:
-			f = 0
-		case math.IsNaN(f):
-			f = math.NaN()
-		}
-		w[0] = math.Float64bits(f)
+		w[0] = math.Float64bits(canonical(v).Float())
 	case feeds.Numeric:
 		i := v.Int128()
 		w[0], w[1] = i.Lo, uint64(i.Hi)

@@ -22,7 +22,8 @@ type plan struct {
 	grouped    bool
 	groups     []*group
 	aggregates []*aggregate
-	having     *expr // over groups and aggregates
+	stored     []*aggregate // those of them that have a cell of their own
+	having     *expr        // over groups and aggregates
 	items      []*item
 	layout     stateLayout
 	params     *params
@@ -144,6 +145,12 @@ func (p *plan) aggregateColumn(call *sql.Call) (*expr, bool, error) {
 		}
 		at = len(p.aggregates)
 		p.aggregates = append(p.aggregates, a)
+		if a.shares = p.sharing(a); a.shares == nil {
+			p.stored = append(p.stored, a)
+		}
+		if err := p.checkSize(p.scope(""), call); err != nil {
+			return nil, false, err
+		}
 		p.arrange()
 	}
 	return columnExpr(len(p.groups)+at, p.aggregates[at].typ, text), true, nil

@@ -40,14 +40,18 @@ func mustCompile(t testing.TB, text string) *Table {
 func exactAggregates(t testing.TB) *Table {
 	var items []string
 	for _, c := range kinds.Columns[2:] {
-		for _, f := range []string{"count", "min", "max"} {
+		for _, f := range []string{"count", "min", "max", "approx_count_distinct"} {
 			items = append(items, fmt.Sprintf("%s(%s) AS %s_%s", f, c.Name, f, c.Name))
+		}
+		items = append(items, fmt.Sprintf("array_agg(DISTINCT %s) AS set_%s", c.Name, c.Name))
+		if c.Type.Kind == feeds.Ubigint || c.Type.Kind == feeds.Interval {
+			items = append(items, fmt.Sprintf("approx_percentile(%s, 0.5) AS half_%s, approx_percentile(%s, 0.9) AS most_%s", c.Name, c.Name, c.Name, c.Name))
 		}
 		if c.Type.Kind.IsInteger() {
 			items = append(items, fmt.Sprintf("sum(%s) AS sum_%s, avg(%s) AS avg_%s", c.Name, c.Name, c.Name, c.Name))
 		}
 	}
-	return mustCompile(t, "CREATE TABLE t AS SELECT g, h, count(*) AS n, count(*) FILTER (WHERE b) AS nb, "+strings.Join(items, ", ")+" FROM kinds GROUP BY g, h")
+	return mustCompile(t, "CREATE TABLE t AS SELECT g, h, count(*) AS n, count(*) FILTER (WHERE b) AS nb, bool_or(b) AS any_b, bool_and(b) AS all_b, top_k(s, 3) AS top_s, "+strings.Join(items, ", ")+" FROM kinds GROUP BY g, h")
 }
 
 func genValue(kind feeds.Kind) *rapid.Generator[feeds.Value] {
@@ -154,7 +158,7 @@ func TestMergeIsAssociativeAndCommutativeWithAnIdentity(t *testing.T) {
 
 func TestStatesReadBack(t *testing.T) {
 	table := exactAggregates(t)
-	double := mustCompile(t, "CREATE TABLE t AS SELECT sum(d) AS s, avg(d) AS a, sum(iv) AS si, avg(iv) AS ai, avg(n) AS an FROM kinds")
+	double := mustCompile(t, "CREATE TABLE t AS SELECT sum(d) AS s, avg(d) AS a, sum(iv) AS si, avg(iv) AS ai, avg(n) AS an, stddev(d) AS dd, variance(n) AS vn, top_k(ip, 5) AS ti FROM kinds")
 	rapid.Check(t, func(rt *rapid.T) {
 		records, before := genRecords().Draw(rt, "records"), genRecords().Draw(rt, "before")
 		for _, table := range []*Table{table, double} {

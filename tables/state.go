@@ -10,11 +10,30 @@ import (
 )
 
 // State is one group's aggregates before they are made into values: W words, as many as the table needs for every group,
-// and X extras where an aggregate keeps text. All zero is the state of no records. A State is a view: copying it copies
-// nothing.
+// and X extras where an aggregate keeps text or a sketch. All zero is the state of no records. A State is a view: copying
+// it copies nothing.
 type State struct {
 	W []uint64
-	X []any // nil or a string each
+	X []any // nil, a string or a sketch each
+
+	held *int // of the Groups that it is part of: bytes that sketches take; nil: nobody counts
+}
+
+// grow notes that sketches of s take n bytes more.
+func (s State) grow(n int) {
+	if s.held != nil {
+		*s.held += n
+	}
+}
+
+// drop forgets the extras.
+func (s State) drop() {
+	for i, x := range s.X {
+		if k, ok := x.(sketch); ok {
+			s.grow(-k.bytes())
+		}
+		s.X[i] = nil
+	}
 }
 
 // errState says that bytes are no state of this table.
@@ -37,16 +56,27 @@ type cell struct {
 func (c cell) seen(s State) bool { return s.W[c.word]&c.bit != 0 }
 func (c cell) mark(w []uint64)   { w[c.word] |= c.bit }
 
-// kernel is what one aggregate does to its cell. Values that reach add are not NULL and of the kind that the kernel was
-// made for.
+// kernel is what one aggregate does to its cell. How it takes values in,
+// wordKernel and sketchKernel say.
 type kernel interface {
-	add(w []uint64, x []any, v feeds.Value)
 	// merge adds src's cell to dst's. It is associative and commutative; for sums of doubles up to rounding.
 	merge(dst, src State)
 	append(b []byte, s State) []byte
 	// read overwrites a cell that is all zero. ok is false when b is cut or holds what append cannot have written.
 	read(b []byte, s State) (rest []byte, ok bool)
 	value(s State) feeds.Value
+}
+
+// wordKernel takes values into words and text; they are not NULL and of the kind that the kernel was made for.
+type wordKernel interface {
+	kernel
+	add(w []uint64, x []any, v feeds.Value)
+}
+
+// sketchKernel takes such values into something whose size is counted.
+type sketchKernel interface {
+	kernel
+	take(s State, v feeds.Value)
 }
 
 // NewState returns the state of no records, with memory of its own.
@@ -60,10 +90,10 @@ func (p *plan) newState() State {
 	return s
 }
 
-// Merge adds src to dst. The order and grouping of merges does not matter (for sums of doubles up to 1e-9 relative), and
-// the state of no records changes nothing.
+// Merge adds src to dst, and keeps nothing of it but strings. The order and grouping of merges does not matter (for sums of
+// doubles up to 1e-9 relative, for top_k within its bound), and the state of no records changes nothing.
 func (t *Table) Merge(dst, src State) {
-	for _, a := range t.plan.aggregates {
+	for _, a := range t.plan.stored {
 		a.kernel.merge(dst, src)
 	}
 }
@@ -73,7 +103,7 @@ func (t *Table) AppendState(b []byte, s State) []byte {
 	for _, flags := range s.W[:t.plan.layout.flags] {
 		b = binary.AppendUvarint(b, flags)
 	}
-	for _, a := range t.plan.aggregates {
+	for _, a := range t.plan.stored {
 		b = a.kernel.append(b, s)
 	}
 	return b
@@ -83,7 +113,7 @@ func (t *Table) AppendState(b []byte, s State) []byte {
 // of b. After an error s holds anything.
 func (t *Table) ReadState(b []byte, s State) (rest []byte, err error) {
 	clear(s.W)
-	clear(s.X)
+	s.drop()
 	for i := range t.plan.layout.flags {
 		flags, n := binary.Uvarint(b)
 		if n <= 0 || flags&^t.plan.flagMask(i) != 0 {
@@ -91,7 +121,7 @@ func (t *Table) ReadState(b []byte, s State) (rest []byte, err error) {
 		}
 		s.W[i], b = flags, b[n:]
 	}
-	for _, a := range t.plan.aggregates {
+	for _, a := range t.plan.stored {
 		var ok bool
 		if b, ok = a.kernel.read(b, s); !ok {
 			return b, fmt.Errorf("table %s: %w", t.Name, errState)
@@ -102,7 +132,7 @@ func (t *Table) ReadState(b []byte, s State) (rest []byte, err error) {
 
 // flagMask has a bit for each flag in word i.
 func (p *plan) flagMask(i int) (mask uint64) {
-	for _, a := range p.aggregates {
+	for _, a := range p.stored {
 		if a.cell.word == i {
 			mask |= a.cell.bit
 		}

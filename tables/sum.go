@@ -142,14 +142,14 @@ type doubleSum struct {
 
 func (a doubleSum) add(w []uint64, _ []any, v feeds.Value) {
 	a.mark(w)
-	a.addFloats(w, v.Float(), 0)
+	addCompensated(w[a.w:a.w+2], v.Float(), 0)
 	if a.avg {
 		w[a.w+2]++
 	}
 }
 
-func (a doubleSum) addFloats(w []uint64, f, lost float64) {
-	w = w[a.w : a.w+2]
+// addCompensated adds f, and what rounding has lost of it before, to a sum in w[0] and what was lost of that in w[1].
+func addCompensated(w []uint64, f, lost float64) {
 	have := math.Float64frombits(w[0])
 	sum := have + f
 	// What the addition lost, exactly and the same whichever operand comes first (Knuth's two-sum).
@@ -164,7 +164,7 @@ func (a doubleSum) merge(dst, src State) {
 		return
 	}
 	dst.W[a.word] |= a.bit
-	a.addFloats(dst.W, math.Float64frombits(src.W[a.w]), math.Float64frombits(src.W[a.w+1]))
+	addCompensated(dst.W[a.w:a.w+2], math.Float64frombits(src.W[a.w]), math.Float64frombits(src.W[a.w+1]))
 	if a.avg {
 		dst.W[a.w+2] += src.W[a.w+2]
 	}
