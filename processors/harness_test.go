@@ -544,3 +544,25 @@ func saramaAdmin(p *pipeline) (sarama.ClusterAdmin, error) {
 	}
 	return admin, err
 }
+
+// headers returns the headers of one record, which our own reader passes over.
+func (p *pipeline) headers(r record) map[string]string {
+	p.t.Helper()
+	consumer, err := sarama.NewConsumerFromClient(p.client)
+	p.must(err)
+	defer func() { _ = consumer.Close() }()
+	one, err := consumer.ConsumePartition(r.topic, r.partition, r.offset)
+	p.must(err)
+	defer func() { _ = one.Close() }()
+	select {
+	case m := <-one.Messages():
+		found := map[string]string{}
+		for _, h := range m.Headers {
+			found[string(h.Key)] = string(h.Value)
+		}
+		return found
+	case <-time.After(patience):
+		p.t.Fatalf("%s/%d@%d is not there", r.topic, r.partition, r.offset)
+		return nil
+	}
+}

@@ -1,0 +1,199 @@
+package processors
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/tables"
+)
+
+func compileOne(t *testing.T, text string) *tables.Table {
+	t.Helper()
+	all, err := tables.CompileFile("test.sql", text, feeds.Lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[0]
+}
+
+func newTestCombiner(t *testing.T, b begin, table *tables.Table, partitions int32) *combiner {
+	t.Helper()
+	c, err := newCombiner(b, table.Feed, []tableSink{{table: table, topic: "partials", partitions: partitions}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestPacksAreSplit: an interval of many groups fills several packs a partition, none of which is too large, and only the
+// last one of each partition carries the report.
+func TestPacksAreSplit(t *testing.T) {
+	table := compileOne(t, `CREATE TABLE t AS SELECT query, count(*) AS n, max(uid) AS u FROM dns GROUP BY query`)
+	source := codecs.Source{Topic: "dns", Partition: 3}
+	c := newTestCombiner(t, begin{source, 100, 7}, table, 2)
+	const groups = 3000
+	for i := range groups {
+		value := fmt.Sprintf(`{"ts": %d.5, "query": "%s%d", "uid": "%s"}`, i, strings.Repeat("q", 900), i, strings.Repeat("u", 900))
+		if err := c.add(&sarama.ConsumerMessage{Topic: "dns", Partition: 3, Offset: int64(100 + 2*i), Value: []byte(value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.UnixMilli(1_700_000_000_000)
+	work, err := c.flush(100+2*groups, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reports, packs := map[int32]int{}, map[int32]int{}
+	sums := table.NewGroups()
+	scratch := table.NewState()
+	for _, o := range work.(*combined).packs {
+		packs[o.partition]++
+		if reports[o.partition] > 0 {
+			t.Errorf("partition %d: a pack follows behind the report", o.partition)
+		}
+		if len(o.pack) > codecs.MaxRecord {
+			t.Errorf("a pack has %d bytes", len(o.pack))
+		}
+		pack, err := codecs.ReadPack(o.pack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pack.Source != source {
+			t.Errorf("a pack of %v", pack.Source)
+		}
+		if pack.Progress != nil {
+			reports[o.partition]++
+			want := codecs.Progress{Upto: 100 + 2*groups, NewestTime: (groups-1)*1_000_000 + 500_000, WallTime: now.UnixMilli(),
+				Counts: codecs.Counts{Read: groups, Counted: groups, Lost: 7}}
+			if diff := cmp.Diff(want, *pack.Progress); diff != "" || pack.From != 100 {
+				t.Errorf("the report of partition %d begins at %d (-want +got):\n%s", o.partition, pack.From, diff)
+			}
+		}
+		if err := codecs.MergePartials(pack.Partials, table, sums, scratch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(map[int32]int{0: 1, 1: 1}, reports); diff != "" {
+		t.Errorf("reports by partition (-want +got):\n%s", diff)
+	}
+	if packs[0] < 5 || packs[1] < 5 {
+		t.Errorf("%v packs for five megabytes", packs)
+	}
+	if sums.Len() != groups {
+		t.Errorf("the packs have %d groups, want %d", sums.Len(), groups)
+	}
+}
+
+// TestReportsFollowEachOther: the next one begins where the last one ended, counts begin anew, and what is idle says so
+// once a second.
+func TestReportsFollowEachOther(t *testing.T) {
+	table := compileOne(t, `CREATE TABLE t AS SELECT count(*) AS n FROM dns`)
+	c := newTestCombiner(t, begin{codecs.Source{Topic: "dns"}, 5, 3}, table, 1)
+	now := time.Now()
+	report := func(next int64, after time.Duration) *codecs.Pack {
+		t.Helper()
+		now = now.Add(after)
+		work, err := c.flush(next, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if work == nil {
+			return nil
+		}
+		packs := work.(*combined).packs
+		if len(packs) != 1 {
+			t.Fatalf("%d packs, want one", len(packs))
+		}
+		pack, err := codecs.ReadPack(packs[0].pack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &pack
+	}
+	if first := report(5, 0); first == nil || first.From != 5 || first.Progress.Upto != 5 || first.Progress.Counts.Lost != 3 || len(first.Partials) != 0 {
+		t.Fatalf("the first report is %+v, want one of nothing that says what was lost", first)
+	}
+	if r := report(5, 999*time.Millisecond); r != nil {
+		t.Fatalf("idle for less than a second: %+v", r)
+	}
+	for _, value := range []string{`{"ts": 1.0}`, "none"} {
+		if err := c.add(&sarama.ConsumerMessage{Topic: "dns", Value: []byte(value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := codecs.Counts{Read: 2, Counted: 1, DeadLettered: 1}
+	if r := report(9, 0); r == nil || r.From != 5 || r.Progress.Upto != 9 || r.Progress.Counts != want || r.Progress.NewestTime != 1_000_000 {
+		t.Fatalf("the report of two records is %+v", r)
+	}
+	if r := report(9, time.Second); r == nil || r.From != 9 || r.Progress.Upto != 9 || r.Progress.Counts != (codecs.Counts{}) || r.Progress.NewestTime != codecs.NoTime {
+		t.Fatalf("the report of an idle second is %+v", r)
+	}
+	if c.bytes() != 0 {
+		t.Errorf("an empty intake holds %d bytes", c.bytes())
+	}
+}
+
+// TestAReportThatDoesNotFollowIsRefused: what came twice or never makes a table that is not exact.
+func TestAReportThatDoesNotFollowIsRefused(t *testing.T) {
+	table := &placedTable{Table: compileOne(t, `CREATE TABLE t AS SELECT count(*) AS n FROM dns`), starts: map[codecs.Source]int64{{Topic: "dns", Partition: 1}: 40}}
+	known, fresh, added := codecs.Source{Topic: "dns"}, codecs.Source{Topic: "dns", Partition: 1}, codecs.Source{Topic: "dns", Partition: 2}
+	have := map[codecs.Source]codecs.Progress{known: {Upto: 100}}
+	type report struct {
+		source     codecs.Source
+		from, upto int64
+		lost       int64
+	}
+	for _, c := range []struct {
+		name    string
+		reports []report
+		refused string // empty: none is
+	}{
+		{"one after the other", []report{{known, 100, 110, 0}, {known, 110, 110, 0}, {known, 110, 200, 0}}, ""},
+		{"behind what was lost", []report{{known, 130, 140, 30}, {known, 140, 150, 0}}, ""},
+		{"the first of a source", []report{{fresh, 40, 50, 0}, {added, 0, 10, 0}}, ""},
+		{"the first of a source, its start lost", []report{{fresh, 45, 50, 5}}, ""},
+		{"twice", []report{{known, 100, 110, 0}, {known, 100, 110, 0}}, "offsets [100, 110) of dns/0 came a second time"},
+		{"not from where the rows are", []report{{known, 90, 120, 0}}, "offsets [90, 100) of dns/0 came a second time"},
+		{"one missing", []report{{known, 100, 110, 0}, {known, 120, 130, 0}}, "offsets [110, 120) of dns/0 never came"},
+		{"the rows lost", []report{{fresh, 90, 120, 0}}, "offsets [40, 90) of dns/1 never came"},
+		{"a partition that was added, its first one missing", []report{{added, 10, 20, 0}}, "offsets [0, 10) of dns/2 never came"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMerger(table, have)
+			var err error
+			for _, r := range c.reports {
+				pack := codecs.Pack{Source: r.source, From: r.from, Progress: &codecs.Progress{Upto: r.upto, Counts: codecs.Counts{Lost: r.lost}}}
+				if err = m.add(&sarama.ConsumerMessage{Topic: "partials", Value: pack.Append(nil)}); err != nil {
+					break
+				}
+			}
+			var refused *Refusal
+			switch {
+			case c.refused == "":
+				if err != nil {
+					t.Error(err)
+				}
+			case !errors.As(err, &refused) || !strings.Contains(err.Error(), c.refused):
+				t.Errorf("%v, want a *Refusal with %q", err, c.refused)
+			}
+		})
+	}
+}
+
+// TestAPackThatIsNoneStopsStage2: it is ours, so it cannot be passed over.
+func TestAPackThatIsNoneStopsStage2(t *testing.T) {
+	table := &placedTable{Table: compileOne(t, `CREATE TABLE t AS SELECT count(*) AS n FROM dns`)}
+	m := newMerger(table, nil)
+	err := m.add(&sarama.ConsumerMessage{Topic: "partials", Partition: 2, Offset: 17, Value: []byte{99}})
+	if err == nil || !strings.Contains(err.Error(), "partials/2@17") || !strings.Contains(err.Error(), "format version 99") {
+		t.Errorf("%v, want the place and the version", err)
+	}
+}
