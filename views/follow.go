@@ -99,12 +99,16 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 	// Its connections end after the view, which lets go of its consumers first; a broker that hangs does not hold it up long.
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
 	defer kill()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopPatience, kill) })()
 	client, err := kafka.Dial(life, f.kafka)
 	if err != nil {
 		return err
 	}
 	defer client.Close() //nolint:errcheck // nothing depends on it
+	// Without connections it would still try to get some: Sarama looks for a leader ten times before it lets go.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopPatience, func() { _ = client.Close() }) })()
 	inner, err := sarama.NewConsumerFromClient(client)
 	if err != nil {
 		return err
@@ -112,8 +116,6 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 	// Goka's View.close closes neither of the two; the topic manager has nothing to close.
 	defer inner.Close() //nolint:errcheck // as above
 
-	ctx, giveUp := context.WithCancelCause(ctx)
-	defer giveUp(nil)
 	total, err := f.size(topic)
 	if err != nil {
 		return err
@@ -121,7 +123,10 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 	// The builders of all partitions look for leaders through this client, but fetch on connections of their own.
 	store := grouptable.New(grouptable.Config{Client: client, Table: f.view.table, Topic: topic.Name, Log: f.log})
 	restoring := held{store: store, partitions: topic.Partitions, total: total, state: "is being restored"}
-	watch := &watch{admin: f.admin, topic: topic, gone: giveUp}
+	watch := &watch{admin: f.admin, topic: topic, gone: func(why error) {
+		f.view.hold(held{state: "is rebuilt: " + why.Error()}) // at once: these are the rows of a table that is no more
+		giveUp(why)
+	}}
 	defer f.all.add(watch)()
 	manager := func([]string) (goka.TopicManager, error) { return topicManager{f.admin.Client(), watch}, nil }
 	watched := &consumer{inner, watch}
@@ -175,7 +180,7 @@ func (f *follower) size(topic kafka.Topic) (total int64, err error) {
 func (f *follower) latch(ctx context.Context, h held) {
 	for {
 		changed := h.store.Changed() // before looking, so that no change is missed
-		if h.store.Len() == int(h.partitions) {
+		if h.store.Len() == int(h.partitions) && ctx.Err() == nil {
 			h.ready, h.state = true, "ready"
 			f.view.hold(h)
 			return
