@@ -14,6 +14,7 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/replay"
 	"github.com/brotally/brotally/tables"
 )
 
@@ -126,7 +127,7 @@ func (f *logFile) feedOf(r *codecs.LogReader) string {
 }
 
 // each calls do with every record of every file and its feed. A record is valid during the call. Lines that are no record
-// are counted, the first of them told to say.
+// are counted, the first of them told to say; so are records that do says are too large (*replay.TooLarge).
 func (l *logs) each(ctx context.Context, say func(format string, args ...any), do func(feed string, record []byte) error) error {
 	for _, f := range l.files {
 		if err := l.eachOf(ctx, f, say, do); err != nil {
@@ -156,11 +157,7 @@ func (l *logs) eachOf(ctx context.Context, f *logFile, say func(format string, a
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.As(err, &faulty):
-			if l.bad++; l.bad <= badLinesShown {
-				say("%s:%d: not a record: %s", f.name, faulty.Line, faulty.Reason)
-			} else if l.bad == badLinesShown+1 {
-				say("further lines that are no records are only counted")
-			}
+			l.refuse(say, f, faulty)
 			continue
 		case err != nil:
 			return fmt.Errorf("%s: %w", f.name, err)
@@ -173,9 +170,24 @@ func (l *logs) eachOf(ctx context.Context, f *logFile, say func(format string, a
 			return &usageError{fmt.Errorf("%s does not say what log it is; write dns=%s, or whichever it is", f.name, f.name)}
 		}
 		l.found[feed]++
-		if err := do(feed, record); err != nil {
+		err = do(feed, record)
+		var large *replay.TooLarge
+		if errors.As(err, &large) {
+			l.refuse(say, f, &codecs.LineError{Line: r.Line(), Reason: large.Error()})
+			continue
+		}
+		if err != nil {
 			return err
 		}
+	}
+}
+
+// refuse counts a line that is no record, or too large a one, and says the first of them.
+func (l *logs) refuse(say func(format string, args ...any), f *logFile, e *codecs.LineError) {
+	if l.bad++; l.bad <= badLinesShown {
+		say("%s:%d: not a record: %s", f.name, e.Line, e.Reason)
+	} else if l.bad == badLinesShown+1 {
+		say("further lines that are no records are only counted")
 	}
 }
 

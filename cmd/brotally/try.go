@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,14 +14,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/brotally/brotally/codecs"
-	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/broker"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/internal/output"
 	"github.com/brotally/brotally/internal/replay"
 	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
-	"github.com/brotally/brotally/tables/sql"
 	"github.com/brotally/brotally/views"
 )
 
@@ -127,124 +124,6 @@ func (t *try) read(args []string) (defs *definitions, files []string, err error)
 	return defs, files, nil
 }
 
-// asked is one table and how it is to be shown.
-type asked struct {
-	table *tables.Table
-	show  *tables.Select
-}
-
-// scanned is a SELECT without aggregates over the records themselves.
-type scanned struct {
-	stmt *sql.Select
-	feed *feeds.Feed
-	show *tables.Select
-}
-
-// compile makes the statements runnable: a scan, or tables. What built-in columns are not enough for is compiled with what
-// the logs show.
-func (t *try) compile(defs *definitions) (*scanned, []asked, error) {
-	scan, all, err := compileTry(defs, feeds.Lookup)
-	if err == nil && scan == nil {
-		return nil, all, nil
-	}
-	resolve, found, unread := t.logs.discover()
-	if unread != nil {
-		return nil, nil, unread
-	}
-	if err := defs.knownFeeds(resolve, found); err != nil {
-		return nil, nil, err
-	}
-	return compileTry(defs, resolve)
-}
-
-func compileTry(defs *definitions, resolve tables.Resolve) (*scanned, []asked, error) {
-	var all []asked
-	var compiled []*tables.Table
-	for _, s := range defs.statements {
-		var a asked
-		var err error
-		if q, ok := s.(*sql.Select); ok {
-			if scan, isScan := compileScan(q, resolve); isScan {
-				if len(defs.statements) > 1 {
-					return nil, nil, q.Source.Error(q.At, "a SELECT without aggregates has to be alone", "add count(*), or try it by itself")
-				}
-				return scan, nil, nil
-			}
-			a, err = compileLookup(q, tableName(q.From.Text, compiled), resolve)
-		} else {
-			if a.table, err = compileTable(s, resolve); err == nil {
-				a.show, err = showAll(a.table)
-			}
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		if create, ok := s.(*sql.CreateTable); ok {
-			if err := unique(compiled, a.table, create); err != nil {
-				return nil, nil, err
-			}
-		}
-		// Here a feed's topic is called like it, and everything in the logs counts.
-		a.table.Options.FeedTopics, a.table.Options.Start = nil, tables.Start{}
-		compiled = append(compiled, a.table)
-		all = append(all, a)
-	}
-	return nil, all, nil
-}
-
-// compileScan compiles a SELECT that has neither aggregates nor groups; ok is false when it has, or when it is not valid
-// as a scan: then the table's compiler says better what is wrong.
-func compileScan(q *sql.Select, resolve tables.Resolve) (*scanned, bool) {
-	feed, known := resolve(q.From.Text)
-	if !known || len(q.GroupBy) > 0 || q.Having != nil {
-		return nil, false
-	}
-	show, err := tables.CompileScan(q, feed)
-	if err != nil || slices.ContainsFunc(show.Columns, func(c tables.Column) bool { return c.Aggregate }) {
-		return nil, false
-	}
-	return &scanned{stmt: q, feed: feed, show: show}, true
-}
-
-// tableName is what the table of a bare SELECT is called: after its feed.
-func tableName(feed string, taken []*tables.Table) string {
-	name := feed + "_try"
-	for n := 2; slices.ContainsFunc(taken, func(t *tables.Table) bool { return t.Name == name }); n++ {
-		name = fmt.Sprintf("%s_try_%d", feed, n)
-	}
-	return name
-}
-
-// compileLookup makes a table and a look-up of a SELECT with aggregates. Without ORDER BY it is ordered by its key columns,
-// so that LIMIT means something.
-func compileLookup(q *sql.Select, name string, resolve tables.Resolve) (asked, error) {
-	table, show, err := tables.CompileQuery(name, q, resolve)
-	if err != nil || len(q.OrderBy) > 0 {
-		return asked{table, show}, err
-	}
-	ordered := *q
-	ordered.OrderBy = byKeys(table, q.At)
-	table, show, err = tables.CompileQuery(name, &ordered, resolve)
-	return asked{table, show}, err
-}
-
-// showAll is the look-up of all rows of a table, by its key columns.
-func showAll(t *tables.Table) (*tables.Select, error) {
-	src := &sql.Source{Text: `SELECT * FROM ` + t.Name}
-	q := &sql.Select{Source: src, From: sql.Name{Text: t.Name, Quoted: true}, Items: []sql.Item{{Expr: &sql.Star{}}}, OrderBy: byKeys(t, 0)}
-	return tables.CompileSelect(q, t)
-}
-
-func byKeys(t *tables.Table, at sql.Pos) []sql.Order {
-	var by []sql.Order
-	for i, c := range t.Columns {
-		if c.Key {
-			by = append(by, sql.Order{Expr: &sql.Number{At: at, Text: strconv.Itoa(i + 1)}})
-		}
-	}
-	return by
-}
-
 // pipeline runs the tables over the logs and prints them.
 func (t *try) pipeline(ctx context.Context, all []asked) error {
 	start := time.Now()
@@ -326,12 +205,7 @@ func (t *try) feed(ctx context.Context, sender *replay.Sender, defined []*tables
 		if !wanted[feed] {
 			return nil
 		}
-		err := sender.Send(ctx, feed, bytes.Clone(record))
-		var large *replay.TooLarge
-		if errors.As(err, &large) {
-			return fmt.Errorf("record %d: %w", t.logs.records, err)
-		}
-		return err
+		return sender.Send(ctx, feed, bytes.Clone(record))
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@
 //	exits CODE PROGRAM ARG..            runs it and checks its exit code
 //	broker [secure]                     starts an embedded broker; sets $BROKER to its address, $BROKERPORT to its port
 //	freeport NAME                       sets $NAME to a port of 127.0.0.1 that nobody listens on
+//	large FILE SIZE..                   writes dns records whose query has so many bytes
 //	until TEXT PROGRAM ARG..            runs it again and again until its standard output matches the regular expression
 //
 // -update rewrites the files that cmp compares with.
@@ -19,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,7 +62,7 @@ func TestScripts(t *testing.T) {
 			return os.MkdirAll(env.Getenv("TMPDIR"), 0o755)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "broker": startBroker, "freeport": freePort, "until": until,
+			"exits": exits, "broker": startBroker, "freeport": freePort, "until": until, "large": large,
 		},
 	})
 }
@@ -94,6 +96,19 @@ func freePort(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(l.Close())
 	ts.Setenv(args[0], port)
+}
+
+func large(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: large FILE SIZE..")
+	}
+	var b strings.Builder
+	for _, arg := range args[1:] {
+		size, err := strconv.Atoi(arg)
+		ts.Check(err)
+		fmt.Fprintf(&b, "{\"ts\":1.5,\"query\":%q}\n", strings.Repeat("x", size))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o600))
 }
 
 // until polls, because what it waits for is another process.
