@@ -61,7 +61,15 @@ func (l Limits) tooLarge(e *tables.TooLarge) error {
 	if e.What == "rows" {
 		return &LimitError{What: "rows", Limit: fmt.Sprintf("%d rows an answer", l.Rows), Hint: "add LIMIT, or a WHERE that fewer rows meet"}
 	}
-	return &LimitError{What: "bytes", Limit: fmt.Sprintf("%d MiB an answer", l.Bytes>>20), Hint: "add LIMIT, or SELECT fewer columns"}
+	return &LimitError{What: "bytes", Limit: size(l.Bytes) + " an answer", Hint: "add LIMIT, or SELECT fewer columns"}
+}
+
+// size writes a number of bytes for people.
+func size(bytes int) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%d bytes", bytes)
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
 }
 
 // gate lets so many look-ups scan at once.

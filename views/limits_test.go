@@ -34,7 +34,7 @@ func TestLimits(t *testing.T) {
 		{"as many rows as allowed", Limits{Rows: 100}, all, ""},
 		{"a part of the rows", Limits{Rows: 99}, all + "?limit=99", ""},
 		{"the top of the rows", Limits{Rows: 3}, all + "?limit=3&order=-count", ""},
-		{"bytes", Limits{Bytes: 1 << 10}, all, "Request Entity Too Large too_large: the look-up is over the limit of 0 MiB an answer; add LIMIT, or SELECT fewer columns"},
+		{"bytes", Limits{Bytes: 1 << 10}, all, "Request Entity Too Large too_large: the look-up is over the limit of 1024 bytes an answer; add LIMIT, or SELECT fewer columns"},
 		{"time", Limits{Time: 1}, all, "Service Unavailable too_slow: the look-up is over the limit of 1ns; ask for less: name every group column, or add a WHERE that fewer rows meet"},
 		{"a point look-up has no need of time", Limits{Time: 1}, one, ""},
 		{"no limits", Limits{Rows: -1, Bytes: -1, Time: -1, Queries: -1}, all, ""},
