@@ -24,6 +24,7 @@ var program = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	programDir = dir
 	path := filepath.Join(dir, "brotally")
 	if out, err := exec.Command("go", "build", "-o", path, "../cmd/brotally").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
@@ -31,10 +32,12 @@ var program = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+var programDir string // where it was built, if it was
+
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := program(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
+	if programDir != "" {
+		_ = os.RemoveAll(programDir)
 	}
 	os.Exit(code)
 }
@@ -65,6 +68,10 @@ func TestTruthThroughThePipeline(t *testing.T) {
 					for _, commit := range []int{1, 7, 0} {
 						if i > 0 && commit > 0 {
 							continue // what the stream was made of is read once
+						}
+						all := all
+						if commit > 0 {
+							all = few(all)
 						}
 						t.Run(fmt.Sprintf("%s/%s/%d/commit=%d", source, feed, i, commit), func(t *testing.T) {
 							t.Parallel()
@@ -120,6 +127,9 @@ func sources(t *testing.T, dir string) iter.Seq2[string, string] {
 		}
 	}
 }
+
+// few returns the first tables: a transaction a record, stage and table takes its time.
+func few(all []*tables.Table) []*tables.Table { return all[:min(len(all), 6)] }
 
 // withTruth returns the tables that have an answer in the folder.
 func withTruth(all []*tables.Table, truth string) []*tables.Table {
