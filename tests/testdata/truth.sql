@@ -85,3 +85,36 @@ SELECT id.orig_h, count(*) AS n, sum(orig_bytes) AS sum_orig_bytes FROM conn
 WHERE (in_subnet(id.orig_h, '10.0.0.0/8') OR in_subnet(id.orig_h, '172.16.0.0/12') OR in_subnet(id.orig_h, '192.168.0.0/16'))
   AND NOT (in_subnet(id.resp_h, '10.0.0.0/8') OR in_subnet(id.resp_h, '172.16.0.0/12') OR in_subnet(id.resp_h, '192.168.0.0/16'))
 GROUP BY id.orig_h;
+
+CREATE TABLE q05_conn_tumbling_1m_by_service AS
+SELECT extract(epoch FROM date_trunc('minute', ts))::bigint AS window_start, service, count(*) AS n, sum(orig_bytes) AS sum_orig_bytes FROM conn GROUP BY 1, 2;
+
+CREATE TABLE q05_conn_tumbling_1h_by_service AS
+SELECT extract(epoch FROM date_trunc('hour', ts))::bigint AS window_start, service, count(*) AS n, sum(orig_bytes) AS sum_orig_bytes FROM conn GROUP BY 1, 2;
+
+CREATE TABLE a01_dns_answers_len AS
+SELECT len(answers) AS n_answers, count(*) AS n FROM dns GROUP BY 1;
+
+-- Each source has its own most frequent answer, which the others do not have.
+CREATE TABLE a03_dns_answers_contains AS
+SELECT qtype_name, count(*) AS n FROM dns
+WHERE '108.168.255.244' = ANY (answers) OR '13.107.21.200' = ANY (answers) OR array_contains(answers, '74.125.19.100')
+GROUP BY 1;
+
+-- No answer of the logs has more than twelve.
+CREATE TABLE a04_dns_ttl AS
+SELECT qtype_name, count(TTLs) AS n_ttls,
+  extract(epoch FROM max(greatest(TTLs[1], TTLs[2], TTLs[3], TTLs[4], TTLs[5], TTLs[6], TTLs[7], TTLs[8], TTLs[9], TTLs[10], TTLs[11], TTLs[12]))) AS max_ttl,
+  sum(len(TTLs)) AS sum_len
+FROM dns GROUP BY 1;
+
+CREATE TABLE a05_dns_not_contains AS
+SELECT qtype_name, count(*) AS n FROM dns
+WHERE NOT (array_contains(answers, '108.168.255.244') OR '13.107.21.200' = ANY (answers) OR array_contains(answers, '74.125.19.100'))
+GROUP BY 1;
+
+CREATE TABLE a06_conn_tunnel_parents AS
+SELECT len(tunnel_parents) AS n_parents, count(*) AS n FROM conn GROUP BY 1;
+
+CREATE TABLE a07_http_tags_len AS
+SELECT len(tags) AS n_tags, array_length(resp_mime_types) AS n_mime, resp_mime_types[1] AS first_mime, count(*) AS n FROM http GROUP BY 1, 2, 3;
