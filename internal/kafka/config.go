@@ -151,8 +151,8 @@ func (c Config) Sarama() (*sarama.Config, error) {
 	p.Idempotent = true
 	p.RequiredAcks = sarama.WaitForAll
 	p.Timeout = 10 * time.Second
-	p.Retry.Max = 50
-	p.Retry.Backoff = 100 * time.Millisecond
+	p.Retry.Max = 100 // for as long as the transaction lives: a broker that restarts within that costs nothing but time
+	p.Retry.Backoff = TransactionTimeout / 100
 	p.MaxMessageBytes = or(t.maxMessage, MaxMessageBytes)
 	p.Compression = sarama.CompressionSnappy
 	if t.compression != nil {

@@ -35,7 +35,8 @@ type Tx interface {
 	// commit is under way, or after 30 seconds, it may or may not have happened, and the Tx is of no more use.
 	Commit(ctx context.Context, offsets map[string]map[int32]int64, meta *sarama.ConsumerGroupMetadata) error
 
-	// Abort rolls the transaction back. nil means that the Tx can be used again.
+	// Abort rolls the transaction back. nil means that the Tx can be used again. It is not tried, and the error of Commit
+	// returned, when that was Fenced or Retry.
 	Abort() error
 
 	// Close aborts an open transaction, for two seconds at most, and returns when all goroutines have ended. Closing twice
@@ -45,6 +46,9 @@ type Tx interface {
 
 // commitPatience is how long a commit may take. By then the broker has long aborted the transaction, see TransactionTimeout.
 const commitPatience = 30 * time.Second
+
+// abortPatience is how long a rollback may take: a new producer's does not take longer.
+const abortPatience = TransactionTimeout
 
 // closePatience is how long Close waits for brokers.
 const closePatience = 2 * time.Second
@@ -112,7 +116,7 @@ func NewTx(ctx context.Context, c Config, transactionalID string) (Tx, error) {
 }
 
 // hurry takes the pauses out of Sarama's retries when they can lead to nothing any more. It repeats whatever fails, fencing
-// and missing rights too: 50 times for a send, 700 times for a request of the transaction, and in each ten times for metadata.
+// and missing rights too: 100 times for a send, 700 times for a request of the transaction, and in each ten times for metadata.
 func (t *producer) hurry(conf *sarama.Config) {
 	unlessKilled := func(pause func(retries, most int) time.Duration) func(int, int) time.Duration {
 		return func(retries, most int) time.Duration {
@@ -314,12 +318,15 @@ func (t *producer) abort() error {
 	if t.void == nil {
 		t.void = t.first
 	}
-	// A fenced producer must not even try: Sarama would ask for a new epoch, which is what a zombie does.
-	if errors.Is(t.void, ErrFenced) {
+	// A fenced producer must not even try: Sarama would ask for a new epoch, which is what a zombie does. And where brokers
+	// do not answer, a new producer is quicker: its first request rolls back, as soon as there is somebody to take it.
+	if errors.Is(t.void, ErrFenced) || errors.Is(t.void, ErrRetry) {
 		t.dead = t.void
 		return t.dead
 	}
 	if t.begun {
+		timer := time.AfterFunc(abortPatience, t.kill)
+		defer timer.Stop()
 		t.mu.Unlock()
 		err := t.p.AbortTxn()
 		t.settle()

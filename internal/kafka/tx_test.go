@@ -376,6 +376,37 @@ func TestTxCommitCancelled(t *testing.T) {
 	close(release)
 }
 
+// The broker goes away for good in the middle of a transaction.
+func TestTxBrokerGone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as a transaction lives")
+	}
+	c := fakeCluster(t)
+	topic := c.topic(1)
+	tx := c.tx("x")
+	tx.Send(topic, 0, []byte("k"), []byte("v"))
+	c.arrived(topic, 1)
+	if err := c.fake.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tx.Send(topic, 0, []byte("k"), []byte("v"))
+	begin := time.Now()
+	err := tx.Commit(t.Context(), nil, nil)
+	if took := time.Since(begin); !errors.Is(err, ErrRetry) || took > commitPatience {
+		t.Fatalf("commit after %v: %v, want ErrRetry", took, err)
+	}
+	begin = time.Now()
+	if err := tx.Abort(); !errors.Is(err, ErrRetry) {
+		t.Errorf("abort: %v, want ErrRetry", err)
+	}
+	if err := tx.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("abort and close took %v", took)
+	}
+}
+
 // After each commit the coordinator is busy writing markers for a moment: that must not cost Sarama's 20 to 100 ms.
 func TestTxCommitsFollowEachOther(t *testing.T) {
 	clusters(t, func(t *testing.T, c *cluster) {
