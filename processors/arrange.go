@@ -106,7 +106,11 @@ func (p *Processors) register(entries map[string]kafka.Entry) (map[string]*kafka
 		if err := p.leftovers(t, exist); err != nil {
 			return nil, err
 		}
-		e := kafka.Entry{Table: t.Name, SQL: t.SQL, Feed: t.Feed.Name, Result: resultOf(t), Sources: map[string]kafka.Source{}}
+		columns, err := discovered(t)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", t.Name, err)
+		}
+		e := kafka.Entry{Table: t.Name, SQL: t.SQL, Feed: t.Feed.Name, Columns: columns, Result: resultOf(t), Sources: map[string]kafka.Source{}}
 		for _, topic := range topicsOf(t) {
 			pass, err := book.passFor(t, topic)
 			if err != nil {
@@ -177,7 +181,11 @@ func (p *Processors) checkTopics(entries map[string]kafka.Entry, changes map[str
 // refuse returns a *Refusal when the definitions do not fit what the catalog holds.
 func refuse(entries map[string]kafka.Entry, defined []*tables.Table) error {
 	for _, t := range defined {
-		if e, known := entries[t.Name]; known && e.Hash != kafka.HashSQL(t.SQL) {
+		if e, known := entries[t.Name]; known && e.Hash == kafka.HashSQL(t.SQL) {
+			if err := retyped(e, t); err != nil {
+				return err
+			}
+		} else if known {
 			return &Refusal{t.Name, "was defined differently before:\n  " + strings.ReplaceAll(e.SQL, "\n", "\n  ") + "\nnow\n  " + strings.ReplaceAll(t.SQL, "\n", "\n  "),
 				fmt.Sprintf("`brotally reset %s` forgets the old one and counts anew, or give the new one another name", t.Name)}
 		}

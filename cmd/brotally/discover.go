@@ -11,6 +11,7 @@ import (
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/tables/sql"
 )
@@ -68,12 +69,64 @@ func discoverTopics(ctx context.Context, cfg kafka.Config, topics map[string][]s
 			found[feed] = d
 		}
 	}
+	known, err := catalogColumns(ctx, admin, cfg)
+	if err != nil {
+		return nil, err
+	}
 	return func(name string) (*feeds.Feed, bool) {
-		if d, ok := found[name]; ok {
-			return d.Feed(), true
+		feed, ok := feeds.Lookup(name)
+		if d, seen := found[name]; seen {
+			feed, ok = d.Feed(), true
 		}
-		return feeds.Lookup(name)
+		if len(known[name]) > 0 {
+			feed, ok = withColumns(name, feed, known[name]), true
+		}
+		return feed, ok
 	}, nil
+}
+
+// catalogColumns returns, by feed, the columns that running tables read as they were discovered once: what the records
+// look like today must not change a table's types.
+func catalogColumns(ctx context.Context, admin *kafka.Admin, cfg kafka.Config) (map[string][]feeds.Column, error) {
+	catalog, err := kafka.OpenCatalog(admin, cfg)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := catalog.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string][]feeds.Column{}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		columns, err := processors.ColumnsOf(entries[name])
+		if err != nil {
+			return nil, err
+		}
+		all[entries[name].Feed] = append(all[entries[name].Feed], columns...)
+	}
+	for feed, columns := range all {
+		// Two tables may have declared one column as two types, each with a CAST: then each has its own.
+		all[feed] = slices.DeleteFunc(slices.Clone(columns), func(c feeds.Column) bool {
+			return slices.ContainsFunc(columns, func(other feeds.Column) bool { return other.Name == c.Name && other.Type != c.Type })
+		})
+	}
+	return all, nil
+}
+
+// withColumns returns the feed (nil: a new one) with the columns in place of its own of the same name.
+func withColumns(name string, feed *feeds.Feed, columns []feeds.Column) *feeds.Feed {
+	merged := &feeds.Feed{Name: name}
+	if feed != nil {
+		merged.Doc, merged.Columns = feed.Doc, slices.Clone(feed.Columns)
+	}
+	for _, c := range columns {
+		if i := slices.IndexFunc(merged.Columns, func(have feeds.Column) bool { return have.Name == c.Name }); i >= 0 {
+			merged.Columns[i].Type = c.Type
+		} else {
+			merged.Columns = append(merged.Columns, c)
+		}
+	}
+	return merged
 }
 
 // sampleTopic adds the first records of each partition and returns how many those were.
