@@ -1,0 +1,49 @@
+// Package pipeline specifies what the whole program does: one script a subject in testdata, which says what is sent and
+// what the tables, the result topics and HTTP then hold. The real program runs as child processes, against a broker in the
+// test's process or, with BROKERS=host:9092, against yours. -update rewrites what the scripts expect; the diff is the review.
+//
+// A script is a list of steps. A step is a line with a verb; lines indented by two blanks belong to it. Those of a step that
+// does something are its input, those of a step that looks at something are what it expects. Lines that begin with # are
+// comments.
+//
+// # Doing
+//
+//	feed NAME [partitions=N] [topics=T:N,..]   makes the feed's topic, or adds partitions; topics: when it is not called like the feed
+//	table CREATE TABLE ..                      puts the definition into the file that run is given, or replaces the one of that name
+//	drop TABLE                                 takes it out of the file
+//	topic NAME [partitions=N] [SETTING=VALUE]  makes a topic that is not Brotally's
+//	delete TOPIC                               deletes it
+//	produce TOPIC/N [at=TIME]                  sends records, a line each, with their Kafka timestamp if it matters
+//	start [NAME] [FLAG ..]                     starts an instance (a) and waits until it says what it reads
+//	stop [NAME]                                ends it as Ctrl-C does, and waits
+//	kill [NAME]                                ends it as kill -9 does, and waits
+//	crash [NAME] STAGE:POINT[:N] [FLAG ..]     starts it to die when it comes to the point for the N-th time (1), and waits
+//	                                           until it has; the points are those of package internal/fault
+//
+// # Looking
+//
+// Every running instance is asked, as soon as its table reflects everything that was produced, and has to say the same.
+// Nothing is asked twice in the hope of another answer.
+//
+//	expect TABLE           its rows over HTTP, in the order of its keys
+//	query SELECT ..        a look-up; rows in the order of the answer if there is ORDER BY, else sorted
+//	progress TABLE         what became of each source partition's records; zeros are left out
+//	http METHOD PATH [BODY] [POINTER ..]   status and body, or what JSON pointers find in it
+//	result TABLE           the result topic: key => last value, read_committed; (gone) is a tombstone
+//	dead-letters           the dead-letter topic: key, reason, record
+//	catalog                the catalog: each table's result and passes
+//	topics                 topics that the script has not made: partitions, and the settings that they were made with
+//	groups                 consumer groups
+//	says NAME TEXT         waits until the instance has logged a line with the text, and expects nothing
+//	ends [NAME]            waits until the instance ends by itself: exit code and what it said at last
+//	brotally COMMAND ..    runs a command to its end: exit code and output; run gets the definitions
+//
+// NULL, true, numbers and plain words are themselves; a text that is empty, has blanks or looks like something else is in
+// quotes. What a text file cannot show is written in angle brackets, in records to be sent, too: <U+202E> is a character,
+// <0xff> a byte that is no UTF-8, <x*2048> a character many times. A record <null> has no value, <empty> an empty one.
+//
+// # Crashing
+//
+// Each script runs a second time, as NAME/crashing: between any two steps all instances are killed and started again.
+// Everything has to be as it says all the same.
+package pipeline
