@@ -425,7 +425,9 @@ func (w *world) exact(i *instance) {
 func (w *world) settle(i *instance) (diff string) {
 	w.t.Helper()
 	truth := w.truthNow()
-	for end := time.Now().Add(w.patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(w.patience); time.Now().Before(end); <-tick.C {
 		if cmp.Equal(i.view(), truth) {
 			break
 		}
