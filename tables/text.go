@@ -175,17 +175,10 @@ func partOf(s, separator string, n int64) string {
 		return ""
 	}
 	if n < 0 {
-		for ; n < -1; n++ {
-			i := strings.LastIndex(s, separator)
-			if i < 0 {
-				return ""
-			}
-			s = s[:i]
+		// From the end, but of parts that are found from the start: the last of 'aaa' at 'aa' is 'a'.
+		if n += int64(strings.Count(s, separator)) + 2; n < 1 {
+			return ""
 		}
-		if i := strings.LastIndex(s, separator); i >= 0 {
-			return s[i+len(separator):]
-		}
-		return s
 	}
 	for ; n > 1; n-- {
 		var ok bool
