@@ -247,7 +247,7 @@ func TestVarianceIsStable(t *testing.T) {
 			rt.Fatal(err)
 		}
 		for i, want := range []float64{deviations / float64(n-1), math.Sqrt(deviations / float64(n))} {
-						if got := rows[0][i].Float(); math.Abs(got-want) > 1e-9*want && math.Sqrt(deviations/float64(n)) > 1e-7*math.Abs(middle) {
+			if got := rows[0][i].Float(); math.Abs(got-want) > 1e-9*want && math.Sqrt(deviations/float64(n)) > 1e-7*math.Abs(middle) {
 				rt.Fatalf("%s is %v, want %v", table.Columns[i].Name, got, want)
 			}
 		}
