@@ -43,8 +43,9 @@ type argument struct {
 	parameter float64
 }
 
-// maxStateBytes bounds what the aggregates of one group can take: a row is one record of Kafka.
-const maxStateBytes = 384 << 10
+// maxStateBytes bounds what the aggregates of one group can take: a row is one record of Kafka, and a partial is added to a
+// pack of up to 256 KiB; no record of ours exceeds 512 KiB.
+const maxStateBytes = 224 << 10
 
 var aggregates = map[string]*aggregateSpec{
 	"count": {
@@ -78,7 +79,7 @@ var aggregates = map[string]*aggregateSpec{
 	},
 	"approx_percentile": {
 		kernel: percentileKernel, room: sketchRoom, usage: "approx_percentile(x, 0.95)", parameter: fraction, shared: true,
-		most: func(argument) int { return 64 << 10 }, // all buckets of both signs
+		most: func(argument) int { return 2 * maxBuckets * 6 }, // a bucket's key and count, up to 34 billion
 	},
 	"top_k": {
 		kernel: topKKernel, room: sketchRoom, usage: "top_k(x, 10)", parameter: topCount,

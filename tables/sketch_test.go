@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -342,5 +343,50 @@ func TestSketchesHoldNoLongTexts(t *testing.T) {
 	}
 	if len(h.counts) != 2 || h.counts[0].count != 2 || len(s.values) != 2 || len(h.counts[0].key) > maxSketchText {
 		t.Fatalf("%v, %v", h.counts, s.values)
+	}
+}
+
+// TestTheLargestStatesAreBounded fills sketches with the worst that can come: what is stated at definition time holds.
+func TestTheLargestStatesAreBounded(t *testing.T) {
+	for _, text := range []string{
+		"CREATE TABLE t AS SELECT top_k(s, 100) AS x FROM kinds", "CREATE TABLE t AS SELECT array_agg(DISTINCT s) AS x FROM kinds",
+		"CREATE TABLE t AS SELECT approx_percentile(d, 0.5) AS x FROM kinds", "CREATE TABLE t AS SELECT approx_count_distinct(i) AS x FROM kinds",
+		"CREATE TABLE t AS SELECT top_k(net, 100) AS x, array_agg(DISTINCT net) AS y FROM kinds",
+	} {
+		table := mustCompile(t, text)
+		c, err := table.NewCombiner(kindsLayout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		random := rand.New(rand.NewPCG(1, 1))
+		values := make([]feeds.Value, len(kinds.Columns))
+		for i := range 100_000 {
+			f := math.Ldexp(1+random.Float64(), random.IntN(64))
+			if i%2 == 0 {
+				f = -f
+			}
+			var addr [16]byte
+			for j := range addr {
+				addr[j] = byte(random.Uint32())
+			}
+			values[2] = feeds.StringValue(fmt.Sprintf("%0300d", random.IntN(1000)))
+			values[4], values[7] = feeds.BigintValue(random.Int64()), feeds.DoubleValue(f)
+			values[11] = feeds.SubnetValue(netip.PrefixFrom(netip.AddrFrom16(addr), 128))
+			if i > 5000 && strings.Contains(text, "net") {
+				break
+			}
+			c.Add(&feeds.Record{Values: values})
+		}
+		for _, s := range c.Groups().All() {
+			most := 0
+			for _, a := range table.plan.stored {
+				most += a.spec.most(a.argument())
+			}
+			if got := len(table.AppendState(nil, s)); got > most+16 || most > maxStateBytes {
+				t.Errorf("%s takes %d bytes, stated are %d", text, got, most)
+			} else {
+				t.Logf("%s takes %d bytes of %d", text, got, most)
+			}
+		}
 	}
 }

@@ -29,7 +29,7 @@ type heavyHitter struct {
 
 // hitters is how many values are counted to name the first k: twenty times as many, for a summary forgets first what is
 // hardly more often than the rest; within limits that a record of Kafka can hold.
-func hitters(k int) int { return min(max(20*k, 200), 1000) }
+func hitters(k int) int { return min(max(20*k, 200), 800) }
 
 func newHeavyHitters(kind feeds.Kind, k int) *heavyHitters {
 	return &heavyHitters{kind: kind, size: hitters(k), index: map[string]int{}}

@@ -113,7 +113,7 @@ func compareEstimates(t *testing.T, source string, q *tables.Table, rows [][]fee
 	}
 }
 
-// compareTop checks that every value of top_k is as often as the last one that must be there, but for the stated n/1001.
+// compareTop checks that every value of top_k is as often as the last one that must be there, but for the stated n/801.
 func compareTop(t *testing.T, source string, logs []string, q *tables.Table, row []feeds.Value) {
 	t.Helper()
 	const k = 50
@@ -132,7 +132,7 @@ func compareTop(t *testing.T, source string, logs []string, q *tables.Table, row
 	if len(top) != min(k, len(ordered)) || row[1].Int() != total {
 		t.Fatalf("%s: %d values of %d", source, len(top), row[1].Int())
 	}
-	last, missed := ordered[len(top)-1], total/1001
+	last, missed := ordered[len(top)-1], total/801
 	for _, v := range top {
 		if counts[v.Str()] < last-missed {
 			t.Errorf("%s %s: %s came %d times, the %dth must be above %d", source, q.Name, v.Str(), counts[v.Str()], k, last-missed)
