@@ -11,7 +11,6 @@ import (
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/kafka"
-	"github.com/brotally/brotally/tables"
 )
 
 var _ storage.Storage = (*Partition)(nil)
