@@ -131,7 +131,7 @@ const bytesAGroup = 128
 func (c *combiner) bytes() int {
 	n := c.letterBytes
 	for _, t := range c.tables {
-		n += t.Groups().Len() * bytesAGroup
+		n += t.Groups().Len()*bytesAGroup + t.Groups().SketchBytes()
 	}
 	return n
 }

@@ -62,6 +62,10 @@ func (g *Groups) Bytes() int {
 	return g.bytes + g.held + 4*len(g.slots) + 4*cap(g.free) + 48*g.extras*g.live
 }
 
+// SketchBytes estimates the memory that sketches of the groups take, in bytes: what of [Groups.Bytes] grows without new
+// groups, and is given back by Reset.
+func (g *Groups) SketchBytes() int { return g.held }
+
 // Get returns the group's state, valid until the next change of g.
 func (g *Groups) Get(key []byte) (s State, ok bool) {
 	i, _, ok := g.find(key, maphash.Bytes(g.seed, key))
