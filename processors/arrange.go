@@ -24,7 +24,13 @@ type Refusal struct {
 	WayOut string
 }
 
-func (r *Refusal) Error() string { return fmt.Sprintf("table %s %s; %s", r.Table, r.Why, r.WayOut) }
+func (r *Refusal) Error() string {
+	and := "; "
+	if strings.Contains(r.Why, "\n") {
+		and = "\n" // it shows a definition, whose last line is no place for the way out
+	}
+	return fmt.Sprintf("table %s %s%s%s", r.Table, r.Why, and, r.WayOut)
+}
 
 // topicsOf returns the topics of t's feed.
 func topicsOf(t *tables.Table) []string {

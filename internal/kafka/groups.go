@@ -29,9 +29,13 @@ type GroupInUse struct {
 func (e *GroupInUse) Error() string {
 	hosts := make([]string, len(e.Members))
 	for i, m := range e.Members {
-		hosts[i] = m.Client + strings.Replace(m.Host, "/", "@", 1)
+		hosts[i] = m.Client + "@" + strings.TrimPrefix(m.Host, "/") // Java's way to write an address
 	}
-	return fmt.Sprintf("%s: in use by %d instances (%s)", e.Op, len(e.Members), strings.Join(hosts, ", "))
+	noun := "instances"
+	if len(hosts) == 1 {
+		noun = "instance"
+	}
+	return fmt.Sprintf("%s: in use by %d %s (%s)", e.Op, len(e.Members), noun, strings.Join(hosts, ", "))
 }
 
 // Unwrap returns what the coordinator said.
