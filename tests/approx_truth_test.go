@@ -139,3 +139,36 @@ func compareTop(t *testing.T, source string, logs []string, q *tables.Table, row
 		}
 	}
 }
+
+// TestApproximateTruthThroughThePipeline runs the same tables with brotally try: estimates are a function of the records, so
+// that what packs and changelog rows carried gives the very rows that a fold gives. Only top_k may differ beyond its bound.
+func TestApproximateTruthThroughThePipeline(t *testing.T) {
+	dir := testdata.Dir(t)
+	const file = "testdata/truth_approx.sql"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := tables.CompileFile(file, string(text), feeds.Lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byFeed := map[string][]*tables.Table{}
+	for _, q := range all {
+		if q.Name != "k01_dns_topk_query" {
+			byFeed[q.Feed.Name] = append(byFeed[q.Feed.Name], q)
+		}
+	}
+	for feed, queries := range byFeed {
+		logs := logsOf(t, filepath.Join(dir, "logs"), "m57", feed)[0]
+		want := foldLogs(t, logs, queries, 0)
+		got := tryTables(t, queries, feed, logs, 7)
+		for i, q := range queries {
+			header := make([]string, len(q.Columns))
+			for j, c := range q.Columns {
+				header[j] = c.Name
+			}
+			compareTexts(t, q, got[q][0], got[q][1:], append([][]string{header}, texts(want[i])...))
+		}
+	}
+}
