@@ -71,6 +71,9 @@ func (p *Processors) arrange(ctx context.Context, running *errgroup.Group) (wait
 		return nil, err
 	}
 	p.start(ctx, running, a)
+	if names := a.tableNames(); len(names) > 0 {
+		p.config.Arranged(names)
+	}
 	return waiting, nil
 }
 

@@ -62,14 +62,10 @@ func (g *consumerGroup) report() {
 // Errors returns a channel on which nothing comes: Goka would only log it, see [consumerGroup.report].
 func (g *consumerGroup) Errors() <-chan error { return g.silent }
 
-// Close closes the group's connections. An instance that stops for good leaves the group, so that the others go on at
-// once: Sarama's static members say nothing when they go.
+// Close closes the group's connections.
 func (g *consumerGroup) Close() error {
 	err := g.ConsumerGroup.Close()
 	<-g.reported
-	if g.stage.leaving() {
-		err = errors.Join(err, g.stage.admin.RemoveMember(string(g.stage.group), g.stage.name()))
-	}
 	return err
 }
 
@@ -111,6 +107,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 	s.marked = sync.NewCond(&s.mu)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	h.session = s
+	h.stage.member = cs.MemberID()
 	h.stage.recovering.Store(&sessionContext{cs.Context()})
 
 	err := s.start()

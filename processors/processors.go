@@ -41,6 +41,10 @@ type Config struct {
 	// CommitRecords ends a commit interval after that many records of one source partition; tests set it. Defaults to no limit.
 	CommitRecords int
 
+	// Arranged is called with the names of tables when their stages are started: those whose input topics exist at once,
+	// others when theirs appear. It must not block. Optional.
+	Arranged func(tables []string)
+
 	// Log gets what an operator should know; defaults to discarding.
 	Log *slog.Logger
 }
@@ -54,6 +58,9 @@ func (c *Config) defaults() error {
 	}
 	if c.CombineBytes == 0 {
 		c.CombineBytes = 32 << 20
+	}
+	if c.Arranged == nil {
+		c.Arranged = func([]string) {}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -236,6 +243,13 @@ type placedTable struct {
 type arrangement struct {
 	tables []*placedTable
 	passes []*pass
+}
+
+func (a *arrangement) tableNames() (names []string) {
+	for _, t := range a.tables {
+		names = append(names, t.Name)
+	}
+	return names
 }
 
 func (a *arrangement) passOf(topic string, source kafka.Source, feed *feeds.Feed) *pass {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,7 @@ type stage struct {
 	handover    handover
 	transaction transaction
 	recovering  atomic.Pointer[sessionContext]
+	member      string // our id in the group, as of the last session; read when none is left
 	cancel      context.CancelCauseFunc
 	sarama      *sarama.Config
 	context     context.Context // of run; Goka's builders are given none
@@ -100,11 +102,27 @@ var errEnded = errors.New("its processor ended")
 // fail ends the stage; the first reason counts.
 func (s *stage) fail(err error) { s.cancel(err) }
 
-// leaving says whether the stage has no successor in its place in the group: it was told to end, whether it failed as well
-// or not, and nobody else has taken that place.
-func (s *stage) leaving() bool {
+// replaced says whether somebody else is in the group under our name. Who takes our name takes our transactional id first,
+// and the next commit hears of that before a heartbeat tells that our place is gone, too.
+func (s *stage) replaced() bool {
+	if s.member == "" {
+		return false // we were not in it
+	}
+	members, err := s.admin.GroupMembers(string(s.group))
+	return err == nil && slices.ContainsFunc(members, func(m kafka.Member) bool { return m.Instance == s.name() && m.ID != s.member })
+}
+
+// leave takes the instance out of the stage's group if ctx, which supervises it, is done: then nothing succeeds the stage, and
+// the others go on at once, while Sarama's static members say nothing when they go. That it may never have joined is no
+// reason to stay: a process of its name that was killed did.
+func (s *stage) leave(ctx context.Context) {
 	var inUse *InstanceInUse
-	return s.outer.Err() != nil && !errors.As(context.Cause(s.outer), &inUse)
+	if ctx.Err() == nil || errors.As(context.Cause(ctx), &inUse) {
+		return // in use: somebody else has its place
+	}
+	if err := s.admin.RemoveMember(string(s.group), s.name()); err != nil {
+		s.log.Warn("still in the group until the session times out", "why", err)
+	}
 }
 
 // instance is the group instance id: who comes back under the same name gets its partitions back without a rebalance.
@@ -160,6 +178,7 @@ func (e *InstanceInUse) Unwrap() error { return e.Err }
 // with each before it runs. Errors that no new attempt can mend are returned: *[kafka.NotAllowed], *[Refusal],
 // *[InstanceInUse].
 func supervise(ctx context.Context, ready func(context.Context) error, build func() *stage, built func(*stage)) error {
+	defer build().leave(ctx)
 	const slowest = 10 * time.Second
 	pause := 100 * time.Millisecond
 	for {
@@ -180,7 +199,7 @@ func supervise(ctx context.Context, ready func(context.Context) error, build fun
 			return err
 		case errors.As(err, &refused):
 			return refused
-		case errors.Is(err, sarama.ErrFencedInstancedId):
+		case errors.Is(err, sarama.ErrFencedInstancedId) || kafka.Classify(err) == kafka.Fenced && s.replaced():
 			return &InstanceInUse{Instance: s.config.Instance, Group: string(s.group), Err: err}
 		}
 		if time.Since(began) > time.Minute {

@@ -10,16 +10,10 @@ import (
 	"time"
 
 	"github.com/brotally/brotally/internal/kafka"
-	"github.com/brotally/brotally/tables"
 )
 
-const (
-	// expectedRate is how many records a second two cores count: only for the estimate that run opens with.
-	expectedRate = 400_000
-
-	passesLook   = 100 * time.Millisecond
-	passesGiveUp = 30 * time.Second
-)
+// expectedRate is how many records a second two cores count: only for the estimate that run opens with.
+const expectedRate = 400_000
 
 // pass is one group's reading of a topic, as run tells of it.
 type pass struct {
@@ -32,35 +26,33 @@ type pass struct {
 	tables     []string
 }
 
-// tellPasses says what is read, once it has been decided: a line for each topic and group. That it cannot is no error.
-func (r *running) tellPasses(ctx context.Context, admin *kafka.Admin, cfg kafka.Config, defined []*tables.Table) {
-	catalog, err := kafka.OpenCatalog(admin, cfg)
-	if err != nil {
-		r.log.Debug("what is read cannot be told", "why", err)
-		return
-	}
-	told := map[string]bool{}
-	end := time.Now().Add(passesGiveUp)
-	for time.Now().Before(end) && len(told) < len(defined) {
-		entries, err := catalog.Load(ctx)
-		if err != nil {
-			r.log.Debug("what is read cannot be told yet", "why", err)
-		}
-		fresh := map[string]kafka.Entry{}
-		for _, t := range defined {
-			if e, ok := entries[t.Name]; ok && !told[t.Name] {
-				fresh[t.Name], told[t.Name] = e, true
-			}
-		}
-		if err := r.tellEntries(admin, cfg, fresh); err != nil {
-			r.log.Debug("what is read cannot be told", "why", err)
-		}
+// tellPasses says what is read, as soon as it has been decided: a line for each topic and group. arranged carries the names
+// of tables. That it cannot is no error.
+func (r *running) tellPasses(ctx context.Context, admin *kafka.Admin, cfg kafka.Config, arranged <-chan []string) {
+	for {
 		select {
+		case names := <-arranged:
+			if err := r.tellTables(ctx, admin, cfg, names); err != nil {
+				r.log.Debug("what is read cannot be told", "why", err)
+			}
 		case <-ctx.Done():
 			return
-		case <-time.After(passesLook):
 		}
 	}
+}
+
+// tellTables says which passes the named tables have.
+func (r *running) tellTables(ctx context.Context, admin *kafka.Admin, cfg kafka.Config, names []string) error {
+	catalog, err := kafka.OpenCatalog(admin, cfg)
+	if err != nil {
+		return err
+	}
+	entries, err := catalog.Load(ctx)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(entries, func(name string, _ kafka.Entry) bool { return !slices.Contains(names, name) })
+	return r.tellEntries(admin, cfg, entries)
 }
 
 // tellEntries says which passes the tables have.

@@ -162,12 +162,14 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined []*tables
 		r.log.Info("listening", "url", "http://"+l.Addr().String())
 	}
 	if r.only != "serve" {
-		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined, CommitMin: r.commit, Log: r.log})
+		arranged := make(chan []string, len(defined)) // each table is arranged once
+		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined, CommitMin: r.commit, Log: r.log,
+			Arranged: func(tables []string) { arranged <- tables }})
 		if err != nil {
 			return &usageError{err}
 		}
 		g.Go(func() error { return stages.Run(ctx) })
-		g.Go(func() error { r.tellPasses(ctx, admin, cfg, defined); return nil })
+		g.Go(func() error { r.tellPasses(ctx, admin, cfg, arranged); return nil })
 	}
 	err = g.Wait()
 	if err == nil {
