@@ -73,10 +73,17 @@ func (g *consumerGroup) Close() error {
 // sleep for five seconds between two sessions.
 func (g *consumerGroup) Consume(ctx context.Context, topics []string, h sarama.ConsumerGroupHandler) error {
 	for {
-		err := g.ConsumerGroup.Consume(ctx, topics, &handler{stage: g.stage, goka: h})
+		joined, leave := context.WithCancelCause(ctx)
+		err := g.ConsumerGroup.Consume(joined, topics, &handler{stage: g.stage, goka: h, leave: leave})
+		unread := errors.Is(context.Cause(joined), errUnread)
+		leave(nil)
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case unread && (err == nil || errors.Is(err, context.Canceled)):
+			if err := g.stage.admin.RemoveMember(string(g.stage.group), g.stage.name()); err != nil {
+				return err
+			}
 		case err == nil:
 		case errors.Is(err, sarama.ErrFencedInstancedId):
 			return err // somebody else has our name: joining again would throw that one out, and so on for ever
@@ -98,6 +105,7 @@ func (g *consumerGroup) Consume(ctx context.Context, topics []string, h sarama.C
 type handler struct {
 	stage   *stage
 	goka    sarama.ConsumerGroupHandler
+	leave   context.CancelCauseFunc // ends the session
 	session *session
 }
 
@@ -123,6 +131,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 	}
 	h.stage.log.Debug("session begins", "generation", cs.GenerationID(), "claims", cs.Claims())
 	go s.commitForever(cs.Context()) // Cleanup waits for it
+	s.running.Go(func() { s.watchPartitions(cs.Context(), h.leave) })
 	return nil
 }
 
@@ -259,6 +268,32 @@ func (s *session) start() error {
 }
 
 var errSourceShorter = errors.New("has the topic lost records?")
+
+// watchPartitions ends the session when the topic has partitions that nobody in the group reads: leaving and joining again
+// makes the group share them out. Sarama's leader looks for new partitions, too, but there may be none: a static member that
+// comes back gets its old share without the group noticing, and if it was the leader nobody is.
+func (s *session) watchPartitions(generation context.Context, leave context.CancelCauseFunc) {
+	every := time.NewTicker(s.stage.sarama.Metadata.RefreshFrequency)
+	defer every.Stop()
+	for {
+		select {
+		case <-generation.Done():
+			return
+		case <-every.C:
+		}
+		unread, err := s.stage.admin.Unread(string(s.stage.group), s.stage.input)
+		switch {
+		case err != nil:
+			s.stage.log.Debug("looking for partitions that nobody reads", "topic", s.stage.input, "why", err)
+		case unread > 0:
+			s.stage.log.Info("joining again: partitions were added", "topic", s.stage.input, "partitions", unread)
+			leave(errUnread)
+			return
+		}
+	}
+}
+
+var errUnread = errors.New("partitions were added")
 
 // Context is what Goka runs under.
 func (s *session) Context() context.Context { return s.ctx }

@@ -282,6 +282,11 @@ func TestGroups(t *testing.T) {
 			if err := c.admin.DeleteGroups(group); !errors.As(err, &used) {
 				t.Errorf("delete: %v, want *GroupInUse", err)
 			}
+			for topic, want := range map[string]int{topic: 0, c.topic(3): 3} {
+				if unread, err := c.admin.Unread(group, topic); err != nil || unread != want {
+					t.Errorf("unread partitions of %s: %d, %v, want %d", topic, unread, err, want)
+				}
+			}
 		})
 
 		if got, err := c.admin.CommittedOffsets(group); err != nil || got[topic][0] != 5 {

@@ -89,6 +89,41 @@ func (a *Admin) GroupMembers(group string) ([]Member, error) {
 	return members, err
 }
 
+// Unread returns how many of the topic's partitions no member of the group has been given; 0 while the group is deciding that,
+// or has no members. It asks once: whoever wants to know looks again.
+func (a *Admin) Unread(group, topic string) (int, error) {
+	op := "share out " + topic
+	if err := a.client.RefreshMetadata(topic); err != nil {
+		return 0, fail(op, "topic "+topic, err)
+	}
+	partitions, err := a.client.Partitions(topic)
+	if err != nil {
+		return 0, fail(op, "topic "+topic, err)
+	}
+	found, err := a.admin.DescribeConsumerGroups([]string{group})
+	if err == nil && len(found) == 1 && found[0].Err != sarama.ErrNoError {
+		err = found[0].Err
+	}
+	if err != nil {
+		_ = a.client.RefreshCoordinator(group)
+		return 0, fail(op, "group "+group, err)
+	}
+	if len(found) != 1 || found[0].State != "Stable" {
+		return 0, nil
+	}
+	unread := len(partitions)
+	for _, m := range found[0].Members {
+		given, err := m.GetMemberAssignment()
+		if err != nil {
+			return 0, fail(op, "group "+group, err)
+		}
+		if given != nil {
+			unread -= len(given.Topics[topic])
+		}
+	}
+	return max(unread, 0), nil
+}
+
 // DeleteGroups deletes those of the groups that exist, with their offsets; *[GroupInUse] for one that has members.
 func (a *Admin) DeleteGroups(groups ...string) error {
 	for _, g := range groups {
