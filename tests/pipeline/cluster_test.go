@@ -91,6 +91,7 @@ func (c *cluster) makeTopic(ctx context.Context, name string, partitions int32, 
 	res, err := c.admin.CreateTopic(ctx, partitions, 1, config, name)
 	if errors.Is(err, kerr.TopicAlreadyExists) || errors.Is(res.Err, kerr.TopicAlreadyExists) {
 		_, err = c.admin.UpdatePartitions(ctx, int(partitions), name)
+		c.client.PurgeTopicsFromProducing(name) // it knows of the old partitions only
 	}
 	c.made[name] = true
 	return err

@@ -44,6 +44,6 @@
 //
 // # Crashing
 //
-// Each script runs a second time, as NAME/crashing: between any two steps all instances are killed and started again.
-// Everything has to be as it says all the same.
+// Each script runs a second time, as NAME/crashing: between any two steps all instances are killed and started again,
+// but not right before stop, kill and ends. Everything has to be as it says all the same.
 package pipeline
