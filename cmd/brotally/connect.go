@@ -77,11 +77,19 @@ func withPort(broker string) string {
 
 // checkApp refuses names that topics cannot begin with.
 func checkApp(app string) error {
-	for _, r := range app {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.' {
-			continue
-		}
+	if !beginsTopics(app) {
 		return fmt.Errorf("--app %q: letters, digits, dot, _ and - only: topics begin with it", app)
 	}
 	return nil
+}
+
+// beginsTopics says whether topics' names can begin with a text, or hold it.
+func beginsTopics(name string) bool {
+	for _, r := range name {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.' {
+			continue
+		}
+		return false
+	}
+	return true
 }

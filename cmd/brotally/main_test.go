@@ -96,10 +96,11 @@ func TestPlanReset(t *testing.T) {
 			tables: []string{"a", "b"}, topics: []string{"a", "app-a-partials", "app-a-table", "b-results", "app-b-partials", "app-b-table"},
 			groups: []string{"app-a", "app-combine-dns", "app-b", "app-combine-dns2"}, shared: map[string][]string{},
 		}, ""},
+		{"remains", []string{"gone", "gone"}, &resetPlan{topics: []string{"app-gone-table"}, groups: []string{"app-gone"}, shared: map[string][]string{}}, ""},
 		{"unknown", []string{"d"}, nil, "app app has no table d; did you mean"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := planReset(cfg, entries, test.reset)
+			got, err := planReset(cfg, entries, map[string][]string{"gone": {"app-gone-table"}}, test.reset)
 			if test.err != "" {
 				if err == nil || !strings.HasPrefix(err.Error(), test.err) && !strings.Contains(err.Error(), "there are a, b, c") {
 					t.Errorf("got %v, want %s", err, test.err)

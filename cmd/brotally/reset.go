@@ -69,11 +69,15 @@ func (p *program) reset(ctx context.Context, cfg kafka.Config, names []string, e
 			return nil
 		}
 	}
-	r, err := planReset(cfg, entries, names)
+	remains, err := findRemains(admin, cfg, entries, names)
 	if err != nil {
 		return err
 	}
-	if err := r.refuseRunning(admin); err != nil {
+	r, err := planReset(cfg, entries, remains, names)
+	if err != nil {
+		return err
+	}
+	if err := r.refuseRunning(admin, names); err != nil {
 		return err
 	}
 	there, err := admin.Describe(r.topics...)
@@ -91,16 +95,41 @@ func (p *program) reset(ctx context.Context, cfg kafka.Config, names []string, e
 
 // resetPlan is what is to be deleted.
 type resetPlan struct {
-	tables []string
+	tables []string // with entries in the catalog
 	topics []string
 	groups []string
 	shared map[string][]string // groups that stay, with the tables they stay for
 }
 
+// findRemains returns the topics of the named tables that the catalog does not know: run refuses to take them over.
+func findRemains(admin *kafka.Admin, cfg kafka.Config, entries map[string]kafka.Entry, names []string) (map[string][]string, error) {
+	remains := map[string][]string{}
+	for _, name := range names {
+		if _, ok := entries[name]; ok || !beginsTopics(name) {
+			continue
+		}
+		there, err := admin.Describe(cfg.PartialsTopic(name), cfg.ChangelogTopic(name))
+		if err != nil {
+			return nil, err
+		}
+		if len(there) > 0 {
+			remains[name] = slices.Sorted(maps.Keys(there))
+		}
+	}
+	return remains, nil
+}
+
 // planReset finds out what belongs to the named tables alone.
-func planReset(cfg kafka.Config, entries map[string]kafka.Entry, names []string) (*resetPlan, error) {
+func planReset(cfg kafka.Config, entries map[string]kafka.Entry, remains map[string][]string, names []string) (*resetPlan, error) {
 	r := &resetPlan{shared: map[string][]string{}}
 	for _, name := range names {
+		if topics := remains[name]; len(topics) > 0 {
+			if group := cfg.TableGroup(name); !slices.Contains(r.groups, group) {
+				r.topics = append(r.topics, topics...)
+				r.groups = append(r.groups, group)
+			}
+			continue
+		}
 		if _, ok := entries[name]; !ok {
 			known := slices.Sorted(maps.Keys(entries))
 			hint := sql.DidYouMean(name, known)
@@ -147,14 +176,14 @@ func sharing(entries map[string]kafka.Entry, pass string, reset []string) []stri
 }
 
 // refuseRunning returns *[kafka.GroupInUse] while an instance runs one of the tables, or could send partials for it.
-func (r *resetPlan) refuseRunning(admin *kafka.Admin) error {
+func (r *resetPlan) refuseRunning(admin *kafka.Admin, names []string) error {
 	for _, group := range append(slices.Clone(r.groups), slices.Sorted(maps.Keys(r.shared))...) {
 		members, err := admin.GroupMembers(group)
 		if err != nil {
 			return err
 		}
 		if len(members) > 0 {
-			return fmt.Errorf("%w; stop them first (one that was killed is gone after %v)", &kafka.GroupInUse{Op: "reset " + strings.Join(r.tables, ", ") + ": group " + group, Group: group, Members: members}, kafka.SessionTimeout)
+			return fmt.Errorf("%w; stop them first (one that was killed is gone after %v)", &kafka.GroupInUse{Op: "reset " + strings.Join(names, ", ") + ": group " + group, Group: group, Members: members}, kafka.SessionTimeout)
 		}
 	}
 	return nil
