@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/brotally/brotally/internal/broker"
 )
@@ -44,6 +45,7 @@ func openCluster() (c *cluster, err error) {
 			return nil, err
 		}
 		c.addrs = c.broker.Addrs()
+		hurryJoins(c.broker)
 	}
 	c.client, err = kgo.NewClient(kgo.SeedBrokers(c.addrs...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(10*time.Millisecond), kgo.ProducerBatchMaxBytes(4<<20))
 	if err != nil {
@@ -51,6 +53,15 @@ func openCluster() (c *cluster, err error) {
 	}
 	c.admin = kadm.NewClient(c.client)
 	return c, nil
+}
+
+// hurryJoins makes groups wait for two seconds, not thirty, for members that do not join: the embedded broker, unlike Kafka,
+// waits for one that was killed in the middle of joining and came back.
+func hurryJoins(b *broker.Broker) {
+	b.Cluster().ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		req.(*kmsg.JoinGroupRequest).RebalanceTimeoutMillis = 2000
+		return nil, nil, false // the request goes its way
+	})
 }
 
 // close deletes what the script has left on a broker that stays.
@@ -108,6 +119,14 @@ func (c *cluster) deleteTopic(ctx context.Context, name string) error {
 		topics, err := c.admin.ListTopics(ctx, name)
 		return err == nil && !topics.Has(name), err
 	})
+}
+
+// expire deletes the records of a partition before an offset, as retention does.
+func (c *cluster) expire(ctx context.Context, topic string, partition int32, offset int64) error {
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(c.prefix+topic, partition, offset, -1)
+	res, err := c.admin.DeleteRecords(ctx, offsets)
+	return errors.Join(err, res.Error())
 }
 
 // produce sends values without keys, as Bro's Kafka plugin does; nil is a record without value. at may be zero.

@@ -14,15 +14,17 @@
 //	topic NAME [partitions=N] [SETTING=VALUE]  makes a topic that is not Brotally's
 //	delete TOPIC                               deletes it
 //	produce TOPIC/N [at=TIME]                  sends records, a line each, with their Kafka timestamp if it matters
+//	expire TOPIC/N OFFSET                      deletes the records before the offset, as retention does
 //	start [NAME] [FLAG ..]                     starts an instance (a) and waits until it says what it reads
 //	stop [NAME]                                ends it as Ctrl-C does, and waits
 //	kill [NAME]                                ends it as kill -9 does, and waits
+//	pause [NAME], resume [NAME]                stops it in its tracks, and lets it go on
 //	crash [NAME] STAGE:POINT[:N] [FLAG ..]     starts it to die when it comes to the point for the N-th time (1), and waits
 //	                                           until it has; the points are those of package internal/fault
 //
 // # Looking
 //
-// Every running instance is asked, as soon as its table reflects everything that was produced, and has to say the same.
+// Every instance that runs and answers is asked, as soon as its table reflects everything that was produced, and has to say the same.
 // Nothing is asked twice in the hope of another answer.
 //
 //	expect TABLE           its rows over HTTP, in the order of its keys

@@ -22,6 +22,8 @@ type instance struct {
 	log   string        // file
 	gone  chan struct{} // closed when it has ended
 	url   string        // of HTTP, once it says so
+
+	paused bool
 }
 
 // launch starts an instance under a name; env are further NAME=VALUE.

@@ -149,7 +149,7 @@ func (w *world) begun(ctx context.Context, t *tableJSON) (bool, error) {
 
 // settleAll waits until all instances have everything, as far as they can.
 func (w *world) settleAll(ctx context.Context) error {
-	for _, i := range w.running() {
+	for _, i := range w.answering() {
 		for _, d := range w.definitions {
 			if _, err := w.settled(ctx, i, d.name); err != nil {
 				return err
@@ -159,11 +159,16 @@ func (w *world) settleAll(ctx context.Context) error {
 	return nil
 }
 
+// answering returns the instances that answer.
+func (w *world) answering() []*instance {
+	return slices.DeleteFunc(w.running(), func(i *instance) bool { return slices.Contains(i.flags, "--only=process") })
+}
+
 // agreed asks every running instance, each as soon as it has all of the table ("" is none in particular); they must say the same.
 func (w *world) agreed(ctx context.Context, table string, ask func(*instance, *tableJSON) ([]string, error)) ([]string, error) {
-	running := w.running()
+	running := w.answering()
 	if len(running) == 0 {
-		return nil, errors.New("nothing runs")
+		return nil, errors.New("nothing runs that answers")
 	}
 	var first []string
 	for n, i := range running {

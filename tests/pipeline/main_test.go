@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/brotally/brotally/internal/fault"
 )
 
 var update = flag.Bool("update", false, "rewrite what the scripts expect")
@@ -86,5 +88,25 @@ func check(t *testing.T, w *world, update bool) {
 	}
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestScriptsNotice takes a protection away and wants the scripts that are named after it to fail: otherwise they would prove
+// nothing.
+func TestScriptsNotice(t *testing.T) {
+	for name, protection := range map[string]string{"without-transactions": fault.Transactions, "without-flush-first": fault.FlushFirst} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := read(filepath.Join("testdata", name+".test"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := &world{script: s, binary: binary, env: []string{"BROTALLY_UNPROTECTED=" + protection}}
+			wrong, err := w.play(false)
+			if len(wrong) == 0 && err == nil {
+				t.Fatalf("%s is off, and everything is as the script says", protection)
+			}
+			t.Logf("noticed: %v %v", wrong, err)
+		})
 	}
 }

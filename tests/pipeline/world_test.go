@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -154,10 +155,10 @@ func (w *world) crashAll(ctx context.Context) error {
 	return nil
 }
 
-// running returns the instances that run.
+// running returns the instances that run, and are not paused.
 func (w *world) running() (all []*instance) {
 	for _, i := range w.instances {
-		if i.alive() {
+		if i.alive() && !i.paused {
 			all = append(all, i)
 		}
 	}
@@ -178,6 +179,7 @@ func (w *world) named(name string) (*instance, error) {
 var doing = map[string]func(*world, context.Context, *part) error{
 	"feed": (*world).feed, "table": (*world).table, "drop": (*world).drop, "topic": (*world).topic, "delete": (*world).delete,
 	"produce": (*world).produce, "start": (*world).start, "stop": (*world).stop, "kill": (*world).kill, "crash": (*world).crash,
+	"expire": (*world).expire, "pause": (*world).pause, "resume": (*world).resume,
 }
 
 func (w *world) feed(ctx context.Context, p *part) error {
@@ -303,10 +305,9 @@ func (w *world) produce(ctx context.Context, p *part) error {
 		}
 		rest = after
 	}
-	topic, number, ok := strings.Cut(target, "/")
-	partition, err := strconv.ParseInt(number, 10, 32)
-	if !ok || err != nil {
-		return errors.New("want produce TOPIC/PARTITION")
+	topic, partition, err := source(target)
+	if err != nil {
+		return err
 	}
 	var values [][]byte
 	for _, line := range p.input(strings.TrimSpace(rest)) {
@@ -322,7 +323,17 @@ func (w *world) produce(ctx context.Context, p *part) error {
 	if len(values) == 0 {
 		return errors.New("no records")
 	}
-	return w.cluster.produce(ctx, topic, int32(partition), at, values)
+	return w.cluster.produce(ctx, topic, partition, at, values)
+}
+
+// source reads TOPIC/PARTITION.
+func source(text string) (topic string, partition int32, err error) {
+	topic, number, ok := strings.Cut(text, "/")
+	n, err := strconv.ParseInt(number, 10, 32)
+	if !ok || err != nil {
+		return "", 0, fmt.Errorf("%s is not TOPIC/PARTITION", text)
+	}
+	return topic, int32(n), nil
 }
 
 // nameAnd splits [NAME] REST: the name defaults to "a".
@@ -360,6 +371,35 @@ func (w *world) kill(_ context.Context, p *part) error {
 		i.kill()
 	}
 	return err
+}
+
+func (w *world) pause(_ context.Context, p *part) error  { return w.signal(p, syscall.SIGSTOP) }
+func (w *world) resume(_ context.Context, p *part) error { return w.signal(p, syscall.SIGCONT) }
+
+func (w *world) signal(p *part, s syscall.Signal) error {
+	name, _ := nameAnd(p.words(), noFlag)
+	i, err := w.named(name)
+	if err != nil {
+		return err
+	}
+	i.paused = s == syscall.SIGSTOP
+	return i.cmd.Process.Signal(s)
+}
+
+func (w *world) expire(ctx context.Context, p *part) error {
+	words := p.words()
+	if len(words) != 2 {
+		return errors.New("want expire TOPIC/PARTITION OFFSET")
+	}
+	topic, partition, err := source(words[0])
+	if err != nil {
+		return err
+	}
+	offset, err := strconv.ParseInt(words[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	return w.cluster.expire(ctx, topic, partition, offset)
 }
 
 func (w *world) crash(ctx context.Context, p *part) error {
