@@ -102,7 +102,6 @@ func (c *cluster) makeTopic(ctx context.Context, name string, partitions int32, 
 	res, err := c.admin.CreateTopic(ctx, partitions, 1, config, name)
 	if errors.Is(err, kerr.TopicAlreadyExists) || errors.Is(res.Err, kerr.TopicAlreadyExists) {
 		_, err = c.admin.UpdatePartitions(ctx, int(partitions), name)
-		c.client.PurgeTopicsFromProducing(name) // it knows of the old partitions only
 	}
 	c.made[name] = true
 	return err
@@ -136,8 +135,16 @@ func (c *cluster) produce(ctx context.Context, topic string, partition int32, at
 	for _, v := range values {
 		records = append(records, &kgo.Record{Topic: topic, Partition: partition, Value: v, Timestamp: at})
 	}
-	if err := c.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
-		return fmt.Errorf("produce to %s/%d: %w", topic, partition, err)
+	// A topic, or a partition, that was just made shows everywhere only after a while.
+	var last error
+	err := poll(ctx, fmt.Sprintf("records are in %s/%d", topic, partition), func() (bool, error) {
+		if last = c.client.ProduceSync(ctx, records...).FirstErr(); last != nil {
+			c.client.PurgeTopicsFromProducing(topic)
+		}
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, last)
 	}
 	if c.ends[topic] == nil {
 		c.ends[topic] = map[int32]int64{}

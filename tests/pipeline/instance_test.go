@@ -65,7 +65,7 @@ func (w *world) awaitReading(ctx context.Context, i *instance) error {
 			}
 		}
 		for _, d := range w.definitions {
-			if !said[w.cluster.prefix+d.name] {
+			if !said[d.name] {
 				return false, i.ended()
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,7 +84,7 @@ var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 func (w *world) settled(ctx context.Context, i *instance, table string) (*tableJSON, error) {
 	t := &tableJSON{}
 	err := poll(ctx, i.name+" has all of "+table, func() (bool, error) {
-		status, answer, err := w.request(ctx, i, http.MethodGet, "/api/v1/tables/"+w.cluster.prefix+table, "")
+		status, answer, err := w.request(ctx, i, http.MethodGet, "/api/v1/tables/"+table, "")
 		if err != nil {
 			return false, errors.Join(err, i.ended())
 		}
@@ -209,7 +210,7 @@ func (r rowsJSON) lines() []string {
 
 func (w *world) expect(ctx context.Context, p *part) ([]string, error) {
 	return w.agreed(ctx, p.args, func(i *instance, t *tableJSON) ([]string, error) {
-		path := "/api/v1/tables/" + w.cluster.prefix + p.args + "/rows"
+		path := "/api/v1/tables/" + p.args + "/rows"
 		for _, c := range t.Columns {
 			if c.Key {
 				path += "?order=" + url.QueryEscape(c.Name)
@@ -229,14 +230,13 @@ func (w *world) expect(ctx context.Context, p *part) ([]string, error) {
 }
 
 func (w *world) query(ctx context.Context, p *part) ([]string, error) {
-	text := looked.ReplaceAllString(p.args, "${1}"+w.cluster.prefix+"${2}")
 	table, ordered := "", false
 	if statement, err := sql.ParseStatement("", p.args); err == nil {
 		if query, ok := statement.(*sql.Select); ok && w.defined(query.From.Text) >= 0 {
 			table, ordered = query.From.Text, len(query.OrderBy) > 0
 		}
 	}
-	body, err := json.Marshal(map[string]string{"sql": text})
+	body, err := json.Marshal(map[string]string{"sql": p.args})
 	if err != nil {
 		return nil, err
 	}
@@ -308,10 +308,8 @@ func (w *world) http(ctx context.Context, p *part) ([]string, error) {
 	pointers := strings.Fields(rest)
 	table := ""
 	for _, m := range []string{path, string(body)} {
-		for _, name := range append(tablePath.FindAllStringSubmatch(m, 1), looked.FindAllStringSubmatch(m, 1)...) {
-			if w.defined(name[2]) >= 0 {
-				table = name[2]
-			}
+		if name := asked.FindStringSubmatch(m); name != nil && w.defined(name[1]) >= 0 {
+			table = name[1]
 		}
 	}
 	if table == "" {
@@ -319,10 +317,8 @@ func (w *world) http(ctx context.Context, p *part) ([]string, error) {
 			return nil, err
 		}
 	}
-	path = tablePath.ReplaceAllString(path, "${1}"+w.cluster.prefix+"${2}")
-	text := looked.ReplaceAllString(string(body), "${1}"+w.cluster.prefix+"${2}")
 	return w.agreed(ctx, table, func(i *instance, _ *tableJSON) ([]string, error) {
-		status, answer, err := w.request(ctx, i, method, path, text)
+		status, answer, err := w.request(ctx, i, method, path, string(body))
 		if err != nil {
 			return nil, err
 		}
@@ -343,6 +339,9 @@ func (w *world) http(ctx context.Context, p *part) ([]string, error) {
 		return lines, nil
 	})
 }
+
+// asked finds the table that a path or a query speaks of.
+var asked = regexp.MustCompile(`(?i)(?:/tables/|\bFROM\s+)([A-Za-z0-9_-]+)`)
 
 // find returns what a JSON pointer (RFC 6901) points at.
 func find(value json.RawMessage, pointer string) (json.RawMessage, error) {
@@ -495,9 +494,7 @@ func (w *world) groups(ctx context.Context, _ *part) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := w.cluster.ours(groups.Groups())
-	slices.Sort(names)
-	return names, nil
+	return w.cluster.ours(groups.Groups()), nil
 }
 
 func (w *world) says(ctx context.Context, p *part) ([]string, error) {
@@ -533,11 +530,6 @@ func (w *world) brotally(ctx context.Context, p *part) ([]string, error) {
 	words := p.words()
 	if len(words) == 0 {
 		return nil, errors.New("want brotally COMMAND")
-	}
-	for n, word := range words {
-		if w.defined(word) >= 0 {
-			words[n] = w.cluster.prefix + word
-		}
 	}
 	args := words[:1:1]
 	switch words[0] {

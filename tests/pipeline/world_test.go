@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/tables/sql"
 )
 
@@ -36,7 +38,7 @@ type world struct {
 // definition is a table as the script has it.
 type definition struct {
 	name string
-	text string // with the cluster's prefix in its names
+	text string // with the cluster's prefix in the names of topics
 	feed string
 }
 
@@ -208,43 +210,60 @@ func (w *world) feed(ctx context.Context, p *part) error {
 	return nil
 }
 
-// feedFlags returns --feed for the feeds whose topics are not called like them.
+// feedFlags returns --feed for the feeds whose topics are not called like them: with a prefix, all of them.
 func (w *world) feedFlags() (flags []string) {
-	seen := map[string]bool{}
-	for _, d := range w.definitions {
-		topics := w.topics[d.feed]
-		if topics == nil && w.cluster.prefix != "" {
-			topics = []string{d.feed}
+	names := slices.Collect(maps.Keys(w.topics))
+	if w.cluster.prefix != "" {
+		for _, f := range feeds.All() {
+			names = append(names, f.Name)
 		}
-		if d.feed == "" || topics == nil || seen[d.feed] {
-			continue
+		for _, d := range w.definitions {
+			names = append(names, d.feed)
 		}
-		seen[d.feed] = true
-		flags = append(flags, "--feed", d.feed+"="+w.cluster.prefix+strings.Join(topics, ","+w.cluster.prefix))
+	}
+	slices.Sort(names)
+	for _, feed := range slices.Compact(names) {
+		if feed == "" {
+			continue // of a definition that cannot be parsed
+		}
+		topics := w.topics[feed]
+		if topics == nil {
+			topics = []string{feed}
+		}
+		flags = append(flags, "--feed", feed+"="+w.cluster.prefix+strings.Join(topics, ","+w.cluster.prefix))
 	}
 	return flags
 }
 
 var (
-	created   = regexp.MustCompile(`(?i)(CREATE\s+TABLE\s+)"?([A-Za-z0-9_-]+)"?`)
-	optioned  = regexp.MustCompile(`(?i)(topic\s*=\s*)'([^']*)'`)
-	looked    = regexp.MustCompile(`(?i)(FROM\s+)([A-Za-z0-9_-]+)`)
-	tablePath = regexp.MustCompile(`(/tables/)([A-Za-z0-9_-]+)`)
+	created  = regexp.MustCompile(`(?i)CREATE\s+TABLE\s+"?([A-Za-z0-9_-]+)"?`)
+	optioned = regexp.MustCompile(`(?i)\b((?:feed_)?topic\s*=\s*)'([^']*)'`)
+	results  = regexp.MustCompile(`(?i)[^_]\btopic\s*=`)
+	with     = regexp.MustCompile(`(?i)(\bWITH\s*\([^)]*)\)`)
 )
 
-// table puts a definition into the file, with the cluster's prefix in the names of tables and topics.
+// table puts a definition into the file. Its topics get the cluster's prefix, its result with an option if need be.
 func (w *world) table(_ context.Context, p *part) error {
 	text := strings.Join(p.input(p.args), "\n")
 	name := created.FindStringSubmatch(text)
 	if name == nil {
 		return errors.New("want table CREATE TABLE ..")
 	}
-	text = created.ReplaceAllString(text, "${1}"+w.cluster.prefix+"${2}")
-	text = optioned.ReplaceAllStringFunc(text, func(option string) string {
-		m := optioned.FindStringSubmatch(option)
-		return m[1] + "'" + w.cluster.prefix + strings.Join(strings.Split(m[2], ","), ","+w.cluster.prefix) + "'"
-	})
-	d := definition{name: name[2], text: text}
+	d := definition{name: name[1], text: text}
+	if prefix := w.cluster.prefix; prefix != "" {
+		d.text = optioned.ReplaceAllStringFunc(text, func(option string) string {
+			m := optioned.FindStringSubmatch(option)
+			return m[1] + "'" + prefix + strings.ReplaceAll(m[2], ",", ","+prefix) + "'"
+		})
+		option := "topic = '" + prefix + d.name + "'"
+		switch {
+		case results.MatchString(text):
+		case with.MatchString(text):
+			d.text = with.ReplaceAllString(d.text, "${1}, "+option+")")
+		default:
+			d.text = created.ReplaceAllString(d.text, "${0} WITH ("+option+")")
+		}
+	}
 	if statements, err := sql.Parse(definitionsFile, text); err == nil && len(statements) == 1 {
 		if create, ok := statements[0].(*sql.CreateTable); ok {
 			d.feed = create.Query.From.Text
@@ -439,8 +458,12 @@ var volatile = []struct {
 
 // plain takes out of a line what differs from run to run.
 func (w *world) plain(line string) string {
-	if w.cluster.prefix != "" {
-		line = strings.ReplaceAll(line, w.cluster.prefix, "")
+	if prefix := w.cluster.prefix; prefix != "" {
+		for _, d := range w.definitions {
+			option := "topic = '" + prefix + d.name + "'"
+			line = strings.NewReplacer(" WITH ("+option+")", "", ", "+option, "").Replace(line)
+		}
+		line = strings.ReplaceAll(line, prefix, "")
 	}
 	line = strings.ReplaceAll(line, strings.Join(w.cluster.addrs, ","), "BROKERS")
 	for _, v := range volatile {
