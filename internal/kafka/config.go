@@ -192,7 +192,8 @@ func (c Config) Sarama() (*sarama.Config, error) {
 	r.Group.ResetInvalidOffsets = false // a topic made anew would silently be read again
 	r.Group.Session.Timeout = or(t.session, SessionTimeout)
 	r.Group.Heartbeat.Interval = or(t.heartbeat, HeartbeatInterval)
-	r.Group.Rebalance.Timeout = 30 * time.Second
+	// Who has not joined again by then is out. It must stay below the read timeout, or all who wait for him give up with him.
+	r.Group.Rebalance.Timeout = 10 * time.Second
 	r.Group.Rebalance.Retry.Max = 100
 	r.Group.Rebalance.Retry.Backoff = 100 * time.Millisecond
 
