@@ -1,0 +1,177 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tableJSON is what GET /api/v1/tables/NAME says, as far as scripts need it.
+type tableJSON struct {
+	Name    string
+	Ready   bool
+	State   string
+	AddsUp  bool                        `json:"adds_up"`
+	AsOf    map[string]map[string]int64 `json:"as_of"`
+	Columns []struct {
+		Name string
+		Key  bool
+	}
+	Topics struct {
+		Feed      []string
+		Changelog string
+	}
+	Progress []struct {
+		Topic     string
+		Partition int32
+		Offset    int64
+		EventTime *string `json:"event_time"`
+		Counts    json.RawMessage
+	}
+}
+
+// request asks an instance over HTTP.
+func (w *world) request(ctx context.Context, i *instance, method, path, body string) (status int, answer []byte, err error) {
+	if err := poll(ctx, i.name+" listens", func() (bool, error) { return i.address() != "", i.ended() }); err != nil {
+		return 0, nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, i.address()+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	answer, err = io.ReadAll(res.Body)
+	return res.StatusCode, answer, err
+}
+
+// client keeps no connections: the processes at their other ends are killed.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// settled waits until the instance's table reflects everything that the script has produced, or, when that is nothing,
+// until it has begun. It does not wait for a table whose topics are not all there.
+func (w *world) settled(ctx context.Context, i *instance, table string) (*tableJSON, error) {
+	t := &tableJSON{}
+	err := poll(ctx, i.name+" has all of "+table, func() (bool, error) {
+		status, answer, err := w.request(ctx, i, http.MethodGet, "/api/v1/tables/"+table, "")
+		if err != nil {
+			return false, errors.Join(err, i.ended())
+		}
+		t = &tableJSON{}
+		if err := json.Unmarshal(answer, t); err != nil || status != http.StatusOK {
+			return false, fmt.Errorf("%d %s", status, answer)
+		}
+		return w.reached(ctx, t)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w; it %s, at %v", err, t.State, t.AsOf)
+	}
+	return t, nil
+}
+
+func (w *world) reached(ctx context.Context, t *tableJSON) (bool, error) {
+	produced := map[string]map[int32]int64{}
+	total := int64(0)
+	for _, topic := range t.Topics.Feed {
+		if !w.cluster.made[topic] {
+			return true, nil // it waits
+		}
+		produced[topic] = w.cluster.produced(topic)
+		for _, end := range produced[topic] {
+			total += end
+		}
+	}
+	if total == 0 {
+		return w.begun(ctx, t)
+	}
+	for topic, partitions := range produced {
+		for partition, end := range partitions {
+			if have, ok := t.AsOf[topic][strconv.Itoa(int(partition))]; !ok || have < end {
+				return false, nil
+			}
+		}
+	}
+	return t.Ready, nil
+}
+
+// begun says whether every partition of a table has heard of every partition of its topics: of records it cannot hear.
+// HTTP does not tell, the group table does, whose keys of its own begin with \#.
+func (w *world) begun(ctx context.Context, t *tableJSON) (bool, error) {
+	topics, err := w.cluster.admin.ListTopics(ctx, append(t.Topics.Feed, t.Topics.Changelog)...)
+	if err != nil {
+		return false, err
+	}
+	sources, heard := 0, map[string]bool{}
+	for _, topic := range t.Topics.Feed {
+		sources += len(topics[topic].Partitions)
+	}
+	rows, err := w.cluster.records(ctx, strings.TrimPrefix(t.Topics.Changelog, w.cluster.prefix))
+	if err != nil {
+		return false, err
+	}
+	for _, r := range rows {
+		if strings.HasPrefix(string(r.Key), `\#`) {
+			heard[strconv.Itoa(int(r.Partition))+string(r.Key)] = true
+		}
+	}
+	return t.Ready && sources > 0 && len(heard) == sources*len(topics[t.Topics.Changelog].Partitions), nil
+}
+
+// settleAll waits until all instances have everything, as far as they can.
+func (w *world) settleAll(ctx context.Context) error {
+	for _, i := range w.answering() {
+		for _, d := range w.definitions {
+			if _, err := w.settled(ctx, i, d.name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// answering returns the instances that answer.
+func (w *world) answering() []*instance {
+	return slices.DeleteFunc(w.running(), func(i *instance) bool { return slices.Contains(i.flags, "--only=process") })
+}
+
+// agreed asks every running instance, each as soon as it has all of the table ("" is none in particular); they must say the same.
+func (w *world) agreed(ctx context.Context, table string, ask func(*instance, *tableJSON) ([]string, error)) ([]string, error) {
+	running := w.answering()
+	if len(running) == 0 {
+		return nil, errors.New("nothing runs that answers")
+	}
+	var first []string
+	for n, i := range running {
+		var t *tableJSON
+		if table != "" {
+			var err error
+			if t, err = w.settled(ctx, i, table); err != nil {
+				return nil, err
+			}
+		}
+		told, err := ask(i, t)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			first = told
+		} else if diff := cmp.Diff(first, told); diff != "" {
+			return nil, fmt.Errorf("%s and %s do not say the same:\n%s", running[0].name, i.name, diff)
+		}
+	}
+	return first, nil
+}
