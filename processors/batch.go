@@ -159,7 +159,7 @@ func (h *handler) ConsumeClaim(cs sarama.ConsumerGroupSession, c sarama.Consumer
 		s.fail(err)
 		return err
 	}
-	p := newPump(c, in, h.stage.cap, s.kickCommitter)
+	p := newPump(c, in, h.stage.cap.share(len(s.Claims()[c.Topic()])), s.kickCommitter)
 	s.mu.Lock()
 	s.pumps = append(s.pumps, p)
 	s.mu.Unlock()

@@ -34,8 +34,9 @@ type Config struct {
 	// memory. It must be well below [kafka.TransactionTimeout]. Defaults to 1 second.
 	CommitMax time.Duration
 
-	// CombineBytes is how much memory the partials of one source partition may hold before they are committed early.
-	// Defaults to 32 MiB.
+	// CombineBytes is how much memory the partials of one stage may hold, over all its partitions, before they are committed
+	// early. More combines better; it also makes transactions larger, which must end well within [kafka.TransactionTimeout].
+	// Defaults to 32 MiB, some 250,000 groups.
 	CombineBytes int
 
 	// CommitRecords ends a commit interval after that many records of one source partition; tests set it. Defaults to no limit.

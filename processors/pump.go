@@ -77,7 +77,7 @@ type pump struct {
 	source    source
 	out       chan *sarama.ConsumerMessage // to Goka: one message a commit
 	cap       limits
-	notify    func() // called when something was taken in
+	notify    func() // called when something was taken in, and when there is no more room; it must not block
 
 	mu      sync.Mutex // guards all below
 	room    *sync.Cond // signalled when the intake is no longer full
@@ -89,10 +89,18 @@ type pump struct {
 	lag     int64
 }
 
-// limits is how much an intake may hold before the interval must end.
+// limits is how much an intake may hold before the interval must end. Bytes are shared out over a stage's claims: all that
+// they hold goes into one transaction, which must be written well before the broker's patience with it ends. One that is
+// too large would be given up, built up again and given up again.
 type limits struct {
 	bytes   int
 	records int64 // 0 is no limit
+}
+
+// share returns what each of n intakes may hold, for l to be what they hold together.
+func (l limits) share(n int) limits {
+	l.bytes /= max(n, 1)
+	return l
 }
 
 func newPump(c sarama.ConsumerGroupClaim, in intake, cap limits, notify func()) *pump {
@@ -121,25 +129,35 @@ func (p *pump) run(ctx context.Context) error {
 	}
 }
 
+// lookEvery is after how many bytes of messages the intake is asked again how much it holds.
+const lookEvery = 64 << 10
+
+// take gives the batch to the intake, as far as there is room, and waits for more until ctx is done.
 func (p *pump) take(ctx context.Context, batch []*sarama.ConsumerMessage) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.full && ctx.Err() == nil {
-		p.room.Wait()
-	}
-	if ctx.Err() != nil {
-		return nil // not taken in, not committed: the next owner reads them
-	}
-	for _, m := range batch {
-		if err := p.intake.add(m); err != nil {
-			return err
+	for len(batch) > 0 {
+		for p.full && ctx.Err() == nil {
+			p.room.Wait()
 		}
-		p.next = m.Offset + 1
+		if ctx.Err() != nil {
+			return nil // not taken in, not committed: the next owner reads them
+		}
+		for size := 0; len(batch) > 0 && size < lookEvery; batch = batch[1:] {
+			m := batch[0]
+			if err := p.intake.add(m); err != nil {
+				return err
+			}
+			p.next = m.Offset + 1
+			p.taken++
+			size += len(m.Value)
+		}
+		p.waiting = true
+		p.lag = p.source.lag(p.next)
+		if p.full = p.intake.bytes() >= p.cap.bytes || p.cap.records > 0 && p.taken >= p.cap.records; p.full {
+			p.notify()
+		}
 	}
-	p.taken += int64(len(batch))
-	p.waiting = true
-	p.full = p.intake.bytes() >= p.cap.bytes || p.cap.records > 0 && p.taken >= p.cap.records
-	p.lag = p.source.lag(p.next)
 	return nil
 }
 

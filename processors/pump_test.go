@@ -105,3 +105,35 @@ func TestPumpDoesNotCommitWhatItDidNotTakeIn(t *testing.T) {
 		}
 	})
 }
+
+// TestPumpStopsInTheMiddleOfABatch of large messages: a batch of packs can hold a thousand times what fits.
+func TestPumpStopsInTheMiddleOfABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{make(chan []*sarama.ConsumerMessage)}
+		p := newTestPump(q, limits{bytes: 2})
+		told := 0
+		p.notify = func() { told++ }
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.run(ctx) }()
+		batch := messages(10, 11, 12, 13, 14)
+		for _, m := range batch {
+			m.Value = make([]byte, lookEvery)
+		}
+		q.batches <- batch
+		for _, want := range []struct{ messages, next int64 }{{2, 12}, {2, 14}, {1, 15}} {
+			synctest.Wait()
+			if want.messages == 2 && (!p.load().full || told == 0) {
+				t.Fatal("the pump is full and says nothing")
+			}
+			told = 0
+			if _, next, taken, _ := p.flush(time.Now()); taken != want.messages || next != want.next {
+				t.Fatalf("flushed %d messages, next %d; want %+v", taken, next, want)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
+}

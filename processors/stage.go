@@ -14,6 +14,7 @@ import (
 	"github.com/lovoo/goka"
 
 	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/internal/kafka"
 )
 
@@ -145,6 +146,10 @@ func (s *stage) buildProducer([]string, string, func() hash.Hash32) (goka.Produc
 	return &s.transaction, nil
 }
 
+// packsAhead is how many packs of a partition may lie in memory before they are taken in. A thousand, as is good for records,
+// would be 256 MiB.
+const packsAhead = 16
+
 // buildConsumerGroup is Goka's ConsumerGroupBuilder.
 func (s *stage) buildConsumerGroup(brokers []string, group, _ string) (sarama.ConsumerGroup, error) {
 	config, err := s.config.Sarama()
@@ -152,6 +157,9 @@ func (s *stage) buildConsumerGroup(brokers []string, group, _ string) (sarama.Co
 		return nil, err
 	}
 	config.Consumer.Group.InstanceId = s.name()
+	if s.kind == fault.StageGroup {
+		config.ChannelBufferSize = packsAhead
+	}
 	inner, err := sarama.NewConsumerGroup(brokers, group, config)
 	if err != nil {
 		return nil, err
