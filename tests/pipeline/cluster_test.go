@@ -104,7 +104,14 @@ func (c *cluster) makeTopic(ctx context.Context, name string, partitions int32, 
 		_, err = c.admin.UpdatePartitions(ctx, int(partitions), name)
 	}
 	c.made[name] = true
-	return err
+	if err != nil {
+		return err
+	}
+	// A broker may say that it is done before its metadata shows it.
+	return poll(ctx, "topic "+name+" is there", func() (bool, error) {
+		topics, err := c.admin.ListTopics(ctx, name)
+		return err == nil && topics.Has(name) && len(topics[name].Partitions) == int(partitions), err
+	})
 }
 
 func (c *cluster) deleteTopic(ctx context.Context, name string) error {
