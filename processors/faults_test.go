@@ -219,9 +219,10 @@ func TestEndsWithoutRights(t *testing.T) {
 	if err := r.wait(); !errors.As(err, &denied) {
 		t.Fatalf("it ended with %v, want *NotAllowed", err)
 	}
-	members, err := p.admin.GroupMembers(combineGroup)
-	if err != nil || len(members) > 0 {
-		t.Errorf("members of %s after the end: %v, %v", combineGroup, members, err)
+	for _, group := range []string{combineGroup, tableGroup} {
+		if members, err := p.admin.GroupMembers(group); err != nil || len(members) > 0 {
+			t.Errorf("members of %s after the end: %v, %v", group, members, err)
+		}
 	}
 }
 

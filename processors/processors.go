@@ -80,6 +80,7 @@ type Processors struct {
 	config Config
 	admin  *kafka.Admin
 
+	roster  roster
 	started map[string]bool // tables whose stages run; only arrange uses it
 	built   func(*stage)    // called with each stage before it runs; tests set it
 
@@ -140,6 +141,7 @@ func (p *Processors) Run(ctx context.Context) error {
 func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arrangement) {
 	for _, t := range a.tables {
 		p.started[t.Name] = true
+		p.roster.enter(p.config.Kafka.TableGroup(t.Name), "")
 		used := &purger{topic: p.config.Kafka.PartialsTopic(t.Name), admin: p.admin, log: p.config.Log}
 		ready := func(context.Context) error { return nil }
 		running.Go(func() error { return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }, p.built) })
@@ -154,7 +156,7 @@ func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arra
 
 func (p *Processors) newStage(kind string, group string, input string) *stage {
 	return &stage{
-		kind: kind, group: goka.Group(group), input: input, config: p.config.Kafka, admin: p.admin,
+		kind: kind, group: goka.Group(group), input: input, config: p.config.Kafka, admin: p.admin, roster: &p.roster,
 		log:       p.config.Log.With("group", group),
 		policy:    intervalPolicy{min: p.config.CommitMin, max: p.config.CommitMax, behind: behind},
 		cap:       limits{bytes: p.config.CombineBytes},

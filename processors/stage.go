@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +28,7 @@ type stage struct {
 	policy intervalPolicy
 	cap    limits
 	admin  *kafka.Admin
+	roster *roster // of the process
 
 	// What makes a stage one of the two.
 	intake    func(begin begin) (intake, error)
@@ -44,7 +44,6 @@ type stage struct {
 	handover    handover
 	transaction transaction
 	recovering  atomic.Pointer[sessionContext]
-	member      string // our id in the group, as of the last session; read when none is left
 	cancel      context.CancelCauseFunc
 	sarama      *sarama.Config
 	context     context.Context // of run; Goka's builders are given none
@@ -103,23 +102,13 @@ var errEnded = errors.New("its processor ended")
 // fail ends the stage; the first reason counts.
 func (s *stage) fail(err error) { s.cancel(err) }
 
-// replaced says whether somebody else is in the group under our name. Who takes our name takes our transactional id first,
-// and the next commit hears of that before a heartbeat tells that our place is gone, too.
-func (s *stage) replaced() bool {
-	if s.member == "" {
-		return false // we were not in it
-	}
-	members, err := s.admin.GroupMembers(string(s.group))
-	return err == nil && slices.ContainsFunc(members, func(m kafka.Member) bool { return m.Instance == s.name() && m.ID != s.member })
-}
-
-// leave takes the instance out of the stage's group if ctx, which supervises it, is done: then nothing succeeds the stage, and
-// the others go on at once, while Sarama's static members say nothing when they go. That it may never have joined is no
-// reason to stay: a process of its name that was killed did.
-func (s *stage) leave(ctx context.Context) {
+// leave takes the instance out of the stage's group when nothing succeeds the stage, so that the others go on at once:
+// Sarama's static members say nothing when they go. That it may never have joined is no reason to stay: a process of its
+// name that was killed did. why is what ended this stage or another one, nil if it was told to end.
+func (s *stage) leave(why error) {
 	var inUse *InstanceInUse
-	if ctx.Err() == nil || errors.As(context.Cause(ctx), &inUse) {
-		return // in use: somebody else has its place
+	if errors.As(why, &inUse) {
+		return // somebody else has its place
 	}
 	if err := s.admin.RemoveMember(string(s.group), s.name()); err != nil {
 		s.log.Warn("still in the group until the session times out", "why", err)
@@ -133,7 +122,7 @@ func (s *stage) instance() *string {
 }
 
 // name tells the instances of the stage's group apart; it is the transactional id, too.
-func (s *stage) name() string { return string(s.group) + "-" + s.config.Instance }
+func (s *stage) name() string { return memberName(string(s.group), s.config.Instance) }
 
 // buildProducer is Goka's ProducerBuilder. Goka calls it before it joins the group, so the transactional id is initialised,
 // and a transaction that the same instance left open is decided, before anything is recovered.
@@ -185,8 +174,8 @@ func (e *InstanceInUse) Unwrap() error { return e.Err }
 // supervise runs a stage and its successors until ctx is done. ready is called before each is built and may wait, built
 // with each before it runs. Errors that no new attempt can mend are returned: *[kafka.NotAllowed], *[Refusal],
 // *[InstanceInUse].
-func supervise(ctx context.Context, ready func(context.Context) error, build func() *stage, built func(*stage)) error {
-	defer build().leave(ctx)
+func supervise(ctx context.Context, ready func(context.Context) error, build func() *stage, built func(*stage)) (err error) {
+	defer func() { build().leave(errors.Join(err, context.Cause(ctx))) }()
 	const slowest = 10 * time.Second
 	pause := 100 * time.Millisecond
 	for {
@@ -207,7 +196,8 @@ func supervise(ctx context.Context, ready func(context.Context) error, build fun
 			return err
 		case errors.As(err, &refused):
 			return refused
-		case errors.Is(err, sarama.ErrFencedInstancedId) || kafka.Classify(err) == kafka.Fenced && s.replaced():
+		case (errors.Is(err, sarama.ErrFencedInstancedId) || kafka.Classify(err) == kafka.Fenced) && s.roster.replaced(s.admin, s.config.Instance):
+			// Who takes our name takes our transactional id first, so that a commit hears of it before a heartbeat does.
 			return &InstanceInUse{Instance: s.config.Instance, Group: string(s.group), Err: err}
 		}
 		if time.Since(began) > time.Minute {

@@ -1,0 +1,48 @@
+package processors
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/brotally/brotally/internal/kafka"
+)
+
+// roster is where this process stands in the groups of its tables. It decides who goes when two processes run under one
+// name: each would throw the other one out of every group, for ever.
+type roster struct {
+	mu      sync.Mutex        // guards members
+	members map[string]string // our member id of the last session, by group; empty before the first
+}
+
+// enter notes the session that this process has in a group; no member id that it is going to have one.
+func (r *roster) enter(group, member string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.members == nil {
+		r.members = map[string]string{}
+	}
+	if _, ok := r.members[group]; !ok || member != "" {
+		r.members[group] = member
+	}
+}
+
+// replaced says whether another process has our name. The two may each have taken some of the other's groups. Whoever has the
+// first one goes on, and takes the rest back: so just one of them ends. While we have no place there it is not decided.
+func (r *roster) replaced(admin *kafka.Admin, instance string) bool {
+	r.mu.Lock()
+	first, own := "", ""
+	for group, member := range r.members {
+		if first == "" || group < first {
+			first, own = group, member
+		}
+	}
+	r.mu.Unlock()
+	if own == "" {
+		return false
+	}
+	members, err := admin.GroupMembers(first)
+	return err == nil && slices.ContainsFunc(members, func(m kafka.Member) bool { return m.Instance == memberName(first, instance) && m.ID != own })
+}
+
+// memberName tells the instances of a group apart; it is the transactional id, too.
+func memberName(group, instance string) string { return group + "-" + instance }
