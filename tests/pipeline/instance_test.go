@@ -151,7 +151,7 @@ func (i *instance) address() string {
 // command is one of the program's, in the script's folder and without the settings of whoever runs the tests.
 func (w *world) command(args []string, env ...string) *exec.Cmd {
 	cmd := exec.Command(w.binary, args...)
-	cmd.Dir = w.dir
+	cmd.Dir, cmd.SysProcAttr = w.dir, orphan
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BROTALLY_") }), env...)
 	return cmd
 }
