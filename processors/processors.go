@@ -115,15 +115,24 @@ func (p *Processors) Records() int64 { return p.records.Load() }
 // error. Tables whose input topics do not exist wait for them while the others run. Errors before anything runs are
 // those of the catalog and of topics that are not as they must be: [*kafka.TopicMismatch], [*Refusal].
 func (p *Processors) Run(ctx context.Context) error {
-	// These connections outlive ctx: a stage that stops still leaves its group.
-	admin, err := kafka.NewAdmin(context.WithoutCancel(ctx), p.config.Kafka)
+	// These connections outlive ctx, for a stage that stops still commits and leaves its group; but not by much.
+	life, kill := context.WithCancel(context.WithoutCancel(ctx))
+	defer kill()
+	connected := context.AfterFunc(ctx, kill)
+	admin, err := kafka.NewAdmin(life, p.config.Kafka)
+	if err == nil {
+		defer func() { _ = admin.Close() }() // nothing is lost with a connection that will not close
+	}
+	if !connected() {
+		return nil // ctx was done first
+	}
 	if err != nil {
 		return err
 	}
-	defer func() { _ = admin.Close() }() // nothing is lost with a connection that will not close
 	p.admin = admin
 
 	running, inner := errgroup.WithContext(ctx)
+	defer context.AfterFunc(inner, func() { time.AfterFunc(stopPatience, kill) })()
 	running.Go(func() error {
 		waiting, err := p.arrange(inner, running)
 		if err != nil {
@@ -136,6 +145,9 @@ func (p *Processors) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// stopPatience is how long stages that are told to end may ask brokers for something. Their transactions are given up by then.
+const stopPatience = kafka.TransactionTimeout
 
 // start runs the stages of newly arranged tables and passes.
 func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arrangement) {

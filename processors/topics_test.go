@@ -3,6 +3,7 @@ package processors_test
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -218,4 +219,19 @@ func TestATableWithoutGroupByHasItsRow(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"{}": `{"n":2,"last":"www.example.com"}`}, p.latest("everything")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
+}
+
+// TestStopsWhileNobodyAnswers: a broker that takes connections and says nothing holds up nobody who wants to stop.
+func TestStopsWhileNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	p.must(err)
+	defer func() { _ = silent.Close() }()
+	p.kafka.Brokers = []string{silent.Addr().String()}
+	r := p.run(notebook, nil)
+	if _, err := silent.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
 }
