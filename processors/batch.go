@@ -133,7 +133,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 	}
 	h.stage.log.Debug("session begins", "generation", cs.GenerationID(), "claims", cs.Claims())
 	go s.commitForever(cs.Context()) // Cleanup waits for it
-	s.running.Go(func() { s.watchPartitions(cs.Context(), h.leave) })
+	s.running.Go(func() { s.watchTopic(cs.Context(), h.leave) })
 	return nil
 }
 
@@ -271,10 +271,12 @@ func (s *session) start() error {
 
 var errSourceShorter = errors.New("has the topic lost records?")
 
-// watchPartitions ends the session when the topic has partitions that nobody in the group reads: leaving and joining again
+// watchTopic ends the session when the topic has partitions that nobody in the group reads: leaving and joining again
 // makes the group share them out. Sarama's leader looks for new partitions, too, but there may be none: a static member that
 // comes back gets its old share without the group noticing, and if it was the leader nobody is.
-func (s *session) watchPartitions(generation context.Context, leave context.CancelCauseFunc) {
+//
+// It ends the stage for good when the topic was deleted and made again: fetching goes by the topic's name and would go on.
+func (s *session) watchTopic(generation context.Context, leave context.CancelCauseFunc) {
 	every := time.NewTicker(s.stage.sarama.Metadata.RefreshFrequency)
 	defer every.Stop()
 	for {
@@ -282,6 +284,11 @@ func (s *session) watchPartitions(generation context.Context, leave context.Canc
 		case <-generation.Done():
 			return
 		case <-every.C:
+		}
+		var refused *Refusal
+		if err := s.stage.sameTopic(); errors.As(err, &refused) {
+			s.fail(err)
+			return
 		}
 		unread, err := s.stage.admin.Unread(string(s.stage.group), s.stage.input)
 		switch {

@@ -159,6 +159,23 @@ func TestPartitionsAreAdded(t *testing.T) {
 	p.exact(latest, starts{"dns": {0: 25, 1: 25}})
 }
 
+// TestATopicMadeAnewWhileItIsRead ends the processors: its offsets mean other records.
+func TestATopicMadeAnewWhileItIsRead(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.kafka.Properties["metadata.max.age.ms"] = "1000"
+	p.topic("dns", 1)
+	p.produce("dns", 1, office(0, 50)...)
+	r := p.run(notebook, nil)
+	p.exact(notebook, nil)
+	p.must(p.broker.Cluster().DeleteTopic("dns"))
+	p.topic("dns", 1)
+	p.produce("dns", 1, office(1, 200)...)
+	if err := r.wait(); err == nil || !strings.Contains(err.Error(), "has counted topic dns with id") {
+		t.Errorf("it ended with %v, want a *Refusal", err)
+	}
+}
+
 // TestATableAddedLater reads all of its feed in a pass of its own; the others are not read again. Two over one feed that
 // came together share theirs, also after a restart.
 func TestATableAddedLater(t *testing.T) {
