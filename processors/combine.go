@@ -124,14 +124,19 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 	return nil
 }
 
-// bytesAGroup is about what a partial takes: its key, its state, its place in the hash table. Memory that a Groups keeps
-// for the next interval does not count, or a pass of many tables would always be full.
-const bytesAGroup = 128
+// bytesAGroup is about what a partial takes beside its key: its state, its place in the hash table, its record.
+const bytesAGroup = 96
+
+// groupBytes is about what groups take. Memory that a Groups keeps for the next interval does not count, or a pass of many
+// tables would always be full.
+func groupBytes(g *tables.Groups) int {
+	return g.Len()*bytesAGroup + g.KeyBytes() + g.SketchBytes()
+}
 
 func (c *combiner) bytes() int {
 	n := c.letterBytes
 	for _, t := range c.tables {
-		n += t.Groups().Len()*bytesAGroup + t.Groups().SketchBytes()
+		n += groupBytes(t.Groups())
 	}
 	return n
 }

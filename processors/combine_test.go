@@ -197,3 +197,28 @@ func TestAPackThatIsNoneStopsStage2(t *testing.T) {
 		t.Errorf("%v, want the place and the version", err)
 	}
 }
+
+// TestLongKeysFillAnInterval: whoever sends the records chooses them.
+func TestLongKeysFillAnInterval(t *testing.T) {
+	table := compileOne(t, `CREATE TABLE t AS SELECT query, count(*) AS n FROM dns GROUP BY query`)
+	c := newTestCombiner(t, begin{codecs.Source{Topic: "dns"}, 0, 0}, table, 1)
+	fill := func(prefix string) int {
+		t.Helper()
+		for i := range 1000 {
+			if err := c.add(&sarama.ConsumerMessage{Topic: "dns", Value: []byte(fmt.Sprintf(`{"ts": 1.0, "query": "%s%d"}`, prefix, i))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		held := c.bytes()
+		if _, err := c.flush(1000, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if c.bytes() != 0 {
+			t.Errorf("%d bytes are held after a flush", c.bytes())
+		}
+		return held
+	}
+	if short, long := fill(""), fill(strings.Repeat("q", 900)); short > 150_000 || long < 900_000 {
+		t.Errorf("a thousand short keys hold %d bytes, long ones %d", short, long)
+	}
+}

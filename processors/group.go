@@ -86,7 +86,7 @@ func (m *merger) follows(p codecs.Pack) error {
 		fmt.Sprintf("`brotally reset %s` counts anew", m.table.Name)}
 }
 
-func (m *merger) bytes() int { return m.current.groups.Len() * bytesAGroup }
+func (m *merger) bytes() int { return groupBytes(m.current.groups) }
 
 func (m *merger) flush(int64, time.Time) (any, error) {
 	if !m.taken {

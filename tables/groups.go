@@ -66,6 +66,14 @@ func (g *Groups) Bytes() int {
 // groups, and is given back by Reset.
 func (g *Groups) SketchBytes() int { return g.held }
 
+// KeyBytes estimates how long all keys are together, in bytes; like SketchBytes it begins at 0 after Reset.
+func (g *Groups) KeyBytes() int {
+	if g.slab == len(g.keys) {
+		return g.slab * slabSize
+	}
+	return g.slab*slabSize + len(g.keys[g.slab])
+}
+
 // Get returns the group's state, valid until the next change of g.
 func (g *Groups) Get(key []byte) (s State, ok bool) {
 	i, _, ok := g.find(key, maphash.Bytes(g.seed, key))
