@@ -22,8 +22,8 @@ build: ## a static binary in bin/
 test: ## all tests that need nothing but Go; under three minutes on two cores
 	go test $(GOTEST_FLAGS) ./...
 
-test-race: ## the same under the race detector (needs a C compiler)
-	CGO_ENABLED=1 GORACE=suppressions=$(CURDIR)/tests/race.supp go test -race $(GOTEST_FLAGS) ./...
+test-race: ## the tests that run in one process, under the race detector (needs a C compiler)
+	CGO_ENABLED=1 GORACE=suppressions=$(CURDIR)/tests/race.supp go test -race $(GOTEST_FLAGS) $$(go list ./... | grep -vE '/tests($$|/faults|/pipeline)')
 
 test-kafka: ## the whole-program tests against a real Kafka broker (Java 17 and Maven, or BROKERS=host:9092)
 	tests/kafka/run.sh $(GOTEST_FLAGS)
