@@ -24,20 +24,19 @@
 //
 // # Looking
 //
-// Every instance that runs and answers is asked, as soon as its table reflects everything that was produced, and has to say the same.
-// Nothing is asked twice in the hope of another answer.
+// Every instance that runs and answers is asked, as soon as its table reflects everything that was produced, and has to say
+// the same. Nothing is asked twice in the hope of another answer.
 //
 //	expect TABLE           its rows over HTTP, in the order of its keys
 //	query SELECT ..        a look-up; rows in the order of the answer if there is ORDER BY, else sorted
 //	progress TABLE         what became of each source partition's records; zeros are left out
 //	http METHOD PATH [BODY] [POINTER ..]   status and body, or what JSON pointers find in it
-//	result TABLE           the result topic: key => last value, read_committed; (gone) is a tombstone
+//	result TOPIC           a result topic: key => last value, read_committed; (gone) is a tombstone
 //	dead-letters           the dead-letter topic: key, reason, record
 //	catalog                the catalog: each table's result and passes
 //	topics                 topics that the script has not made: partitions, and the settings that they were made with
 //	groups                 consumer groups
 //	says NAME TEXT         waits until the instance has logged a line with the text, and expects nothing
-//	ends [NAME]            waits until the instance ends by itself: exit code and what it said at last
 //	brotally COMMAND ..    runs a command to its end: exit code and output; run gets the definitions
 //
 // NULL, true, numbers and plain words are themselves; a text that is empty, has blanks or looks like something else is in
@@ -47,5 +46,5 @@
 // # Crashing
 //
 // Each script runs a second time, as NAME/crashing: between any two steps all instances are killed and started again,
-// but not right before stop, kill and ends. Everything has to be as it says all the same.
+// but not right before stop and kill. Everything has to be as it says all the same.
 package pipeline

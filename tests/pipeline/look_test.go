@@ -19,7 +19,7 @@ import (
 var looking = map[string]func(*world, context.Context, *part) ([]string, error){
 	"expect": (*world).expect, "query": (*world).query, "progress": (*world).progress, "http": (*world).http,
 	"result": (*world).result, "dead-letters": (*world).deadLetters, "catalog": (*world).catalog, "topics": (*world).allTopics,
-	"groups": (*world).groups, "says": (*world).says, "ends": (*world).ends, "brotally": (*world).brotally,
+	"groups": (*world).groups, "says": (*world).says, "brotally": (*world).brotally,
 }
 
 // rowsJSON are rows as HTTP gives them.
@@ -202,24 +202,6 @@ func (w *world) says(ctx context.Context, p *part) ([]string, error) {
 		}
 		return slices.ContainsFunc(i.lines(), func(line string) bool { return strings.Contains(w.plain(line), text) }), i.ended()
 	})
-}
-
-func (w *world) ends(ctx context.Context, p *part) ([]string, error) {
-	name, _ := nameAnd(p.words(), noFlag)
-	i, err := w.named(name)
-	if err != nil {
-		return nil, err
-	}
-	if err := i.wait(ctx); err != nil {
-		return nil, err
-	}
-	// What it said at last: lines behind its log.
-	lines := i.lines()
-	last := len(lines)
-	for last > 0 && !strings.HasPrefix(lines[last-1], "time=") {
-		last--
-	}
-	return append([]string{"exit " + strconv.Itoa(i.cmd.ProcessState.ExitCode())}, lines[last:]...), nil
 }
 
 func (w *world) brotally(ctx context.Context, p *part) ([]string, error) {

@@ -130,7 +130,7 @@ func (w *world) step(p *part) (told []string, err error) {
 }
 
 // ending are the verbs before which nothing is killed: what they are about is an instance that has been there for a while.
-var ending = map[string]bool{"stop": true, "kill": true, "ends": true}
+var ending = map[string]bool{"stop": true, "kill": true}
 
 // crashAll kills every instance that runs, then starts them again.
 func (w *world) crashAll(ctx context.Context) error {
