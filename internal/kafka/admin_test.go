@@ -283,9 +283,14 @@ func TestGroups(t *testing.T) {
 				t.Errorf("delete: %v, want *GroupInUse", err)
 			}
 			for topic, want := range map[string]int{topic: 0, c.topic(3): 3} {
-				if unread, err := c.admin.Unread(group, topic); err != nil || unread != want {
-					t.Errorf("unread partitions of %s: %d, %v, want %d", topic, unread, err, want)
-				}
+				// The member hears what it was given a moment before the group is stable, and Unread asks once.
+				eventually(t, func() error {
+					unread, err := c.admin.Unread(group, topic)
+					if err == nil && unread != want {
+						err = fmt.Errorf("%d partitions of %s are unread, want %d", unread, topic, want)
+					}
+					return err
+				})
 			}
 		})
 
