@@ -384,22 +384,22 @@ func testTheSameRowsInAPlainGokaView(t *testing.T, addrs []string) {
 			m.Close() // the first one was closed by Goka, which only makes this an error
 		}
 	}()
-	for store.Len() < partitions {
-		select {
-		case <-store.Changed():
-		case <-time.After(patience):
-			t.Fatal("Goka's view does not recover")
+	// await asks for the channel before it looks, so that no change is missed.
+	await := func(what string, done func() bool) {
+		t.Helper()
+		late := time.After(patience)
+		for changed := store.Changed(); !done(); changed = store.Changed() {
+			select {
+			case <-changed:
+			case <-late:
+				t.Fatalf("Goka's view does not %s", what)
+			}
 		}
 	}
+	await("recover", func() bool { return store.Len() == partitions })
 	c.send(host(3)) // and one that Goka itself reads
 	c.commit()
-	for store.Progress(partitions)[source].Upto < 4 {
-		select {
-		case <-store.Changed():
-		case <-time.After(patience):
-			t.Fatal("Goka's view does not follow")
-		}
-	}
+	await("follow", func() bool { return store.Progress(partitions)[source].Upto >= 4 })
 
 	it, err := view.Iterator()
 	if err != nil {
