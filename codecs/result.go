@@ -8,10 +8,10 @@ import (
 	"github.com/brotally/brotally/tables"
 )
 
-// AppendResultKey appends the key under which a row lies on the result topic. values are the group columns', in the
-// order of the table's columns.
+// AppendResultKey appends the key under which a row lies on the result topic. values are those of [tables.Table.Keys], or
+// only of the first of them: the group columns without the window's, whose text says in which partition a row lies.
 //
-// One group column: its plain text; NULL is \N, and a text that begins with a backslash gets one more, so that no two
+// One column: its plain text; NULL is \N, and a text that begins with a backslash gets one more, so that no two
 // values have one key. Several: a compact JSON object of them in their order. None: {}.
 func AppendResultKey(b []byte, t *tables.Table, values []feeds.Value) []byte {
 	if len(values) == 1 {
@@ -28,13 +28,8 @@ func AppendResultKey(b []byte, t *tables.Table, values []feeds.Value) []byte {
 		return b
 	}
 	b = append(b, '{')
-	i := 0
-	for _, c := range t.Columns {
-		if !c.Key {
-			continue
-		}
+	for i, c := range t.Keys()[:len(values)] {
 		b = appendMember(b, i, c.Name, values[i])
-		i++
 	}
 	return append(b, '}')
 }

@@ -57,7 +57,7 @@ type combiner struct {
 type tableCombiner struct {
 	*tables.Combiner
 	sink   tableSink
-	counts codecs.Counts // Counted and Filtered
+	counts codecs.Counts // Counted, Filtered and NoTime
 	split  *splitter
 }
 
@@ -119,6 +119,8 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 			t.counts.Counted++
 		case tables.Filtered:
 			t.counts.Filtered++
+		case tables.NoTime:
+			t.counts.NoTime++
 		}
 	}
 	return nil
@@ -136,7 +138,7 @@ func groupBytes(g *tables.Groups) int {
 func (c *combiner) bytes() int {
 	n := c.letterBytes
 	for _, t := range c.tables {
-		n += groupBytes(t.Groups())
+		n += groupBytes(t.Groups()) + t.SessionBytes()
 	}
 	return n
 }
@@ -156,7 +158,7 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 		if work.packs, err = t.split.packs(work.packs, t, report); err != nil {
 			return nil, err
 		}
-		t.Groups().Reset()
+		t.Reset()
 		t.counts = codecs.Counts{}
 	}
 	c.from, c.shared, c.newest, c.reported = next, codecs.Counts{}, codecs.NoTime, now
@@ -183,7 +185,7 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) (
 		out = append(out, outgoing{t.sink.topic, int32(partition), pack.Append(nil)})
 		s.partials[partition] = s.partials[partition][:0]
 	}
-	for key, state := range t.Groups().All() {
+	for key, state := range t.Partials() {
 		p, err := s.keys.Of(key, int32(len(s.partials)))
 		if err != nil {
 			return nil, fmt.Errorf("partial of %s: %w", s.table.Name, err)

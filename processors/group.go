@@ -2,6 +2,7 @@ package processors
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -109,6 +110,33 @@ type rowWriter struct {
 	changelog string
 	result    string
 	only      int32 // the partition of a table's only row, -1 where it has keys
+
+	mu       sync.Mutex // guards all below; Goka calls back from a goroutine a partition
+	updaters map[int32]partitionUpdater
+}
+
+// updater returns what changes a partition's rows. It is made anew when the rows are others: after a rebalance a partition that
+// comes back has been recovered from the start.
+func (w *rowWriter) updater(partition int32, rows *tables.Groups) (*tables.Updater, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if have, ok := w.updaters[partition]; ok && have.rows == rows {
+		return have.Updater, nil
+	}
+	u, err := w.table.NewUpdater(rows)
+	if err != nil {
+		return nil, fmt.Errorf("rows of %s: %w", w.table.Name, err)
+	}
+	if w.updaters == nil {
+		w.updaters = map[int32]partitionUpdater{}
+	}
+	w.updaters[partition] = partitionUpdater{u, rows}
+	return u, nil
+}
+
+type partitionUpdater struct {
+	*tables.Updater
+	rows *tables.Groups
 }
 
 // write is stage 2's Goka callback.
@@ -125,7 +153,7 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 	}
 }
 
-func (w *rowWriter) apply(m *merged, partition int32, rows *tables.Groups, progress map[codecs.Source]codecs.Progress) error {
+func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progress map[codecs.Source]codecs.Progress) error {
 	var (
 		// What is sent is sliced from here; it is never written twice. It is not nil, for a nil key is none, and a compacted
 		// topic takes no record without a key: the only row of a table without GROUP BY has the empty one.
@@ -139,23 +167,33 @@ func (w *rowWriter) apply(m *merged, partition int32, rows *tables.Groups, progr
 		}
 		grown = func(from int) []byte { return out[from:len(out):len(out)] }
 	)
-	emit := func(key string, state tables.State) error {
+	changed := func(c tables.Change) error {
 		from := len(out)
-		out = append(out, key...)
+		out = append(out, c.Key...)
 		binary := grown(from)
-		from = len(out)
-		out = codecs.AppendRow(out, w.table, state)
-		send(w.changelog, binary, grown(from))
-
-		if keys, err = w.table.KeyValues(key, keys); err != nil {
-			return err
+		if c.Gone {
+			send(w.changelog, binary, nil)
+		} else {
+			from = len(out)
+			out = codecs.AppendRow(out, w.table, c.State)
+			send(w.changelog, binary, grown(from))
 		}
-		if row, err = w.table.Row(key, state, row); err != nil {
+		if !c.Shown && !c.WasShown {
+			return nil
+		}
+		if keys, err = w.table.KeyValues(c.Key, keys); err != nil {
 			return err
 		}
 		from = len(out)
 		out = codecs.AppendResultKey(out, w.table, keys)
 		text := grown(from)
+		if !c.Shown {
+			send(w.result, text, nil)
+			return nil
+		}
+		if row, err = w.table.Row(c.Key, c.State, row); err != nil {
+			return err
+		}
 		from = len(out)
 		var short bool
 		if out, short = codecs.AppendFitting(out, w.table, row); short {
@@ -164,19 +202,23 @@ func (w *rowWriter) apply(m *merged, partition int32, rows *tables.Groups, progr
 		send(w.result, text, grown(from))
 		return nil
 	}
+	rows, err := w.updater(partition, held)
+	if err != nil {
+		return err
+	}
 	for key, delta := range m.groups.All() {
-		state, _ := rows.Upsert([]byte(key))
-		w.table.Merge(state, delta)
-		if err := emit(key, state); err != nil {
+		if err := rows.Add(key, delta, changed); err != nil {
 			return fmt.Errorf("row of %s: %w", w.table.Name, err)
 		}
 	}
-	if w.only == partition && rows.Len() == 0 {
+	if w.only == partition && held.Len() == 0 {
 		// Without GROUP BY the table has one row, also over no records.
-		state, _ := rows.Upsert(nil)
-		if err := emit("", state); err != nil {
+		if err := rows.Add("", w.table.NewState(), changed); err != nil {
 			return fmt.Errorf("row of %s: %w", w.table.Name, err)
 		}
+	}
+	if err := rows.Flush(changed); err != nil {
+		return fmt.Errorf("row of %s: %w", w.table.Name, err)
 	}
 	if cut > 0 {
 		w.stage.log.Warn("rows are too large for one record, their texts were cut in the result topic", "rows", cut, "bytes", codecs.MaxRecord)

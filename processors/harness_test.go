@@ -452,10 +452,8 @@ func (p *pipeline) fold(t *tables.Table, topics []string, from starts) (want map
 	want = map[string]string{}
 	for _, row := range rows {
 		var key []feeds.Value
-		for i, c := range t.Columns {
-			if c.Key {
-				key = append(key, row[i])
-			}
+		for _, k := range t.Keys() {
+			key = append(key, row[slices.IndexFunc(t.Columns, func(c tables.Column) bool { return c.Name == k.Name })])
 		}
 		value, _ := codecs.AppendFitting(nil, t, row)
 		want[string(codecs.AppendResultKey(nil, t, key))] = string(value)

@@ -1,7 +1,9 @@
 package tables
 
 import (
+	"encoding/binary"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/brotally/brotally/feeds"
@@ -13,17 +15,21 @@ type Outcome uint8
 const (
 	Counted  Outcome = iota // it is in its group
 	Filtered                // WHERE left it out
+	NoTime                  // the table has windows and the record no time, or one beyond what can be computed with
 )
 
 // Combiner adds records up by group: stage 1's work between two commits. It belongs to one goroutine.
 type Combiner struct {
-	where  cond // nil: every record
-	keys   []eval
-	adders []adder
-	groups *Groups
-	env    env
-	key    []byte // of the current record
-	cut    int64
+	plan     *plan
+	where    cond // nil: every record
+	keys     []eval
+	time     eval // event time; nil without a window
+	adders   []adder
+	groups   *Groups
+	sessions *sessions // of the groups; nil without session windows. Keys end in a session's id then, not in its bounds
+	env      env
+	key      []byte // of the current record
+	cut      int64
 }
 
 // NewCombiner returns a Combiner for records of the layout. It returns an error when the layout lacks one of the table's
@@ -43,12 +49,20 @@ func (t *Table) NewCombiner(layout *feeds.Layout) (*Combiner, error) {
 }
 
 func (p *plan) newCombiner(slots []int) *Combiner {
-	c := &Combiner{groups: p.newGroups()}
+	c := &Combiner{plan: p, groups: p.newGroups()}
 	if p.where != nil {
 		c.where = p.where.bindCond(slots)
 	}
 	for _, g := range p.groups {
-		c.keys = append(c.keys, g.expr.eval(slots))
+		if !g.window {
+			c.keys = append(c.keys, g.expr.eval(slots))
+		}
+	}
+	if p.window != nil {
+		c.time = p.window.time.eval(slots)
+		if p.window.Kind == Session {
+			c.sessions = newSessions(p.window)
+		}
 	}
 	for _, a := range p.stored {
 		c.adders = append(c.adders, a.bind(slots))
@@ -63,12 +77,25 @@ func (c *Combiner) Add(rec *feeds.Record) Outcome {
 	if c.where != nil && c.where(&c.env) != yes {
 		return Filtered
 	}
+	var micros int64
+	if c.time != nil {
+		v := c.time(&c.env)
+		if micros = v.Micros(); v.IsNull() || micros > maxWindowTime || micros < -maxWindowTime {
+			return NoTime
+		}
+	}
 	c.key = c.key[:0]
 	for _, value := range c.keys {
 		var cut bool
 		if c.key, cut = appendKeyPart(c.key, value(&c.env)); cut {
 			c.cut++
 		}
+	}
+	switch {
+	case c.sessions != nil:
+		c.inSession(micros)
+	case c.time != nil:
+		c.key = c.plan.window.appendWindow(c.key, c.plan.window.start(micros), 0)
 	}
 	s, _ := c.groups.Upsert(c.key)
 	for _, add := range c.adders {
@@ -77,8 +104,61 @@ func (c *Combiner) Add(rec *feeds.Record) Outcome {
 	return Counted
 }
 
-// Groups returns what was added up. The caller empties it with Reset once it is sent.
+// inSession makes the group's key that of the session which the time is in. Sessions that it joins become one.
+func (c *Combiner) inSession(micros int64) {
+	group := len(c.key)
+	joined, gone := c.sessions.join(c.key, micros, micros)
+	for _, old := range gone {
+		if old.id == joined.id {
+			continue
+		}
+		c.key = binary.AppendUvarint(c.key[:group], old.id)
+		from, _ := c.groups.Get(c.key)
+		to, _ := c.groups.Get(binary.AppendUvarint(c.key[:group:group], joined.id))
+		c.plan.merge(to, from)
+		c.groups.Delete(c.key)
+	}
+	c.key = binary.AppendUvarint(c.key[:group], joined.id)
+}
+
+// Partials returns what was added up, by the key under which stage 2 takes it: of tables with hopping windows the windows
+// are panes. Keys and states are valid until the next one.
+func (c *Combiner) Partials() iter.Seq2[string, State] {
+	if c.sessions == nil {
+		return c.groups.All()
+	}
+	return func(yield func(string, State) bool) {
+		for group, spans := range c.sessions.of {
+			for _, s := range spans {
+				state, _ := c.groups.Get(binary.AppendUvarint(append(c.key[:0], group...), s.id))
+				c.key = c.plan.window.appendWindow(append(c.key[:0], group...), s.first, s.last)
+				if !yield(string(c.key), state) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Reset forgets what was added up. It keeps memory for what comes next, up to a limit.
+func (c *Combiner) Reset() {
+	c.groups.Reset()
+	if c.sessions != nil {
+		c.sessions.reset()
+	}
+}
+
+// Groups is the hash table that it adds up in: how many groups there are, and what they take. Its keys are those of
+// [Combiner.Partials] except where windows are sessions.
 func (c *Combiner) Groups() *Groups { return c.groups }
+
+// SessionBytes estimates the memory that finding sessions takes beside the groups, in bytes.
+func (c *Combiner) SessionBytes() int {
+	if c.sessions == nil {
+		return 0
+	}
+	return c.sessions.bytes
+}
 
 // Overflows returns how many expressions so far had no value where SQL has an error (overflow, division by zero, a text
 // that does not convert) and were NULL instead.

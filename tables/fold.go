@@ -9,6 +9,7 @@ type Fold struct {
 	table     *Table
 	combiners []*Combiner // by source partition
 	rows      *Groups
+	updater   *Updater
 	partial   State
 	bytes     []byte
 }
@@ -16,6 +17,10 @@ type Fold struct {
 // NewFold returns a Fold of t over records of the layout, from that many source partitions.
 func NewFold(t *Table, layout *feeds.Layout, partitions int) (*Fold, error) {
 	f := &Fold{table: t, rows: t.NewGroups(), partial: t.NewState()}
+	var err error
+	if f.updater, err = t.NewUpdater(f.rows); err != nil {
+		return nil, err
+	}
 	for range partitions {
 		c, err := t.NewCombiner(layout)
 		if err != nil {
@@ -31,8 +36,9 @@ func (f *Fold) Combiner(partition int) *Combiner { return f.combiners[partition]
 
 // Flush ends what a source partition has combined: a commit.
 func (f *Fold) Flush(partition int) error {
-	groups := f.combiners[partition].Groups()
-	for key, state := range groups.All() {
+	combiner := f.combiners[partition]
+	unseen := func(Change) error { return nil }
+	for key, state := range combiner.Partials() {
 		f.bytes = f.table.AppendState(f.bytes[:0], state)
 		rest, err := f.table.ReadState(f.bytes, f.partial)
 		if err == nil && len(rest) > 0 {
@@ -41,11 +47,12 @@ func (f *Fold) Flush(partition int) error {
 		if err != nil {
 			return err
 		}
-		row, _ := f.rows.Upsert([]byte(key))
-		f.table.Merge(row, f.partial)
+		if err := f.updater.Add(key, f.partial, unseen); err != nil {
+			return err
+		}
 	}
-	groups.Reset()
-	return nil
+	combiner.Reset()
+	return f.updater.Flush(unseen)
 }
 
 // Rows flushes all partitions and returns the table, by key columns, NULL last. The values live until the next record.
@@ -60,6 +67,11 @@ func (f *Fold) Rows() ([][]feeds.Value, error) {
 	}
 	var rows [][]feeds.Value
 	for key, state := range f.rows.All() {
+		if shows, err := f.table.Shows(key, state); err != nil {
+			return nil, err
+		} else if !shows {
+			continue
+		}
 		row, err := f.table.Row(key, state, nil)
 		if err != nil {
 			return nil, err

@@ -20,6 +20,9 @@ func (p *plan) declare(q *sql.Select) error {
 		all = append(all, o.Expr)
 	}
 	all = append(all, q.Where, q.Having)
+	if q.Window != nil {
+		all = append(all, q.Window.On)
+	}
 	var err error
 	for _, e := range all {
 		sql.Walk(e, func(e sql.Expr) bool {
@@ -35,6 +38,8 @@ func (p *plan) declare(q *sql.Select) error {
 			if c, ok := e.(*sql.Column); ok {
 				if known, ok := p.resolve(c.Name); ok {
 					c.Text, c.Quoted = known.Name, false
+				} else if q.Window != nil && isWindowColumn(c.Name) {
+					c.Text, c.Quoted = strings.ToLower(c.Text), false
 				}
 			}
 			return true
@@ -103,6 +108,10 @@ func (p *plan) input(c *sql.Column) (*expr, error) {
 	if !ok {
 		hint := sql.DidYouMean(c.Text, p.columnNames())
 		switch {
+		case isWindowColumn(c.Name) && p.window != nil:
+			return nil, p.src.Error(c.At, c.Text+" is known after grouping only", "it can stand in SELECT and in HAVING")
+		case isWindowColumn(c.Name) && p.open:
+			hint = "it comes with a window: WINDOW TUMBLING (SIZE 1 HOUR)"
 		case hint != "":
 		case c.Quoted && !strings.Contains(c.Text, "."):
 			hint = "a string is written in single quotes"

@@ -19,11 +19,13 @@ type plan struct {
 	declared   []feeds.Column // columns that CAST declares, which the feed does not know
 	inputs     []feeds.Column // columns that are read; expressions name them by position
 	where      *expr          // nil: every row
+	window     *window        // nil: groups are not divided by time
 	grouped    bool
-	groups     []*group
+	groups     []*group // those that the window adds come last
 	aggregates []*aggregate
 	stored     []*aggregate // those of them that have a cell of their own
 	having     *expr        // over groups and aggregates
+	havingAST  sql.Expr
 	items      []*item
 	layout     stateLayout
 	params     *params
@@ -35,6 +37,8 @@ type group struct {
 	text string // canonical
 	expr *expr
 	used bool // an item is just this group
+
+	window bool // the window adds it
 }
 
 // item is one expression of the SELECT list; visible ones come first, then what only ORDER BY needs.
@@ -56,7 +60,12 @@ func newPlan(q *sql.Select, feed *feeds.Feed, open bool, params *params) (*plan,
 	if err != nil {
 		return nil, err
 	}
-	p.grouped = len(q.GroupBy) > 0 || q.Having != nil
+	if q.Window != nil {
+		if err := p.compileWindow(q.Window); err != nil {
+			return nil, err
+		}
+	}
+	p.grouped = len(q.GroupBy) > 0 || q.Having != nil || q.Window != nil
 	for _, it := range items {
 		p.grouped = p.grouped || hasAggregate(it.Expr)
 	}
@@ -79,6 +88,7 @@ func newPlan(q *sql.Select, feed *feeds.Feed, open bool, params *params) (*plan,
 		}
 	}
 	if q.Having != nil {
+		p.havingAST = q.Having
 		if p.having, err = p.compileHaving(q.Having); err != nil {
 			return nil, err
 		}
@@ -107,6 +117,9 @@ func (p *plan) outer() *scope {
 	s.special = func(e sql.Expr) (*expr, bool, error) {
 		if i := p.groupOf(e); i >= 0 {
 			return columnExpr(i, p.groups[i].expr.typ, p.groups[i].expr.text), true, nil
+		}
+		if x, ok := p.windowColumn(e); ok {
+			return x, true, nil
 		}
 		call, ok := e.(*sql.Call)
 		if !ok || aggregates[call.Name] == nil {
@@ -192,6 +205,9 @@ func (p *plan) groupBy(q *sql.Select, items []sql.Item) error {
 		if err != nil {
 			return err
 		}
+		if c, ok := ast.(*sql.Column); ok && p.window != nil && isWindowColumn(c.Name) {
+			continue // a window's columns are groups without being said to be
+		}
 		x, err := in.compile(ast)
 		if err != nil {
 			return err
@@ -209,6 +225,7 @@ func (p *plan) groupBy(q *sql.Select, items []sql.Item) error {
 			p.groups = append(p.groups, &group{ast: ast, text: sql.Format(ast), expr: x})
 		}
 	}
+	p.groups = append(p.groups, p.window.windowGroups()...)
 	return nil
 }
 

@@ -9,13 +9,17 @@ import (
 // rowEnv is what one result row is computed in.
 type rowEnv struct {
 	env
-	items []eval // by position in Columns
+	items  []eval // by position in Columns
+	having cond   // nil: every row
 }
 
 func (p *plan) newRowEnv() *rowEnv {
 	e := &rowEnv{}
 	for _, it := range p.items {
 		e.items = append(e.items, it.expr.eval(nil))
+	}
+	if p.having != nil {
+		e.having = p.having.bindCond(nil)
 	}
 	return e
 }
@@ -48,7 +52,26 @@ func (t *Table) Row(key string, s State, row []feeds.Value) ([]feeds.Value, erro
 	return row, nil
 }
 
-// KeyValues returns the values of the group columns, in the order of Columns. vals is overwritten and reused if it is
+// Shows reports whether HAVING holds for a group: whether its row is part of the result. It returns an error when key is not
+// a key of the table.
+func (t *Table) Shows(key string, s State) (bool, error) {
+	if t.plan.having == nil {
+		return true, nil
+	}
+	e := t.envs.Get().(*rowEnv)
+	defer t.envs.Put(e)
+	if err := t.plan.compute(&e.env, key, s); err != nil {
+		return false, fmt.Errorf("table %s: %w", t.Name, err)
+	}
+	shows := e.having(&e.env) == yes
+	clear(e.vals)
+	return shows, nil
+}
+
+// HasHaving reports whether there is a HAVING, so that not every group has a row in the result.
+func (t *Table) HasHaving() bool { return t.plan.having != nil }
+
+// KeyValues returns the values of the group columns, in the order of [Table.Keys]. vals is overwritten and reused if it is
 // large enough. Strings alias key. It returns an error when key is not a key of the table.
 func (t *Table) KeyValues(key string, vals []feeds.Value) ([]feeds.Value, error) {
 	vals, err := readKey(key, len(t.keys), vals[:0])
@@ -58,7 +81,7 @@ func (t *Table) KeyValues(key string, vals []feeds.Value) ([]feeds.Value, error)
 	return vals, nil
 }
 
-// EncodeKey returns the group key for values of the group columns, in the order of Columns. Numbers of another kind and
+// EncodeKey returns the group key for values of the group columns, in the order of [Table.Keys]. Numbers of another kind and
 // texts are converted where that is exact. It returns an error when there are too many or too few values or one does not
 // convert.
 func (t *Table) EncodeKey(vals []feeds.Value) ([]byte, error) {

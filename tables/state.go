@@ -92,8 +92,10 @@ func (p *plan) newState() State {
 
 // Merge adds src to dst, and keeps nothing of it but strings. The order and grouping of merges does not matter (for sums of
 // doubles up to 1e-9 relative, for top_k within its bound), and the state of no records changes nothing.
-func (t *Table) Merge(dst, src State) {
-	for _, a := range t.plan.stored {
+func (t *Table) Merge(dst, src State) { t.plan.merge(dst, src) }
+
+func (p *plan) merge(dst, src State) {
+	for _, a := range p.stored {
 		a.kernel.merge(dst, src)
 	}
 }

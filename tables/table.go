@@ -19,9 +19,10 @@ type Table struct {
 	Columns []Column       // the result's columns, as SELECT lists them
 	SQL     string         // the definition's canonical text
 	Options Options
+	Window  *Window // how groups are divided by time; nil: they are not
 
 	plan *plan
-	keys []feeds.Column // the group columns, in the order of Columns
+	keys []feeds.Column // the group columns, in the order of the key
 	envs sync.Pool      // *rowEnv: what Row computes in
 }
 
@@ -109,18 +110,25 @@ func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
 	t := &Table{Name: stmt.Name.Text, Feed: feed, Inputs: p.inputs, SQL: sql.Format(stmt), Options: options, plan: p}
 	for _, it := range p.items {
 		t.Columns = append(t.Columns, it.column)
-		if it.column.Key {
-			t.keys = append(t.keys, feeds.Column{Name: it.column.Name, Type: it.column.Type})
-		}
+	}
+	for i := range p.groups {
+		at := slices.IndexFunc(p.items, func(it *item) bool { return it.column.Key && it.group == i })
+		t.keys = append(t.keys, feeds.Column{Name: t.Columns[at].Name, Type: t.Columns[at].Type})
+	}
+	if p.window != nil {
+		t.Window = &p.window.Window
 	}
 	t.envs.New = func() any { return p.newRowEnv() }
 	return t, nil
 }
 
 // keysFirstCome checks that every group is a column of the result, which is how a reader tells rows apart, and brings the
-// groups into the order of those columns.
+// groups into the order of those columns, the window's last.
 func (p *plan) keysFirstCome() error {
 	for _, g := range p.groups {
+		if !g.used && g.window {
+			return p.src.Error(g.ast.Pos(), "the window's "+g.text+" is not a column of the result", "add it to SELECT: it is part of a row's key")
+		}
 		if !g.used {
 			return p.src.Error(g.ast.Pos(), "GROUP BY "+g.text+" is not a column of the result", "add it to SELECT: it is part of a row's key")
 		}
@@ -128,11 +136,11 @@ func (p *plan) keysFirstCome() error {
 	// The items' expressions name groups by position, so those are compiled anew for the new order.
 	order := make([]*group, 0, len(p.groups))
 	for _, it := range p.items {
-		if it.column.Key {
+		if it.column.Key && !p.groups[it.group].window {
 			order = append(order, p.groups[it.group])
 		}
 	}
-	p.groups = order
+	p.groups = append(order, p.groups[len(order):]...)
 	for _, it := range p.items {
 		s := p.outer()
 		x, err := s.compile(it.at)
@@ -144,8 +152,23 @@ func (p *plan) keysFirstCome() error {
 		}
 		it.group = p.groupColumn(it.expr)
 	}
+	if p.having != nil {
+		x, err := p.compileHaving(p.havingAST)
+		if err != nil {
+			return err
+		}
+		p.having = x
+	}
 	return nil
 }
+
+// Keys returns the columns that make up a row's key, in the key's order: the group columns as SELECT lists them, then
+// those of the window.
+func (t *Table) Keys() []feeds.Column { return t.keys }
+
+// GroupColumns returns how many of [Table.Keys] are not the window's: what partitions go by, so that all windows of a group
+// lie in one.
+func (t *Table) GroupColumns() int { return len(t.keys) - len(t.plan.window.keys()) }
 
 // checkClauses refuses what a table's query cannot have, and what it cannot have yet.
 func checkClauses(q *sql.Select) error {
@@ -159,10 +182,6 @@ func checkClauses(q *sql.Select) error {
 	switch {
 	case q.Distinct != nil:
 		return q.Source.Error(q.Distinct.At, "SELECT DISTINCT does not define a table", "GROUP BY gives each combination once")
-	case q.Window != nil:
-		return s.unsupported(at(q.Window.At), "WINDOW")
-	case q.Having != nil:
-		return s.unsupported(at(q.HavingAt), "HAVING")
 	case q.Emit != nil && q.Emit.Final:
 		return s.unsupported(at(q.Emit.At), "EMIT FINAL")
 	case q.TTL != nil:

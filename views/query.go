@@ -133,10 +133,18 @@ func (v *View) row(h *held, key string) (row []feeds.Value, err error) {
 	}
 	partition.Read(func(groups *tables.Groups) {
 		if state, ok := groups.Get([]byte(key)); ok {
-			row, err = v.table.Row(key, state, nil)
+			row, err = v.shownRow(key, state)
 		}
 	})
 	return row, err
+}
+
+// shownRow is a group's row, nil when HAVING leaves it out.
+func (v *View) shownRow(key string, state tables.State) ([]feeds.Value, error) {
+	if shown, err := v.table.Shows(key, state); err != nil || !shown {
+		return nil, err
+	}
+	return v.table.Row(key, state, nil)
 }
 
 // scanned is how many rows a scan reads before it lets the changelog's next records in, and looks whether anybody still
@@ -176,7 +184,14 @@ func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feed
 		n, more := 0, true
 		each := func(key string, state tables.State) bool {
 			n++
-			if row, err = v.table.Row(key, state, row[:0]); err != nil {
+			var shown bool
+			if shown, err = v.table.Shows(key, state); err == nil && !shown {
+				return true
+			}
+			if err == nil {
+				row, err = v.table.Row(key, state, row[:0])
+			}
+			if err != nil {
 				*broken = fmt.Errorf("row of %s: %w", v.table.Name, err)
 				return false
 			}
@@ -200,13 +215,15 @@ func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feed
 				*broken = err
 				return
 			}
-			yield(row)
+			if row != nil {
+				yield(row)
+			}
 		}
 	}
 }
 
-// empty is the row that a table without GROUP BY has over no records.
+// empty is the row that a table without GROUP BY has over no records, nil when HAVING leaves it out.
 func (v *View) empty() ([]feeds.Value, error) {
 	state, _ := v.table.NewGroups().Upsert(nil)
-	return v.table.Row("", state, nil)
+	return v.shownRow("", state)
 }

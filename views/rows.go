@@ -292,11 +292,8 @@ func rowsError(err error) error {
 // keyOf returns the key of the only group that has these values; ok is false when they do not name every group column.
 func (v *View) keyOf(filters []filter) (key []byte, ok bool) {
 	values := make([]feeds.Value, 0, len(filters))
-	for i, c := range v.table.Columns {
-		if !c.Key {
-			continue
-		}
-		at := slices.IndexFunc(filters, func(f filter) bool { return f.column == i })
+	for _, c := range v.table.Keys() {
+		at := slices.IndexFunc(filters, func(f filter) bool { return v.table.Columns[f.column].Name == c.Name })
 		if at < 0 {
 			return nil, false
 		}

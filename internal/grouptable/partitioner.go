@@ -8,7 +8,8 @@ import (
 )
 
 // Partitioner says in which partition a group lives: the one that Java's default partitioner gives the result's key, so that
-// partials, group table and result topic agree with each other and with every other client. It is not safe for concurrent use.
+// partials, group table and result topic agree with each other and with every other client. Where there are windows, it goes by
+// the group columns alone: all windows of a group lie in one partition. It is not safe for concurrent use.
 type Partitioner struct {
 	table  *tables.Table
 	values []feeds.Value
@@ -24,6 +25,6 @@ func (p *Partitioner) Of(key string, partitions int32) (int32, error) {
 	if p.values, err = p.table.KeyValues(key, p.values[:0]); err != nil {
 		return 0, err
 	}
-	p.text = codecs.AppendResultKey(p.text[:0], p.table, p.values)
+	p.text = codecs.AppendResultKey(p.text[:0], p.table, p.values[:p.table.GroupColumns()])
 	return kafka.Partition(p.text, partitions), nil
 }
