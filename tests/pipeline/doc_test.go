@@ -32,6 +32,7 @@
 //	progress TABLE         what became of each source partition's records; zeros are left out
 //	http METHOD PATH [BODY] [POINTER ..]   status and body, or what JSON pointers find in it
 //	result TOPIC           a result topic: key => last value, read_committed; (gone) is a tombstone
+//	result live TOPIC      the same without tombstones, where it depends on the moments of commits which there are
 //	dead-letters           the dead-letter topic: key, reason, record
 //	catalog                the catalog: each table's result and passes
 //	topics                 topics that the script has not made: partitions, and the settings that they were made with
