@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/brotally/brotally/internal/testdata"
 	"github.com/brotally/brotally/tables"
@@ -189,6 +190,15 @@ func compareTexts(t *testing.T, q *tables.Table, header []string, got, want [][]
 		return 0
 	}
 	want = slices.Clone(want[1:])
+	if i := slices.Index(header, "window_start"); i >= 0 {
+		for _, row := range got {
+			start, err := time.Parse(time.RFC3339Nano, row[i])
+			if err != nil {
+				t.Errorf("%s: window_start: %v", q.Name, err)
+			}
+			row[i] = strconv.FormatInt(start.Unix(), 10)
+		}
+	}
 	slices.SortFunc(got, slices.Compare)
 	slices.SortFunc(want, slices.Compare)
 	if len(got) != len(want) {

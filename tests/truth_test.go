@@ -202,10 +202,6 @@ func TestTruthOfLookUps(t *testing.T) {
 			"CREATE TABLE queries AS SELECT query, count(*) AS n FROM dns GROUP BY 1",
 			"SELECT query, n FROM queries ORDER BY n DESC, query NULLS LAST LIMIT 50",
 		},
-		"f17_having": {
-			"CREATE TABLE hosts AS SELECT id.orig_h, count(*) AS n, sum(resp_bytes) AS back FROM conn GROUP BY 1",
-			"SELECT id.orig_h, n FROM hosts WHERE n >= 10 AND back > 1000 ORDER BY id.orig_h::string",
-		},
 	} {
 		all, err := tables.CompileFile(csvName, q.table, feeds.Lookup)
 		if err != nil {

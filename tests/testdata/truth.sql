@@ -1,5 +1,6 @@
 -- The queries of shared/data/truth/*/queries.sql in Brotally's SQL, each named after its CSV. Where DuckDB's loader had
--- numbers of seconds, ts and duration are a timestamp and an interval here, and extract(epoch FROM ..) gives the number.
+-- numbers of seconds, ts and duration are a timestamp and an interval here, and extract(epoch FROM ..) gives the number; of
+-- window_start, which has to be a column as it is, the comparison does that.
 
 CREATE TABLE q01_dns_count_by_orig_qtype AS
 SELECT id.orig_h, qtype_name, count(*) AS n FROM dns GROUP BY 1, 2;
@@ -87,10 +88,19 @@ WHERE (in_subnet(id.orig_h, '10.0.0.0/8') OR in_subnet(id.orig_h, '172.16.0.0/12
 GROUP BY id.orig_h;
 
 CREATE TABLE q05_conn_tumbling_1m_by_service AS
-SELECT extract(epoch FROM date_trunc('minute', ts))::bigint AS window_start, service, count(*) AS n, sum(orig_bytes) AS sum_orig_bytes FROM conn GROUP BY 1, 2;
+SELECT window_start, service, count(*) AS n, sum(orig_bytes) AS sum_orig_bytes FROM conn WINDOW TUMBLING (SIZE 1 MINUTE) GROUP BY service;
 
 CREATE TABLE q05_conn_tumbling_1h_by_service AS
-SELECT extract(epoch FROM date_trunc('hour', ts))::bigint AS window_start, service, count(*) AS n, sum(orig_bytes) AS sum_orig_bytes FROM conn GROUP BY 1, 2;
+SELECT window_start, service, count(*) AS n, sum(orig_bytes) AS sum_orig_bytes FROM conn WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY service;
+
+CREATE TABLE q06_conn_hopping_5m_1m_by_service AS
+SELECT window_start, service, count(*) AS n FROM conn WINDOW HOPPING (SIZE 5 MINUTES, ADVANCE BY 1 MINUTE) GROUP BY service;
+
+CREATE TABLE q06_conn_hopping_1h_15m_by_service AS
+SELECT window_start, service, count(*) AS n FROM conn WINDOW HOPPING (SIZE 1 HOUR, ADVANCE BY 15 MINUTES) GROUP BY service;
+
+CREATE TABLE f17_having AS
+SELECT id.orig_h, count(*) AS n FROM conn GROUP BY 1 HAVING count(*) >= 10 AND sum(resp_bytes) > 1000;
 
 CREATE TABLE a01_dns_answers_len AS
 SELECT len(answers) AS n_answers, count(*) AS n FROM dns GROUP BY 1;
