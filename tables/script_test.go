@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite the expected part of the script
 //	feed NAME        declares a feed: a line a column, name and type
 //	records FEED     gives the feed these records (JSON, one a line); prints what was decoded badly
 //	table            compiles CREATE TABLE; prints its columns, or the error
-//	rows TABLE       prints the table over its feed's records, folded in one piece and in pieces of one record each
+//	rows TABLE       prints the table over its feed's records, folded in one piece, in pieces of one record each, and dealt out at random
 //	query TABLE      prints the answer to a look-up; arguments follow the SQL as a line `params: 'a' 1`
 //	scan FEED        prints the answer to a SELECT over the feed's records
 //	try              prints the answer to a SELECT that is a table and a look-up in one
@@ -223,6 +223,7 @@ func (s *script) rows(name string) string {
 	}
 	rows, overflows, cut := s.fold(t, false)
 	split, _, _ := s.fold(t, true)
+	s.deals(t, rows)
 	out := show(rows)
 	if diff := cmp.Diff(out, show(split)); diff != "" {
 		s.t.Errorf("table %s differs when every record is a partial of its own:\n%s", name, diff)

@@ -1,0 +1,85 @@
+package tables_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/tables"
+)
+
+// deals folds a script's table over its records again and again: in any order, dealt to any number of source partitions, with
+// commits at any moment, some stages dying between two of them and reading what they had not committed once more, as plain and
+// as tagged JSON. The rows are always the same; sums of doubles to 1e-9.
+func (s *script) deals(t *tables.Table, want [][]feeds.Value) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	for range 8 {
+		got := s.dealt(r, t)
+		if !slices.EqualFunc(want, got, func(a, b []feeds.Value) bool { return slices.EqualFunc(a, b, nearlyEqual) }) {
+			s.t.Errorf("table %s depends on how records come (seed %d):\n%s\nwant\n%s", t.Name, seed, show(got), show(want))
+			return
+		}
+	}
+}
+
+func nearlyEqual(a, b feeds.Value) bool {
+	if k := a.Kind(); k == b.Kind() && (k == feeds.Double || k == feeds.Interval) {
+		x, y := a.Float(), b.Float()
+		return x == y || math.IsNaN(x) && math.IsNaN(y) || math.Abs(x-y) <= 1e-9*max(math.Abs(x), math.Abs(y))
+	}
+	return show([][]feeds.Value{{a}}) == show([][]feeds.Value{{b}})
+}
+
+func (s *script) dealt(r *rand.Rand, t *tables.Table) [][]feeds.Value {
+	layout, err := tables.LayoutOf(t)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	partitions := 1 + r.IntN(4)
+	f, err := tables.NewFold(t, layout, partitions)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	decoder := codecs.NewJSON(layout)
+	var rec feeds.Record
+	pending := make([][]string, partitions) // taken in and not committed
+	take := func(partition int, line string) {
+		if r.IntN(2) == 0 {
+			line = `{"` + layout.Feed + `":` + line + `}`
+		}
+		if err := decoder.Decode([]byte(line), &rec); err != nil {
+			s.t.Fatalf("%s: %v", line, err)
+		}
+		f.Combiner(partition).Add(&rec)
+	}
+	commit := func(partition int) {
+		if err := f.Flush(partition); err != nil {
+			s.t.Fatal(err)
+		}
+		pending[partition] = nil
+	}
+	lines := slices.Clone(s.records[layout.Feed])
+	r.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
+	for _, line := range lines {
+		partition := r.IntN(partitions)
+		pending[partition] = append(pending[partition], line)
+		take(partition, line)
+		switch r.IntN(6) {
+		case 0, 1:
+			commit(partition)
+		case 2: // it dies
+			f.Combiner(partition).Reset()
+			for _, line := range pending[partition] {
+				take(partition, line)
+			}
+		}
+	}
+	rows, err := f.Rows()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return rows
+}
