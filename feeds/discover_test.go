@@ -71,7 +71,7 @@ func TestDiscoverExtendsABuiltInFeed(t *testing.T) {
 }
 
 func TestDiscoverFromAHeader(t *testing.T) {
-	d := NewDiscovery("ldap")
+	d := NewDiscovery("new")
 	if err := d.AddRecord([]byte(`{"opcode":["x"],"rtt":1}`)); err != nil {
 		t.Fatal(err)
 	}

@@ -15,21 +15,21 @@ func ExampleLookup() {
 
 // A log that is not built in gets its columns from its records.
 func ExampleDiscover() {
-	radius, err := feeds.Discover("radius",
-		[]byte(`{"ts":1.5,"id.orig_h":"10.0.0.1","username":"ann","ttl":0.25}`),
-		[]byte(`{"ts":2.5,"id.orig_h":"10.0.0.1","username":"bob","tries":3}`),
+	badges, err := feeds.Discover("badges",
+		[]byte(`{"ts":1.5,"id.orig_h":"10.0.0.1","holder":"ann","delay":0.25}`),
+		[]byte(`{"ts":2.5,"id.orig_h":"10.0.0.1","holder":"bob","tries":3}`),
 	)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for _, c := range radius.Columns {
+	for _, c := range badges.Columns {
 		fmt.Println(c.Name, c.Type)
 	}
 	// Output:
 	// ts timestamp
 	// id.orig_h inet
-	// username string
-	// ttl double
+	// holder string
+	// delay double
 	// tries bigint
 }

@@ -2,6 +2,7 @@ package feeds
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -17,7 +18,7 @@ type Column struct {
 // Feed is one kind of Zeek log: its name is Zeek's path, and its default topic.
 type Feed struct {
 	Name    string
-	Doc     string
+	Doc     string   // one line of what a record is
 	Columns []Column // in the log's order
 }
 
@@ -55,6 +56,11 @@ func All() []*Feed {
 	}
 	slices.SortFunc(all, func(a, b *Feed) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+// Names returns the names of the built-in feeds, sorted.
+func Names() []string {
+	return slices.Sorted(maps.Keys(registry))
 }
 
 // Layout says which columns a decoder takes out of a feed's records, and in which slot each lands: the union of what

@@ -1,6 +1,6 @@
 package feeds
 
-var _ = register(newFeed("files", "one file found in traffic; one record a connection it was seen on",
+var _ = register(newFeed("files", "one file found in traffic, on one connection",
 	[]Column{
 		col("ts", instant, "when it was first seen"),
 		col("fuid", str, "the file's identifier, the same in all logs"),
@@ -31,5 +31,27 @@ var _ = register(newFeed("files", "one file found in traffic; one record a conne
 		col("extracted_cutoff", boolean, "the stored copy was cut at the size limit"),
 		col("extracted_size", count, "bytes stored"),
 		col("entropy", double, "bits of information a byte, 0 to 8 (policy script)"),
+	},
+))
+
+var _ = register(newFeed("pe", "one Windows program seen as a file",
+	[]Column{
+		col("ts", instant, "when it was seen"),
+		col("id", str, "the file's identifier, fuid in other logs"),
+		col("machine", str, "the machine it is for: I386, AMD64"),
+		col("compile_ts", instant, "when it was compiled, as it says itself"),
+		col("os", str, "the system it is for"),
+		col("subsystem", str, "the part of the system it is for: WINDOWS_GUI"),
+		col("is_exe", boolean, "it can be run, or is but an object file"),
+		col("is_64bit", boolean, "it is for 64 bits"),
+		col("uses_aslr", boolean, "it can be loaded at random addresses"),
+		col("uses_dep", boolean, "it can be kept from running its data"),
+		col("uses_code_integrity", boolean, "its signature must be checked"),
+		col("uses_seh", boolean, "it handles exceptions itself"),
+		col("has_import_table", boolean, "it uses libraries"),
+		col("has_export_table", boolean, "others can use it"),
+		col("has_cert_table", boolean, "it is signed"),
+		col("has_debug_data", boolean, "it has debugging data"),
+		col("section_names", texts, "its sections: .text, UPX0"),
 	},
 ))

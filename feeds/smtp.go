@@ -26,3 +26,16 @@ var _ = register(newFeed("smtp", "one mail handed from one server to another",
 		col("is_webmail", boolean, "sent through a web mailer (policy script)"),
 	},
 ))
+
+var _ = register(newFeed("smtp_entities", "one part of a mail (Bro 2.0 and 2.1)",
+	connectionColumns,
+	[]Column{
+		col("trans_depth", count, "the mail's number on its connection, from 1"),
+		col("filename", str, "the part's file name"),
+		col("content_len", count, "the part's size in bytes"),
+		col("mime_type", str, "the part's media type, by its content"),
+		col("md5", str, "the part's MD5"),
+		col("extraction_file", str, "where the part was stored"),
+		col("excerpt", str, "how the part begins"),
+	},
+))

@@ -29,3 +29,19 @@ var _ = register(newFeed("x509", "one certificate, seen in a handshake or a file
 		col("id", str, "the file identifier of this sighting (to 4.0)"),
 	},
 ))
+
+var _ = register(newFeed("ocsp", "one answer on whether a certificate still holds",
+	[]Column{
+		col("ts", instant, "when it was seen"),
+		col("id", str, "the answer's file identifier, fuid in other logs"),
+		col("hashAlgorithm", str, "how issuer and key are hashed: sha1"),
+		col("issuerNameHash", str, "hash of the issuer's name"),
+		col("issuerKeyHash", str, "hash of the issuer's key"),
+		col("serialNumber", str, "the certificate's serial number, in hexadecimal"),
+		col("certStatus", str, "good, revoked or unknown"),
+		col("revoketime", instant, "when it was revoked"),
+		col("revokereason", str, "why it was revoked"),
+		col("thisUpdate", instant, "from when the answer holds"),
+		col("nextUpdate", instant, "until when the answer holds"),
+	},
+))

@@ -3,7 +3,6 @@ package tables
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/brotally/brotally/feeds"
@@ -81,13 +80,9 @@ func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
 	}
 	feed, ok := resolve(q.From.Text)
 	if !ok {
-		var names []string
-		for _, f := range feeds.All() {
-			names = append(names, f.Name)
-		}
-		hint := sql.DidYouMean(q.From.Text, names)
+		hint := sql.DidYouMean(q.From.Text, feeds.Names())
 		if hint == "" {
-			hint = "the built-in feeds are " + strings.Join(names, ", ")
+			hint = "`brotally feeds` lists those that are built in"
 		}
 		return fail(q.From.At, "no feed "+q.From.Text, hint)
 	}

@@ -70,7 +70,7 @@ func (d *definitions) knownFeeds(resolve tables.Resolve, found []string) error {
 		if _, ok := resolve(q.From.Text); ok {
 			continue
 		}
-		hint := sql.DidYouMean(q.From.Text, append(slices.Clone(found), feedNames()...))
+		hint := sql.DidYouMean(q.From.Text, append(slices.Clone(found), feeds.Names()...))
 		if hint == "" && len(found) > 0 {
 			hint = "the logs hold " + strings.Join(found, ", ")
 		}

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,25 +19,33 @@ func newFeeds(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "feeds [NAME]",
 		Short: "The feeds, or one feed's columns",
-		Long: `The feeds whose columns are built in, or the columns of one.
+		Long: `The feeds whose columns are built in, or the schema of one: its columns, their types and what they hold.
 
 A feed is one kind of Zeek log and its topic. Other logs, and fields of your own, are feeds and columns too: their types
-are found in their records.`,
+are found in their records. A schema is written as a tree unless -o says otherwise.`,
 		Example: "  brotally feeds\n" +
 			"  brotally feeds dns\n" +
 			"  brotally feeds conn -o csv",
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: cobra.FixedCompletions(feedNames(), cobra.ShellCompDirectiveNoFileComp),
+		ValidArgsFunction: cobra.FixedCompletions(feeds.Names(), cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := print.check(); err != nil {
 				return err
 			}
+			asText := print.effective(p) == output.Table
 			if len(args) == 0 {
+				if asText {
+					return writeFeeds(p.stdout)
+				}
 				return print.print(p, feedColumns, feedRows())
 			}
 			f, ok := feeds.Lookup(args[0])
 			if !ok {
 				return &usageError{unknownFeed(args[0])}
+			}
+			if asText || print.format == "" {
+				width, _ := terminal(p.stdout)
+				return writeSchema(p.stdout, f, width)
 			}
 			return print.print(p, columnColumns, columnRows(f))
 		},
@@ -43,20 +54,72 @@ are found in their records.`,
 	return cmd
 }
 
-func feedNames() []string {
-	var names []string
-	for _, f := range feeds.All() {
-		names = append(names, f.Name)
-	}
-	return names
-}
-
 func unknownFeed(name string) error {
-	hint := sql.DidYouMean(name, feedNames())
+	hint := sql.DidYouMean(name, feeds.Names())
 	if hint == "" {
-		hint = "built in are " + strings.Join(feedNames(), ", ")
+		hint = "`brotally feeds` lists those that are built in"
 	}
 	return fmt.Errorf("no feed %s; %s", name, hint)
+}
+
+// writeFeeds writes the feeds for people, one a line of at most 80 characters.
+func writeFeeds(w io.Writer) error {
+	var b bytes.Buffer
+	longest := 0
+	for _, f := range feeds.All() {
+		longest = max(longest, len(f.Name))
+	}
+	for _, f := range feeds.All() {
+		fmt.Fprintf(&b, "%-*s  %s\n", longest, f.Name, f.Doc)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// writeSchema writes a feed's columns as Spark's printSchema does, each with what it holds; what does not fit a terminal's
+// width goes on below itself. A width of 0 is none.
+func writeSchema(w io.Writer, f *feeds.Feed, width int) error {
+	const (
+		widest = 34 // where texts begin at most; a longer name moves its own
+		least  = 24 // a text is not made narrower than this
+	)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s: %s\nroot\n", f.Name, f.Doc)
+	head := func(c feeds.Column) string { return " |-- " + c.Name + ": " + c.Type.String() }
+	indent := 0
+	for _, c := range f.Columns {
+		indent = min(max(indent, len(head(c))+2), widest)
+	}
+	for _, c := range f.Columns {
+		fmt.Fprintf(&b, "%-*s  ", indent-2, head(c))
+		at, doc := max(indent, len(head(c))+2), c.Doc
+		if older := otherNames(c); older != "" {
+			doc += "; also " + older
+		}
+		for i, word := range strings.Fields(doc) {
+			switch {
+			case i == 0:
+			case width > 0 && at+1+len(word) > max(width, indent+least):
+				fmt.Fprintf(&b, "\n |%*s", indent-2, "")
+				at = indent
+			default:
+				b.WriteByte(' ')
+				at++
+			}
+			b.WriteString(word)
+			at += len(word)
+		}
+		b.WriteByte('\n')
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// otherNames returns the names that other versions give a column. That with underscores goes without saying.
+func otherNames(c feeds.Column) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(c.Aliases), func(alias string) bool {
+		return alias == strings.ReplaceAll(c.Name, ".", "_")
+	}), ", ")
 }
 
 var text = feeds.T(feeds.String)
