@@ -32,11 +32,13 @@ func TestJSONConforms(t *testing.T) {
 		return append(b, '}')
 	}
 	t.Run("plain", func(t *testing.T) { codectest.Run(t, codectest.Codec{New: decoder, Encode: object}) })
-	t.Run("tagged", func(t *testing.T) {
-		codectest.Run(t, codectest.Codec{New: decoder, Encode: func(columns []feeds.Column, values []feeds.Value) []byte {
-			return fmt.Appendf(nil, `{"test": %s,"sensor": "s1"}`, object(columns, values))
-		}})
-	})
+	for _, w := range wrappings {
+		t.Run(w.name, func(t *testing.T) {
+			codectest.Run(t, codectest.Codec{New: decoder, Encode: func(columns []feeds.Column, values []feeds.Value) []byte {
+				return w.wrap("test", object(columns, values))
+			}})
+		})
+	}
 	t.Run("with nulls and blanks", func(t *testing.T) {
 		codectest.Run(t, codectest.Codec{New: decoder, Encode: func(columns []feeds.Column, values []feeds.Value) []byte {
 			b := []byte(" {")

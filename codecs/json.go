@@ -20,13 +20,15 @@ const maxDepth = 1000
 const maxElements = 1 << 16
 
 // JSON decodes the messages of a feed as Bro's Kafka plugin and its relatives write them: plain, tagged
-// ({"dns": {...}}, other members beside the tag allowed), with _path, with the dots of names expanded to objects. Which
-// of them a message is, is decided anew for each message. It is not safe for concurrent use.
+// ({"dns": {...}}, other members beside the tag allowed), with _path, with the dots of names expanded to objects, and any
+// of those as the text of a string, as Filebeat sends log lines ({"message": "{..}"}, event.original). Which of them a
+// message is, is decided anew for each message. It is not safe for concurrent use.
 //
 // A message is accepted exactly when encoding/json accepts it, it is an object, and it nests no deeper than 1,000
 // levels. The last of duplicate keys wins.
 type JSON struct {
 	feed    string          // "" accepts every feed
+	mixed   bool            // of a topic that carries other feeds too
 	types   []feeds.Type    // of the slots
 	root    *jsonKeys       // what a record's members are
 	members map[string]bool // names of the feed's own members, such as id: they are no tags
@@ -38,9 +40,13 @@ type JSON struct {
 	bad     []bool // the slots whose last value was of the wrong type
 	anyBad  bool
 	mayTag  bool          // the root may still turn out to be a wrapping
-	path    string        // the value of _path
+	path    string        // the value of _path, or the feed that a shipper says
 	tag     string        // the tag, when the message is tagged
-	inner   []byte        // the tagged object
+	inner   []byte        // the record without its wrapping, nil when it has none
+	held    [2]heldText   // strings that may hold the record
+	holds   bool          // there are some
+	inText  bool          // what is being decoded was held by a string
+	keys    feeds.KeySet  // of a mixed topic's record
 	strings []byte        // room for strings that had escapes
 	elems   []feeds.Value // room for an array's elements
 }
@@ -48,7 +54,7 @@ type JSON struct {
 // NewJSON returns a decoder of the layout's columns. Columns added to the layout later are not decoded.
 func NewJSON(layout *feeds.Layout) *JSON {
 	d := &JSON{
-		feed: layout.Feed, root: newJSONKeys(), members: map[string]bool{"id": true},
+		feed: layout.Feed, mixed: layout.Mixed && layout.Feed != "", root: newJSONKeys(), members: map[string]bool{"id": true},
 		types: make([]feeds.Type, len(layout.Columns)), bad: make([]bool, len(layout.Columns)),
 	}
 	for slot, c := range layout.Columns {
@@ -61,7 +67,8 @@ func NewJSON(layout *feeds.Layout) *JSON {
 			d.root.addAlias(alias, slot)
 		}
 	}
-	d.root.entry("_path").isPath = true
+	d.root.addRoles()
+	d.members["event"] = layout.Feed != "event"
 	columns := layout.Columns
 	if f, ok := feeds.Lookup(layout.Feed); ok {
 		columns = append(f.Columns[:len(f.Columns):len(f.Columns)], columns...)
@@ -80,27 +87,44 @@ func NewJSON(layout *feeds.Layout) *JSON {
 // that is not of the column's type; the last are counted in rec.BadFields. Strings alias msg, or memory of the decoder
 // that is not used again.
 //
-// The error is [ErrOtherFeed] when the message's tag or _path names another feed, or a [*DecodeError] when the message
-// is not one JSON object; then rec holds nothing of use.
+// The error is [ErrOtherFeed] when the message's tag or _path names another feed, or, in a mixed topic, when it has
+// neither and the names of its members do not tell that it is of this one; or a [*DecodeError] when the message is not
+// one JSON object. Then rec holds nothing of use.
 func (d *JSON) Decode(msg []byte, rec *feeds.Record) error {
-	d.b, d.rec, d.mayTag = msg, rec, true
+	d.rec = rec
+	if !d.scan(msg) {
+		return explain(msg)
+	}
+	if d.holds {
+		d.unwrapText(msg)
+	}
+	name := d.name()
+	if name == "" {
+		if d.mixed && d.told(msg) != d.feed {
+			return ErrOtherFeed
+		}
+		return nil
+	}
+	if name != d.feed && d.feed != "" && feeds.NameOfPath(name) != d.feed {
+		return ErrOtherFeed
+	}
+	return nil
+}
+
+// scan reads a message into the record, and reports whether it is one JSON object.
+func (d *JSON) scan(msg []byte) bool {
+	d.b, d.mayTag = msg, true
 	d.message++
 	i := skipSpace(msg, 0)
 	if i == len(msg) || msg[i] != '{' {
-		return explain(msg)
+		return false
 	}
 	d.reset()
 	end := d.object(i+1, d.root, 1)
 	if end == mayBeTagged {
 		end = d.wrapped(i + 1)
 	}
-	if end < 0 || skipSpace(msg, end) != len(msg) {
-		return explain(msg)
-	}
-	if name := d.name(); name != "" && name != d.feed && d.feed != "" && feeds.NameOfPath(name) != d.feed {
-		return ErrOtherFeed
-	}
-	return nil
+	return end >= 0 && skipSpace(msg, end) == len(msg)
 }
 
 // name returns what the last decoded message says it is: its tag, else its _path, else "".
@@ -114,7 +138,7 @@ func (d *JSON) name() string {
 // reset forgets what was decoded of the message so far.
 func (d *JSON) reset() {
 	d.rec.Reset(len(d.types))
-	d.path, d.tag, d.inner = "", "", nil
+	d.path, d.tag, d.inner, d.holds = "", "", nil, false
 	if d.anyBad {
 		clear(d.bad)
 		d.anyBad = false
@@ -156,7 +180,7 @@ func (d *JSON) object(i int, keys *jsonKeys, depth int) int {
 			entry = keys.find(appendUnescaped(nil, key))
 		}
 		switch {
-		case b[i] == '{' && depth == 1 && d.mayTag && (entry == nil || entry.inside == nil):
+		case b[i] == '{' && depth == 1 && d.mayTag && (entry == nil || entry.inside == nil || entry.role == isEvent):
 			if d.isTag(d.text(key, escaped)) {
 				return mayBeTagged
 			}
@@ -190,6 +214,9 @@ func (d *JSON) member(i int, entry *jsonKey, depth int) int {
 	if entry == nil {
 		return skipValue(b, i, depth)
 	}
+	if entry.role != isColumn {
+		d.forget(entry.role, depth)
+	}
 	if b[i] == '{' && entry.inside != nil {
 		if entry.seen == d.message { // it replaces an earlier object of the same name
 			for _, slot := range entry.inside.slots {
@@ -200,9 +227,6 @@ func (d *JSON) member(i int, entry *jsonKey, depth int) int {
 		return d.object(i+1, entry.inside, depth+1)
 	}
 	start := i
-	if entry.isPath {
-		d.path = ""
-	}
 	var v feeds.Value
 	var ok bool
 	switch c := b[i]; {
@@ -212,8 +236,8 @@ func (d *JSON) member(i int, entry *jsonKey, depth int) int {
 			return malformed
 		}
 		i = end + 1
-		if entry.isPath {
-			d.path = d.text(b[start+1:end], escaped)
+		if entry.role != isColumn {
+			d.note(entry.role, depth, heldText{start + 1, end, escaped})
 		}
 		if entry.slot < 0 {
 			return i

@@ -19,6 +19,8 @@ func FuzzJSON(f *testing.F) {
 		dnsMessage, `{"dns": ` + dnsMessage + `,"sensor": "s1"}`, `{"_path":"conn","s":"a"}`,
 		`{"s":"\ud83d\ude00\ud83d","i":-1.50e1,"u":18446743758090351616,"d":1e-7,"b":true,"t":1.5,"a":["x",null],"n":{"s":[{}]}}`,
 		"{\"s\":\"\xff\xc3(\",\"\xff\":1}", `{"s":1,"s":"a","s":null}`, `{"t":"2018-03-24T17:15:21.25538Z","t":-1e-7}`,
+		`{"message":"{\"s\":\"a\",\"t\":1}","s":"b","log":{"file":{"path":"/x/test.log"}}}`, `{"message":"{\"test\": {\"s\":\"a\"}}"}`,
+		`{"event":{"original":"{\"s\":\"a\"}"},"event.original":"{}"}`, `{"ts":1,"message":"{\"s\":\"a\"}"}`,
 		"[1]", "\ufeff{}", `{"a":1,}`, `{"i":01}`, "{\"s\":\"\x00\"}", `{"x":tru}`, ` { } x`,
 	} {
 		f.Add([]byte(seed))
@@ -32,6 +34,7 @@ func FuzzJSON(f *testing.F) {
 	}
 	layout.Slot(feeds.Column{Name: "a", Type: feeds.ArrayOf(feeds.String)})
 	decoder := NewJSON(layout)
+	mixed := NewJSON(&feeds.Layout{Feed: "dns", Mixed: true})
 	f.Fuzz(func(t *testing.T, msg []byte) {
 		var rec feeds.Record
 		before := bytes.Clone(msg)
@@ -49,7 +52,10 @@ func FuzzJSON(f *testing.F) {
 		if err != nil {
 			return
 		}
-		want := unwrapSlowly(t, msg, decoder.tag)
+		if err := mixed.Decode(msg, &feeds.Record{}); mixed.name() == "" && errors.Is(err, ErrOtherFeed) == (FeedByNames(mixed.record(msg)) == "dns") {
+			t.Errorf("%q in a mixed topic: %v", msg, err)
+		}
+		want := unwrapSlowly(t, msg, decoder)
 		bad := 0
 		for slot, c := range layout.Columns {
 			v, ok := expect(c.Type, want[c.Name])
@@ -89,20 +95,78 @@ func isRecord(msg []byte) bool {
 	}
 }
 
-func unwrapSlowly(t *testing.T, msg []byte, tag string) map[string]json.RawMessage {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(msg, &members); err != nil {
-		t.Fatal(err)
-	}
-	if tag == "" {
+// unwrapSlowly returns the members of the record in msg. What is a tag it believes the decoder, what is a text it does not.
+func unwrapSlowly(t *testing.T, msg []byte, d *JSON) map[string]json.RawMessage {
+	parse := func(b []byte) map[string]json.RawMessage {
+		var members map[string]json.RawMessage
+		if err := json.Unmarshal(b, &members); err != nil {
+			t.Fatalf("%q: %q is no object: %v", msg, b, err)
+		}
 		return members
 	}
-	inner := members[tag]
-	members = nil
-	if err := json.Unmarshal(inner, &members); err != nil {
-		t.Fatalf("%q: the tag %q is no object: %v", msg, tag, err)
+	text := heldSlowly(t, msg)
+	switch {
+	case d.inner == nil:
+		if text != nil {
+			t.Errorf("%q holds %q, which was not read", msg, text)
+		}
+		return parse(msg)
+	case d.tag != "" && bytes.Equal(d.inner, parse(msg)[d.tag]): // the message is tagged
+	case text == nil:
+		t.Fatalf("%q holds nothing, %q was read", msg, d.inner)
+	case d.tag == "" && bytes.Equal(d.inner, text):
+	case d.tag != "" && bytes.Equal(d.inner, parse(text)[d.tag]): // the text is tagged
+	default:
+		t.Errorf("%q holds %q, %q was read", msg, text, d.inner)
 	}
-	return members
+	return parse(d.inner)
+}
+
+// heldSlowly returns the record that a string of msg holds, nil when none does.
+func heldSlowly(t *testing.T, msg []byte) (record []byte) {
+	var message, original, none json.RawMessage
+	var ts bool
+	each := func(object []byte, do func(name string, value json.RawMessage)) {
+		dec := json.NewDecoder(bytes.NewReader(object))
+		dec.Token() // the brace
+		for dec.More() {
+			name, _ := dec.Token()
+			var value json.RawMessage
+			if err := dec.Decode(&value); err != nil {
+				t.Fatal(err)
+			}
+			do(name.(string), value)
+		}
+	}
+	each(msg, func(name string, value json.RawMessage) {
+		switch name {
+		case "ts":
+			ts = true
+		case "message":
+			message = value
+		case "event.original":
+			original = value
+		case "event":
+			original = none
+			if value[0] == '{' {
+				each(value, func(name string, value json.RawMessage) {
+					if name == "original" {
+						original = value
+					}
+				})
+			}
+		}
+	})
+	if ts {
+		return nil
+	}
+	for _, raw := range []json.RawMessage{message, original} {
+		var text string
+		if bytes.HasPrefix(raw, []byte(`"{`)) && json.Unmarshal(raw, &text) == nil && isRecord([]byte(text)) {
+			return []byte(text)
+		}
+	}
+	return nil
 }
 
 // expect returns what a member is as a value of type typ, by way of encoding/json and math/big.

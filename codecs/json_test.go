@@ -237,6 +237,36 @@ func TestDecodeWrappings(t *testing.T) {
 		{"the last _path wins", `{"_path":"conn","_path":"dns","query":"a"}`, `null "a"`},
 		{"_path that is no string", `{"_path":5,"query":"a"}`, `null "a"`},
 		{"_path that is null", `{"_path":"conn","_path":null,"query":"a"}`, `null "a"`},
+		{"a tag beats a message", `{"dns":{"query":"a"},"message":"{\"query\":\"b\"}"}`, `null "a"`},
+		{"a message", `{"message":"{\"query\":\"a\"}"}`, `null "a"`},
+		{"a message among a shipper's own", `{"agent":{"x":1},"log":{"offset":1},"message":"{\"query\":\"a\"}","query":"b","host":{}}`, `null "a"`},
+		{"a message beside the one object log", `{"log":{"offset":1},"message":"{\"query\":\"a\"}"}`, `null "a"`},
+		{"a message beside ts is a column", `{"ts":1,"message":"{\"query\":\"a\"}","query":"b"}`, `null "b"`},
+		{"a message that is no record", `{"message":"{oops","query":"b"}`, `null "b"`},
+		{"a message with more than a record", `{"message":"{} {}","query":"b"}`, `null "b"`},
+		{"a message that is no object", `{"message":"[1]","query":"b"}`, `null "b"`},
+		{"a message in a message", `{"message":"{\"message\":\"{}\",\"query\":\"a\"}"}`, `null "a"`},
+		{"a message in a tag is a column", `{"dns":{"message":"{\"query\":\"a\"}","query":"b"}}`, `null "b"`},
+		{"the last message wins", `{"message":"{\"query\":\"a\"}","message":"{\"query\":\"b\"}"}`, `null "b"`},
+		{"the last message wins, no record", `{"message":"{\"query\":\"a\"}","message":5,"query":"b"}`, `null "b"`},
+		{"a bad field of the wrapping does not count", `{"query":5,"message":"{\"query\":\"a\"}"}`, `null "a"`},
+		{"a tag in a message", `{"message":"{\"dns\": {\"query\":\"a\"}}","log":{"file":{"path":"/x/conn.log"}}}`, `null "a"`},
+		{"another tag in a message", `{"message":"{\"conn\": {\"query\":\"a\"}}"}`, other},
+		{"another _path in a message", `{"message":"{\"_path\":\"conn\",\"query\":\"a\"}"}`, other},
+		{"another _path beside a message", `{"_path":"conn","message":"{\"query\":\"a\"}"}`, other},
+		{"a message of this log's file", `{"message":"{\"query\":\"a\"}","log":{"file":{"path":"/logs/dns.2026-11-23.log"}}}`, `null "a"`},
+		{"a message of another log's file", `{"message":"{\"query\":\"a\"}","log":{"file":{"path":"/logs/conn.log"}}}`, other},
+		{"a message of another log's file, dotted", `{"message":"{\"query\":\"a\"}","log.file.path":"/logs/conn.log"}`, other},
+		{"a message of another log's file, half dotted", `{"message":"{\"query\":\"a\"}","log":{"file.path":"C:\\logs\\conn.log"}}`, other},
+		{"a message of a file of any name", `{"message":"{\"query\":\"a\"}","log":{"file":{"path":"/var/log/current.json"}}}`, `null "a"`},
+		{"a message of a file without name", `{"message":"{\"query\":\"a\"}","log":{"file":{"path":5}}}`, `null "a"`},
+		{"event.original", `{"event.original":"{\"query\":\"a\"}","query":"b"}`, `null "a"`},
+		{"original in event", `{"event":{"kind":"x","original":"{\"query\":\"a\"}"},"source":{"ip":"x"}}`, `null "a"`},
+		{"original in event alone", `{"event":{"original":"{\"query\":\"a\"}"}}`, `null "a"`},
+		{"a message before event.original", `{"event.original":"{\"query\":\"a\"}","message":"{\"query\":\"b\"}"}`, `null "b"`},
+		{"event.original behind a message that is none", `{"message":"{oops","event.original":"{\"query\":\"a\"}"}`, `null "a"`},
+		{"the last event wins", `{"event":{"original":"{\"query\":\"a\"}"},"event":{},"query":"b"}`, `null "b"`},
+		{"original deeper in event", `{"event":{"event":{"original":"{\"query\":\"a\"}"}},"query":"b"}`, `null "b"`},
 		{"dots expanded to objects", `{"ts":1,"id":{"orig_h":"10.0.0.1","orig_p":5},"query":"a"}`, `"10.0.0.1" "a"`},
 		{"dots expanded, nothing else", `{"id":{"orig_h":"10.0.0.1"},"query":"a"}`, `"10.0.0.1" "a"`},
 		{"dots expanded in a tag", `{"dns":{"id":{"orig_h":"10.0.0.1"},"query":"a"}}`, `"10.0.0.1" "a"`},
@@ -264,6 +294,33 @@ func TestDecodeWrappings(t *testing.T) {
 				t.Errorf("%s is %s, want %s", tt.msg, got, tt.want)
 			}
 		})
+	}
+}
+
+// TestDecodeMixed: in a topic of several feeds a record without tag and _path is one's that can be no other's.
+func TestDecodeMixed(t *testing.T) {
+	for _, tt := range []struct{ msg, feed string }{
+		{`{"ts":1,"uid":"C","id.orig_h":"10.0.0.1","query":"a","rejected":false}`, "dns"},
+		{`{"ts":1,"uid":"C","id":{"orig_h":"10.0.0.1"},"query":"a"}`, "dns"},
+		{`{"ts":1,"uid":"C","id_orig_h":"10.0.0.1","qu\u0065ry":"a"}`, "dns"},
+		{`{"ts":1,"uid":"C","id.orig_h":"10.0.0.1","conn_state":"SF"}`, "conn"},
+		{`{"ts":1,"uid":"C","id.orig_h":"10.0.0.1","conn_state":null,"sensor":{"a":1}}`, ""},
+		{`{"message":"{\"ts\":1,\"query\":\"a\"}","host":{"name":"x"},"agent":{}}`, "dns"},
+		{`{"dns":{"ts":1,"uid":"C","id.orig_h":"10.0.0.1","conn_state":"SF"}}`, "dns"},
+		{`{"_path":"dns","conn_state":"SF"}`, "dns"},
+		{`{"_path":"badges","query":"a"}`, "badges"},
+		{`{"_path":"","query":"a"}`, "dns"},
+		{`{"ts":1,"uid":"C","id.orig_h":"10.0.0.1","proto":"tcp"}`, ""},
+		{`{"ts":1,"door":"north"}`, ""},
+		{`{}`, ""},
+	} {
+		for _, feed := range []string{"dns", "conn", "badges"} {
+			var rec feeds.Record
+			err := NewJSON(&feeds.Layout{Feed: feed, Mixed: true}).Decode([]byte(tt.msg), &rec)
+			if feed == tt.feed && err != nil || feed != tt.feed && !errors.Is(err, ErrOtherFeed) {
+				t.Errorf("%s read as %s: %v, want %q", tt.msg, feed, err, tt.feed)
+			}
+		}
 	}
 }
 
@@ -393,6 +450,9 @@ func TestUnwrap(t *testing.T) {
 		{`{"_path":"conn-2","ts":1}`, "conn", `{"_path":"conn-2","ts":1}`},
 		{`{"ldap-2": {"ts":1},"a":"b"}`, "ldap", `{"ts":1}`},
 		{`{"id":{"orig_h":"x"},"ts":1}`, "", `{"id":{"orig_h":"x"},"ts":1}`},
+		{`{"message":"{\"ts\":1}"}`, "", `{"ts":1}`},
+		{`{"message":"{\"dns\": {\"ts\":1}}"}`, "dns", `{"ts":1}`},
+		{`{"message":"{\"ts\":1}","log":{"file":{"path":"/x/conn.log"}}}`, "conn", `{"ts":1}`},
 	} {
 		feed, record, err := Unwrap([]byte(tt.msg))
 		if err != nil || feed != tt.feed || string(record) != tt.record {
@@ -412,9 +472,12 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 		"plain":  dnsMessage,
 		"tagged": `{"dns": ` + dnsMessage + `,"sensor": "s1"}`,
 		"_path":  `{"_path":"dns",` + dnsMessage[1:],
+		"mixed":  dnsMessage,
 	}
 	for name, msg := range messages {
-		decoder := NewJSON(feedLayout(t, "dns", "ts", "id.orig_h", "qtype_name", "query", "rcode", "rejected"))
+		layout := feedLayout(t, "dns", "ts", "id.orig_h", "qtype_name", "query", "rcode", "rejected")
+		layout.Mixed = name == "mixed"
+		decoder := NewJSON(layout)
 		var rec feeds.Record
 		b := []byte(msg)
 		allocs := testing.AllocsPerRun(100, func() {
@@ -440,9 +503,13 @@ func BenchmarkDecode(b *testing.B) {
 		{"plain, 2 columns", dnsMessage, []string{"id.orig_h", "qtype_name"}},
 		{"plain, 8 columns", dnsMessage, []string{"ts", "uid", "id.orig_h", "id.resp_h", "query", "qtype_name", "rcode_name", "rejected"}},
 		{"tagged, 2 columns", `{"dns": ` + dnsMessage + `}`, []string{"id.orig_h", "qtype_name"}},
+		{"mixed, 2 columns", dnsMessage, []string{"id.orig_h", "qtype_name"}},
+		{"message, 2 columns", string(append(feeds.AppendQuoted([]byte(`{"log":{"offset":1},"message":`), dnsMessage), '}')), []string{"id.orig_h", "qtype_name"}},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
-			decoder := NewJSON(feedLayout(b, "dns", bm.columns...))
+			layout := feedLayout(b, "dns", bm.columns...)
+			layout.Mixed = strings.HasPrefix(bm.name, "mixed")
+			decoder := NewJSON(layout)
 			var rec feeds.Record
 			msg := []byte(bm.msg)
 			b.SetBytes(int64(len(msg)))

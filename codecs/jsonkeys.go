@@ -17,10 +17,35 @@ type jsonKeys struct {
 type jsonKey struct {
 	name   string
 	slot   int       // -1 when the member itself is not wanted
-	isPath bool      // the member says which feed the record is of
+	role   role      // what the member is besides a column
 	inside *jsonKeys // the wanted members of the object that it may be: for id.orig_h, id has orig_h inside; else nil
 	seen   uint64    // the message that last had it as an object
 	next   *jsonKey  // of the same bucket
+}
+
+// role is what a member says of the message that it is in.
+type role uint8
+
+const (
+	isColumn   role = iota // nothing
+	isPath                 // _path: which feed the record is of
+	isMessage              // message: a string that may hold the record
+	isOriginal             // event.original: the same
+	isInEvent              // original in event: the same
+	isEvent                // event
+)
+
+// addRoles adds the members of a message's root that say what it is.
+func (k *jsonKeys) addRoles() {
+	k.entry("_path").role = isPath
+	k.entry("message").role = isMessage
+	k.entry("event.original").role = isOriginal
+	event := k.entry("event")
+	event.role = isEvent
+	if event.inside == nil {
+		event.inside = newJSONKeys()
+	}
+	event.inside.entry("original").role = isInEvent
 }
 
 func newJSONKeys() *jsonKeys { return &jsonKeys{} }
@@ -82,10 +107,11 @@ func (k *jsonKeys) addInside(name string, slot, depth int) {
 	}
 }
 
-// addAlias makes a further name fill a slot, unless it is already the name of another.
+// addAlias makes a further name fill a slot, as add does, unless it is already the name of another.
 func (k *jsonKeys) addAlias(name string, slot int) {
 	if e := k.entry(name); e.slot < 0 {
 		e.slot = slot
 		k.slots = append(k.slots, slot)
 	}
+	k.addInside(name, slot, 0)
 }

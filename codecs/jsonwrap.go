@@ -10,12 +10,13 @@ import (
 //
 // A message is tagged when exactly one member is an object, its name is a log's, and there is no ts beside it. A log is
 // a built-in feed, the layout's feed, or a name that looks like a log's when all other members are strings, as the
-// plugin's additional_message_values are.
+// plugin's additional_message_values are, and none of them may hold the record itself.
 func (d *JSON) wrapped(start int) int {
 	b := d.b
 	var tag string // the only object's name so far
 	var objects int
 	var ts, others bool // there is a ts; there are members that are neither the tag nor strings
+	var text bool       // there is a string that may hold the record
 	d.mayTag = false
 	i := skipSpace(b, start)
 	for {
@@ -49,6 +50,7 @@ func (d *JSON) wrapped(start int) int {
 			}
 			ts = ts || name == "ts"
 			others = others || b[i] != '"'
+			text = text || (name == "message" || name == "event.original") && i+1 < len(b) && b[i+1] == '{'
 			i = skipValue(b, i, 1)
 		}
 		if i < 0 {
@@ -66,7 +68,7 @@ func (d *JSON) wrapped(start int) int {
 		}
 		i = skipSpace(b, i+1)
 	}
-	if tag != "" && objects == 1 && !ts && (!others || d.isFeed(tag)) {
+	if tag != "" && objects == 1 && !ts && (!others && !text || d.isFeed(tag)) {
 		d.tag = tag
 		return i + 1
 	}
@@ -111,16 +113,22 @@ func (d *JSON) isFeed(name string) bool {
 	return builtIn || name == d.feed
 }
 
-// Unwrap returns what a message says of itself: the feed's name by its tag or its _path ("" when it has neither), and
-// the record without its wrapping. The record aliases msg. The error is a [*DecodeError].
+// Unwrap returns what a message says of itself: the feed's name by its tag, its _path or the file that a shipper read it
+// from ("" when it has none of them), and the record without its wrapping. The record aliases msg, or is a copy where it
+// was the text of a string. The error is a [*DecodeError].
 func Unwrap(msg []byte) (feed string, record []byte, err error) {
 	var rec feeds.Record
 	d := NewJSON(&feeds.Layout{})
 	if err := d.Decode(msg, &rec); err != nil {
 		return "", nil, err
 	}
-	if d.inner != nil && d.tag != "" {
-		return feeds.NameOfPath(d.tag), d.inner, nil
+	return feeds.NameOfPath(d.name()), d.record(msg), nil
+}
+
+// record returns the last decoded message's record without its wrapping.
+func (d *JSON) record(msg []byte) []byte {
+	if d.inner != nil {
+		return d.inner
 	}
-	return feeds.NameOfPath(d.path), msg, nil
+	return msg
 }

@@ -67,6 +67,7 @@ func Names() []string {
 // the tables of one pass need, so that a record is scanned once for all of them.
 type Layout struct {
 	Feed    string // the feed's name; records tagged as another feed are not of this layout
+	Mixed   bool   // the topic carries other feeds too: records that do not say what they are must be told, see [KeySet]
 	Columns []Column
 }
 

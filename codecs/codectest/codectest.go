@@ -36,6 +36,7 @@ func Run(t *testing.T, c Codec) {
 	t.Run("NULL, empty string and empty array are three things", c.testEmpty)
 	t.Run("only the layout's columns are read", c.testSubset)
 	t.Run("the order of columns does not matter", c.testOrder)
+	t.Run("a feed's own columns are read under their names", c.testFeeds)
 	t.Run("a record has nothing of the one before", c.testReuse)
 	t.Run("clones outlive the message", c.testClone)
 	t.Run("what is cut or changed never panics", c.testDamage)
@@ -165,6 +166,35 @@ func (c Codec) testOrder(t *testing.T) {
 	}
 	var rec feeds.Record
 	expect(t, d, c.Encode(back, backValues), &rec, all)
+}
+
+// testFeeds encodes records of feeds with all their columns: dots in names, once and twice, and several names a column.
+func (c Codec) testFeeds(t *testing.T) {
+	byType := map[feeds.Type]feeds.Value{}
+	for _, v := range values() {
+		if typ := column("", v).Type; byType[typ].IsNull() {
+			byType[typ] = v
+		}
+	}
+	for _, name := range []string{"dns", "conn", "x509", "software", "openflow", "smb_cmd", "stats"} {
+		f, ok := feeds.Lookup(name)
+		if !ok {
+			t.Fatalf("no feed %s", name)
+		}
+		var columns []feeds.Column
+		var vs []feeds.Value
+		for _, col := range f.Columns {
+			if v := byType[col.Type]; !v.IsNull() && col.Name[0] != '_' {
+				columns, vs = append(columns, col), append(vs, v)
+			}
+		}
+		if len(columns) < len(f.Columns)/2 {
+			t.Fatalf("only %d of %d columns of %s have a value", len(columns), len(f.Columns), name)
+		}
+		var rec feeds.Record
+		expect(t, c.New(layout(columns)), c.Encode(columns, vs), &rec, vs)
+		expect(t, c.New(layout(columns[:2])), c.Encode(columns, vs), &rec, vs[:2])
+	}
 }
 
 func (c Codec) testReuse(t *testing.T) {
