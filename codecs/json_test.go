@@ -521,3 +521,29 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+// TestDecodeOlderNames: a field that an older version called otherwise is read into today's column.
+func TestDecodeOlderNames(t *testing.T) {
+	for _, tt := range []struct{ feed, column, msg, want string }{
+		{"ssl", "issuer", `{"issuer_subject":"CN=a"}`, `"CN=a"`},
+		{"ssl", "client_issuer", `{"client_issuer_subject":"CN=a"}`, `"CN=a"`},
+		{"dhcp", "assigned_addr", `{"assigned_ip":"10.0.0.1"}`, `"10.0.0.1"`},
+		{"radius", "tunnel_client", `{"remote_ip":"10.0.0.1"}`, `"10.0.0.1"`},
+		{"stats", "pkt_lag", `{"lag":0.5}`, `0.5`},
+		{"intel", "seen.indicator", `{"seen.str":"a"}`, `"a"`},
+		{"intel", "seen.indicator", `{"seen":{"str":"a"}}`, `"a"`},
+		{"intel", "seen.indicator_type", `{"seen_indicator_type":"Intel::ADDR"}`, `"Intel::ADDR"`},
+		{"ssl", "issuer", `{"issuer_subject":"CN=a","issuer":"CN=b"}`, `"CN=b"`},
+		// Its meaning changed with its name.
+		{"ssl", "cert_chain_fps", `{"cert_chain_fuids":["F1"]}`, `null`},
+		{"ssh", "host_key_fingerprint", `{"host_key":"ab:cd"}`, `null`},
+	} {
+		var rec feeds.Record
+		if err := NewJSON(feedLayout(t, tt.feed, tt.column)).Decode([]byte(tt.msg), &rec); err != nil {
+			t.Fatal(err)
+		}
+		if got := valuesText(&rec); got != tt.want || rec.BadFields > 0 {
+			t.Errorf("%s of %s in %s is %s (%d bad), want %s", tt.column, tt.feed, tt.msg, got, rec.BadFields, tt.want)
+		}
+	}
+}

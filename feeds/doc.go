@@ -5,6 +5,9 @@
 //	i, _ := f.Column("qtype_name")
 //	fmt.Println(f.Columns[i].Type) // string
 //
+// A feed is a table of columns in a file of its own, or with others of its family: Zeek's names and types, a line on each in
+// our words, and the names that other versions gave it. What is not built in is found by a [Discovery].
+//
 // # Values
 //
 // A [Value] is one typed cell. It is a plain struct, never an interface, because a stream processor touches millions of

@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// PluginTopics are the topics that Bro's Kafka plugin writes all logs to unless told otherwise, today's default first.
+var PluginTopics = []string{"zeek", "bro"}
+
 // NameOfPath returns the feed that a log's path, tag or _path names. Zeek numbers the paths of further filters on the
 // same log (conn-2, http-2-2), and one package prefixes them (json_streaming_conn); both are the log's own feed.
 func NameOfPath(logPath string) string {

@@ -3,6 +3,7 @@ package processors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables"
 )
@@ -64,6 +66,10 @@ func (p *Processors) place(entries map[string]kafka.Entry, changes map[string]*k
 		a.tables = append(a.tables, placed)
 		sink := tableSink{table: t, topic: goka.Stream(p.config.Kafka.PartialsTopic(t.Name)), partitions: e.Partitions}
 		for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
+			if !e.Sources[topic].Mixed && isMixed(t, topic, p.config.Tables, entries) {
+				p.config.Log.Warn("the topic carries other feeds now and did not when the table was made: a record without tag and _path still counts, whatever it is",
+					"table", t.Name, "topic", topic, "hint", "brotally reset "+t.Name+" counts anew")
+			}
 			pass := a.passOf(topic, e.Sources[topic], t.Feed)
 			pass.sinks = append(pass.sinks, sink)
 			for partition, from := range e.Sources[topic].Start {
@@ -115,6 +121,20 @@ func (p *Processors) sameTopic(pass *pass) (there bool, err error) {
 	return there, nil
 }
 
+// sharedTopicHint says what to do when the topic is there that Bro's plugin writes all logs to unless told otherwise.
+func (p *Processors) sharedTopicHint() string {
+	exist, err := p.admin.Describe(feeds.PluginTopics...)
+	if err != nil {
+		return ""
+	}
+	for _, topic := range feeds.PluginTopics {
+		if _, ok := exist[topic]; ok {
+			return fmt.Sprintf("there is a topic %s: if it carries all logs, say --feed %s", topic, topic)
+		}
+	}
+	return ""
+}
+
 // awaitTopics waits for the topics of tables that have none yet, says so once a minute, and starts the tables as soon as
 // theirs are there.
 func (p *Processors) awaitTopics(ctx context.Context, running *errgroup.Group, waiting []*tables.Table) error {
@@ -123,8 +143,13 @@ func (p *Processors) awaitTopics(ctx context.Context, running *errgroup.Group, w
 	for len(waiting) > 0 {
 		if time.Since(said) >= say {
 			said = time.Now()
+			hint := p.sharedTopicHint()
 			for _, t := range waiting {
-				p.config.Log.Warn("waiting for an input topic", "table", t.Name, "topics", strings.Join(topicsOf(t), ","))
+				log := p.config.Log
+				if hint != "" {
+					log = log.With("hint", hint)
+				}
+				log.Warn("waiting for an input topic", "table", t.Name, "topics", strings.Join(topicsOf(t), ","))
 			}
 		}
 		select {

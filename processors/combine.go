@@ -68,7 +68,7 @@ type tableSink struct {
 	partitions int32
 }
 
-func newCombiner(b begin, feed *feeds.Feed, sinks []tableSink) (*combiner, error) {
+func newCombiner(b begin, feed *feeds.Feed, mixed bool, sinks []tableSink) (*combiner, error) {
 	var all []*tables.Table
 	for _, sink := range sinks {
 		all = append(all, sink.table)
@@ -77,6 +77,7 @@ func newCombiner(b begin, feed *feeds.Feed, sinks []tableSink) (*combiner, error
 	if err != nil {
 		return nil, err
 	}
+	layout.Mixed = mixed
 	c := &combiner{source: b.source, time: -1, from: b.from, shared: codecs.Counts{Lost: b.lost}, newest: codecs.NoTime}
 	if i, ok := feed.Column("ts"); ok {
 		c.time = layout.Slot(feed.Columns[i])

@@ -190,7 +190,7 @@ func (p *Processors) combineStage(pass *pass) *stage {
 		_, err := p.sameTopic(pass)
 		return err
 	}
-	s.intake = func(b begin) (intake, error) { return newCombiner(b, pass.feed, pass.sinks) }
+	s.intake = func(b begin) (intake, error) { return newCombiner(b, pass.feed, pass.mixed, pass.sinks) }
 	letters := p.config.Kafka.DeadLetterTopic()
 	s.callback = emitCombined(s, letters)
 	s.edges = []goka.Edge{goka.Output(goka.Stream(letters), bytesCodec{})}
@@ -233,6 +233,7 @@ type pass struct {
 	topic  string
 	id     string // of the topic, when the tables were made
 	feed   *feeds.Feed
+	mixed  bool            // the topic carries other feeds too
 	starts map[int32]int64 // where partitions begin that have no committed offset; others at their beginning
 	sinks  []tableSink
 }
@@ -271,6 +272,6 @@ func (a *arrangement) passOf(topic string, source kafka.Source, feed *feeds.Feed
 	if i := slices.IndexFunc(a.passes, func(p *pass) bool { return p.name == source.Pass }); i >= 0 {
 		return a.passes[i]
 	}
-	a.passes = append(a.passes, &pass{name: source.Pass, topic: topic, id: source.ID, feed: feed, starts: source.Start})
+	a.passes = append(a.passes, &pass{name: source.Pass, topic: topic, id: source.ID, feed: feed, mixed: source.Mixed, starts: source.Start})
 	return a.passes[len(a.passes)-1]
 }

@@ -57,7 +57,7 @@ func (p *Processors) register(entries map[string]kafka.Entry) (map[string]*kafka
 			if err != nil {
 				return nil, fmt.Errorf("table %s: %w", t.Name, err)
 			}
-			e.Sources[topic] = kafka.Source{ID: exist[topic].ID, Partitions: exist[topic].Partitions, Start: pass.starts, Pass: pass.name}
+			e.Sources[topic] = kafka.Source{ID: exist[topic].ID, Partitions: exist[topic].Partitions, Start: pass.starts, Pass: pass.name, Mixed: pass.mixed}
 			e.Partitions = max(e.Partitions, exist[topic].Partitions)
 		}
 		if t.Options.Partitions > 0 {
@@ -80,6 +80,7 @@ type passBook struct {
 type freshPass struct {
 	name   string
 	topic  string
+	mixed  bool
 	starts map[int32]int64
 	tables []*tables.Table
 }
@@ -91,7 +92,7 @@ type startsAt struct {
 }
 
 // passFor returns the pass that reads topic for t: that of other new tables of the same feed that start at the same
-// offsets and read its columns as the same types, else a new one.
+// offsets, read its columns as the same types and agree on whether the topic is mixed, else a new one.
 func (b *passBook) passFor(t *tables.Table, topic string) (*freshPass, error) {
 	at := startsAt{topic, t.Options.Start}
 	starts, ok := b.starts[at]
@@ -105,8 +106,9 @@ func (b *passBook) passFor(t *tables.Table, topic string) (*freshPass, error) {
 		}
 		b.starts[at] = starts
 	}
+	mixed := isMixed(t, topic, b.processors.config.Tables, b.entries)
 	for _, f := range b.fresh {
-		if f.topic != topic || f.tables[0].Feed.Name != t.Feed.Name || !maps.Equal(f.starts, starts) {
+		if f.topic != topic || f.mixed != mixed || f.tables[0].Feed.Name != t.Feed.Name || !maps.Equal(f.starts, starts) {
 			continue
 		}
 		if _, err := tables.LayoutOf(append(slices.Clone(f.tables), t)...); err == nil {
@@ -118,7 +120,7 @@ func (b *passBook) passFor(t *tables.Table, topic string) (*freshPass, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.fresh = append(b.fresh, &freshPass{name: name, topic: topic, starts: starts, tables: []*tables.Table{t}})
+	b.fresh = append(b.fresh, &freshPass{name: name, topic: topic, mixed: mixed, starts: starts, tables: []*tables.Table{t}})
 	return b.fresh[len(b.fresh)-1], nil
 }
 

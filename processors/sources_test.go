@@ -296,3 +296,45 @@ func TestOffsetsThatSomebodyMoved(t *testing.T) {
 		})
 	}
 }
+
+// TestAMixedTopicWithoutTags: a record that does not say what it is goes to the table whose feed its names tell. A table
+// that was made when the topic was its feed's alone goes on as it was made, and that is said.
+func TestAMixedTopicWithoutTags(t *testing.T) {
+	t.Parallel()
+	const (
+		names = `CREATE TABLE names WITH (feed_topic = 'sensor') AS SELECT id.orig_h, count(*) AS n FROM dns GROUP BY id.orig_h;`
+		flows = `CREATE TABLE flows WITH (feed_topic = 'sensor') AS SELECT id.orig_h, count(*) AS n FROM conn GROUP BY id.orig_h;`
+		other = `CREATE TABLE other WITH (feed_topic = 'sensor') AS SELECT id.orig_h, count(*) AS n FROM dns GROUP BY id.orig_h;`
+	)
+	p := newPipeline(t)
+	p.topic("sensor", 1)
+	p.produce("sensor", 1, dns("10.0.0.1", "A"), dns("10.0.0.1", "A"))
+	r := p.run(names, nil)
+	p.exact(names, nil)
+	r.stop()
+	r = p.run(names+flows+other, nil)
+	p.produce("sensor", 1, conn("10.0.0.1"), dns("10.0.0.2", "A"))
+	want := map[string]map[string]string{
+		"names": {"10.0.0.1": `{"id.orig_h":"10.0.0.1","n":3}`, "10.0.0.2": `{"id.orig_h":"10.0.0.2","n":1}`},
+		"flows": {"10.0.0.1": `{"id.orig_h":"10.0.0.1","n":1}`},
+		"other": {"10.0.0.1": `{"id.orig_h":"10.0.0.1","n":2}`, "10.0.0.2": `{"id.orig_h":"10.0.0.2","n":1}`},
+	}
+	for _, table := range p.compile(names + flows + other) {
+		p.settled(table, map[codecs.Source]int64{{Topic: "sensor", Partition: 0}: 4})
+		if diff := cmp.Diff(want[table.Name], p.latest(table.Name)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", table.Name, diff)
+		}
+	}
+	r.stop()
+	for name, warned := range map[string]bool{"names": true, "flows": false, "other": false} {
+		if r.log.has("the topic carries other feeds now", "table="+name) != warned {
+			t.Errorf("%s: warned is %v, want %v", name, !warned, warned)
+		}
+	}
+	e := p.entries()
+	for name, mixed := range map[string]bool{"names": false, "flows": true, "other": true} {
+		if e[name].Sources["sensor"].Mixed != mixed {
+			t.Errorf("%s: mixed is %v, want %v", name, !mixed, mixed)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package processors
 
 import (
+	"slices"
+
+	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables"
 )
@@ -11,6 +14,26 @@ func topicsOf(t *tables.Table) []string {
 		return t.Options.FeedTopics
 	}
 	return []string{t.Feed.Name}
+}
+
+// isMixed reports whether topic carries other feeds than t's: by its name, as the deployment says, or because another
+// table reads it as another feed. A table keeps what was true when it was made, or the same record would count today and
+// not tomorrow.
+func isMixed(t *tables.Table, topic string, defined []*tables.Table, entries map[string]kafka.Entry) bool {
+	if slices.Contains(feeds.PluginTopics, topic) || slices.Contains(t.Options.MixedTopics, topic) {
+		return true
+	}
+	for _, other := range defined {
+		if other.Feed.Name != t.Feed.Name && slices.Contains(topicsOf(other), topic) {
+			return true
+		}
+	}
+	for _, e := range entries {
+		if _, reads := e.Sources[topic]; reads && e.Feed != t.Feed.Name {
+			return true
+		}
+	}
+	return false
 }
 
 // resultOf returns t's result topic.

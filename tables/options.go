@@ -20,6 +20,9 @@ type Options struct {
 	Start Start
 	// FeedTopics are the topics that carry the feed. Defaults to what the deployment says, which defaults to the feed's name.
 	FeedTopics []string
+	// MixedTopics are those of them that the deployment says carry other feeds too: a record there that does not say what
+	// it is has to be told, see [feeds.KeySet].
+	MixedTopics []string
 }
 
 // Start is where a table begins: at the oldest record (the zero value), behind the newest, or at a time.

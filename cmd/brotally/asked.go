@@ -68,7 +68,7 @@ func compileTry(defs *definitions, resolve tables.Resolve) (*scanned, []asked, e
 			}
 		}
 		// Here a feed's topic is called like it, and everything in the logs counts.
-		a.table.Options.FeedTopics, a.table.Options.Start = nil, tables.Start{}
+		a.table.Options.FeedTopics, a.table.Options.MixedTopics, a.table.Options.Start = nil, nil, tables.Start{}
 		compiled = append(compiled, a.table)
 		all = append(all, a)
 	}

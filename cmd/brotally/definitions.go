@@ -100,25 +100,32 @@ func (d *definitions) tables(resolve tables.Resolve, topics map[string][]string)
 // checkResults refuses a result that would be written into a topic that carries a feed, whether a table reads it or not:
 // Zeek may begin to write that log any day.
 func (d *definitions) checkResults(all []*tables.Table, topics map[string][]string) error {
-	carries := map[string]string{} // topic to feed
-	for _, f := range feeds.All() {
-		carries[f.Name] = f.Name
+	carries := map[string]string{} // topic to what it carries
+	if len(topics[allFeeds]) == 0 {
+		for _, f := range feeds.All() {
+			carries[f.Name] = "the feed " + f.Name
+		}
 	}
 	for feed, names := range topics {
-		delete(carries, feed)
+		if carries[feed] == "the feed "+feed {
+			delete(carries, feed)
+		}
 		for _, topic := range names {
-			carries[topic] = feed
+			carries[topic] = "the feed " + feed
 		}
 	}
 	for _, t := range all {
 		for _, topic := range feedTopics(t) {
-			carries[topic] = t.Feed.Name
+			carries[topic] = "the feed " + t.Feed.Name
 		}
+	}
+	for _, topic := range topics[allFeeds] {
+		carries[topic] = "all feeds"
 	}
 	for i, t := range all {
 		if feed, taken := carries[resultTopic(t)]; taken {
 			at := d.statements[i].(*sql.CreateTable)
-			return at.Source.Error(at.Name.At, fmt.Sprintf("table %s would write to topic %s, which carries the feed %s", t.Name, resultTopic(t), feed), "give it another name, or WITH (topic = '..')")
+			return at.Source.Error(at.Name.At, fmt.Sprintf("table %s would write to topic %s, which carries %s", t.Name, resultTopic(t), feed), "give it another name, or WITH (topic = '..')")
 		}
 	}
 	return nil
@@ -150,11 +157,39 @@ func unique(all []*tables.Table, t *tables.Table, create *sql.CreateTable) error
 	return nil
 }
 
-// setTopics gives a table the topics that --feed says for its feed, unless its own definition says others.
+// setTopics gives a table the topics that --feed says for its feed, else those of all feeds, unless its own definition
+// says others.
 func setTopics(t *tables.Table, topics map[string][]string) {
 	if len(t.Options.FeedTopics) == 0 {
-		t.Options.FeedTopics = topics[t.Feed.Name]
+		t.Options.FeedTopics = flagTopics(t.Feed.Name, topics)
 	}
+	for _, topic := range feedTopics(t) {
+		if carriesOther(topic, t.Feed.Name, topics) {
+			t.Options.MixedTopics = append(t.Options.MixedTopics, topic)
+		}
+	}
+}
+
+// allFeeds is what stands for a feed's name where a topic carries all that have none of their own.
+const allFeeds = "*"
+
+// flagTopics returns the topics that --feed says for a feed.
+func flagTopics(feed string, topics map[string][]string) []string {
+	if own := topics[feed]; len(own) > 0 {
+		return own
+	}
+	return topics[allFeeds]
+}
+
+// carriesOther reports whether --feed says that a topic carries another feed than that one, too. That other tables may read
+// it as another is for the processors to see.
+func carriesOther(topic, feed string, topics map[string][]string) bool {
+	for other, names := range topics {
+		if other != feed && slices.Contains(names, topic) {
+			return true
+		}
+	}
+	return false
 }
 
 func resultTopic(t *tables.Table) string {
@@ -176,15 +211,21 @@ type feedFlag struct{ topics *pairs }
 
 func (f *feedFlag) register(cmd *cobra.Command) {
 	f.topics = newPairs("feed=topic,..")
-	cmd.Flags().Var(f.topics, "feed", "topics of a feed, when they are not called like it: dns=sensor1-dns,sensor2-dns")
+	f.topics.bare = allFeeds
+	cmd.Flags().Var(f.topics, "feed", "topics of a feed, when they are not called like it: dns=sensor1-dns,sensor2-dns; a topic without a feed carries all others: zeek")
 }
 
-// byFeed returns the topics of each feed that has others than its name.
+// byFeed returns the topics of each feed that has others than its name, and under [allFeeds] those of all others.
 func (f *feedFlag) byFeed() (map[string][]string, error) {
 	all := map[string][]string{}
 	for feed, list := range f.topics.values {
 		if all[feed] = splitList(list); len(all[feed]) == 0 {
 			return nil, &usageError{fmt.Errorf("--feed %s=%s: want topics separated by commas", feed, list)}
+		}
+	}
+	for _, topic := range all[allFeeds] {
+		if _, isFeed := feeds.Lookup(topic); isFeed {
+			return nil, &usageError{fmt.Errorf("--feed %s: which topics? write %s=topic1,topic2; a topic that carries all feeds cannot be called like one", topic, topic)}
 		}
 	}
 	return all, nil

@@ -26,8 +26,8 @@ func (d *definitions) sampleTopics(flags map[string][]string) map[string][]strin
 	all := map[string][]string{}
 	for _, feed := range d.feeds() {
 		all[feed] = []string{feed}
-		if len(flags[feed]) > 0 {
-			all[feed] = flags[feed]
+		if said := flagTopics(feed, flags); len(said) > 0 {
+			all[feed] = slices.Clone(said)
 		}
 	}
 	for _, s := range d.statements {
@@ -45,8 +45,8 @@ func (d *definitions) sampleTopics(flags map[string][]string) map[string][]strin
 }
 
 // discoverTopics looks at the oldest records of the feeds' topics, and returns how to find a feed with the columns found
-// there. Topics that do not exist show nothing.
-func discoverTopics(ctx context.Context, cfg kafka.Config, topics map[string][]string) (tables.Resolve, error) {
+// there; flags are what --feed says. Topics that do not exist show nothing.
+func discoverTopics(ctx context.Context, cfg kafka.Config, topics, flags map[string][]string) (tables.Resolve, error) {
 	ctx, cancel := context.WithTimeout(ctx, sampleTime)
 	defer cancel()
 	admin, err := kafka.NewAdmin(ctx, cfg)
@@ -59,7 +59,8 @@ func discoverTopics(ctx context.Context, cfg kafka.Config, topics map[string][]s
 		d := feeds.NewDiscovery(feed)
 		seen := 0
 		for _, topic := range topics[feed] {
-			n, err := sampleTopic(ctx, admin, topic, feed, d)
+			mixed := slices.Contains(feeds.PluginTopics, topic) || carriesOther(topic, feed, flags) || carriesOther(topic, feed, topics)
+			n, err := sampleTopic(ctx, admin, topic, feed, mixed, d)
 			if err != nil {
 				return nil, fmt.Errorf("look at topic %s: %w", topic, err)
 			}
@@ -129,8 +130,9 @@ func withColumns(name string, feed *feeds.Feed, columns []feeds.Column) *feeds.F
 	return merged
 }
 
-// sampleTopic adds the first records of each partition and returns how many those were.
-func sampleTopic(ctx context.Context, admin *kafka.Admin, topic, feed string, d *feeds.Discovery) (seen int, err error) {
+// sampleTopic adds the first records of each partition and returns how many those were. A mixed topic carries other feeds
+// too.
+func sampleTopic(ctx context.Context, admin *kafka.Admin, topic, feed string, mixed bool, d *feeds.Discovery) (seen int, err error) {
 	there, err := admin.Describe(topic)
 	if err != nil || len(there) == 0 {
 		return 0, err
@@ -154,6 +156,11 @@ func sampleTopic(ctx context.Context, admin *kafka.Admin, topic, feed string, d 
 		left := samplePartial
 		_, err = reader.ReadTo(ctx, min(r.Newest, r.Oldest+samplePartial), func(_ int64, _, value []byte, _ int64) error {
 			name, record, err := codecs.Unwrap(value)
+			if err == nil && name == "" && mixed {
+				if name = codecs.FeedByNames(record); name == "" {
+					err = codecs.ErrOtherFeed
+				}
+			}
 			if err == nil && (name == "" || name == feed) && d.AddRecord(record) == nil {
 				seen++
 			}

@@ -18,6 +18,7 @@ const expectedRate = 400_000
 // pass is one group's reading of a topic, as run tells of it.
 type pass struct {
 	feed       string
+	mixed      bool
 	topic      string
 	group      string
 	partitions int32
@@ -63,7 +64,7 @@ func (r *running) tellEntries(admin *kafka.Admin, cfg kafka.Config, entries map[
 		for topic, source := range entries[name].Sources {
 			group := cfg.CombineGroup(source.Pass)
 			if byGroup[group] == nil {
-				byGroup[group] = &pass{feed: entries[name].Feed, topic: topic, group: group}
+				byGroup[group] = &pass{feed: entries[name].Feed, mixed: source.Mixed, topic: topic, group: group}
 				starts[group] = source.Start
 			}
 			byGroup[group].tables = append(byGroup[group].tables, name)

@@ -109,6 +109,10 @@ func (r *replaying) config(cfg kafka.Config, files []string) (replay.Config, err
 		}
 		topics[feed] = names[0]
 	}
+	if r.topic == "" {
+		r.topic = topics[allFeeds]
+	}
+	delete(topics, allFeeds)
 	c := replay.Config{
 		Kafka: cfg, Files: files, Stdin: r.stdin, Topics: topics, Topic: r.topic,
 		CreateTopics: r.create, Tagged: r.tagged, Rate: r.rate,

@@ -130,7 +130,7 @@ func (r *running) compile(ctx context.Context, cfg kafka.Config, files []string)
 	if err == nil {
 		return defined, nil
 	}
-	resolve, unseen := discoverTopics(ctx, cfg, defs.sampleTopics(topics))
+	resolve, unseen := discoverTopics(ctx, cfg, defs.sampleTopics(topics), topics)
 	if unseen != nil {
 		r.log.Debug("columns that are not built in could not be looked for", "why", unseen)
 		return nil, err
@@ -184,6 +184,10 @@ func (r *running) tellPass(p pass) {
 	if p.behind > 0 {
 		left = fmt.Sprintf("%s to read, about %s", count(p.behind, "record"), roughly(p.behind))
 	}
+	topic := p.topic
+	if p.mixed {
+		topic += " (of several feeds)"
+	}
 	r.say("feed %s: topic %s, %s, oldest offset %s, %s, group %s, for %s",
-		p.feed, p.topic, count(int64(p.partitions), "partition"), offsetsText(p.oldest), left, p.group, strings.Join(p.tables, ", "))
+		p.feed, topic, count(int64(p.partitions), "partition"), offsetsText(p.oldest), left, p.group, strings.Join(p.tables, ", "))
 }

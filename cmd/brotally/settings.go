@@ -213,6 +213,13 @@ func (s *settings) layerFile(cmd *cobra.Command, known []string) error {
 func setting(cmd *cobra.Command, key string, value *yaml.Node, known []string) error {
 	switch key {
 	case "feeds":
+		if value.Kind != yaml.MappingNode {
+			topics, err := scalars(value)
+			if err == nil {
+				err = fill(cmd, "feed", strings.Join(topics, ","))
+			}
+			return err
+		}
 		return eachMember(value, func(feed string, topics []string) error {
 			return fill(cmd, "feed", feed+"="+strings.Join(topics, ","))
 		})
@@ -280,6 +287,7 @@ func scalars(node *yaml.Node) ([]string, error) {
 // and the file.
 type pairs struct {
 	kind   string // what values are, for help
+	bare   string // the name of a value that is given without one; "" when each needs its own
 	values map[string]string
 	given  map[string]string // by flags alone, to tell twice from overridden
 }
@@ -296,22 +304,34 @@ func (p *pairs) Type() string { return p.kind }
 
 // Set takes one name=value from the command line. The same name twice is a mistake.
 func (p *pairs) Set(pair string) error {
-	name, value, ok := strings.Cut(pair, "=")
-	name = strings.TrimSpace(name)
-	if !ok || name == "" {
+	name, value, ok := p.cut(pair)
+	if !ok {
 		return fmt.Errorf("want %s", p.kind)
 	}
 	if _, twice := p.given[name]; twice {
+		if name == p.bare {
+			return errors.New("given twice")
+		}
 		return fmt.Errorf("%s is given twice", name)
 	}
 	p.given[name], p.values[name] = value, value
 	return nil
 }
 
+// cut splits name=value, or takes a value without name for the bare one's.
+func (p *pairs) cut(pair string) (name, value string, ok bool) {
+	name, value, ok = strings.Cut(pair, "=")
+	if !ok && p.bare != "" && pair != "" {
+		return p.bare, pair, true
+	}
+	name = strings.TrimSpace(name)
+	return name, value, ok && name != ""
+}
+
 // add takes one name=value from a lower layer.
 func (p *pairs) add(pair string) error {
-	name, value, ok := strings.Cut(pair, "=")
-	if !ok || name == "" {
+	name, value, ok := p.cut(pair)
+	if !ok {
 		return fmt.Errorf("want %s", p.kind)
 	}
 	if _, have := p.values[name]; !have {

@@ -36,10 +36,11 @@ type Entry struct {
 
 // Source is how a table reads one topic.
 type Source struct {
-	ID         string          `json:"id"`         // the topic's id when the table was made: another one is another topic
-	Partitions int32           `json:"partitions"` // how many it had then; those that came later start at their beginning
-	Start      map[int32]int64 `json:"start"`      // first offset to count, by partition
-	Pass       string          `json:"pass"`       // consumer group that reads it for the table
+	ID         string          `json:"id"`              // the topic's id when the table was made: another one is another topic
+	Partitions int32           `json:"partitions"`      // how many it had then; those that came later start at their beginning
+	Start      map[int32]int64 `json:"start"`           // first offset to count, by partition
+	Pass       string          `json:"pass"`            // consumer group that reads it for the table
+	Mixed      bool            `json:"mixed,omitempty"` // it carried other feeds too when the table was made
 }
 
 // HashSQL returns the hash that tells whether a definition has changed.

@@ -30,8 +30,8 @@ type Config struct {
 	// Topics are the topics of feeds; a feed that is not in it goes to the topic of its name.
 	Topics map[string]string
 
-	// Topic takes all records of all feeds, as the plugin does unless told otherwise; Tagged goes with it, or nobody can tell
-	// them apart. Optional.
+	// Topic takes the records of all feeds that Topics does not name, as the plugin's topic does unless told otherwise; with
+	// Tagged they say what they are. Optional.
 	Topic string
 
 	// CreateTopics makes topics that do not exist, with this many partitions; 0 makes none.
@@ -203,11 +203,11 @@ func (r *run) send(ctx context.Context, sender *Sender) error {
 
 // topic returns the topic of feed.
 func (r *run) topic(feed string) string {
-	if r.cfg.Topic != "" {
-		return r.cfg.Topic
-	}
 	if t, ok := r.cfg.Topics[feed]; ok {
 		return t
+	}
+	if r.cfg.Topic != "" {
+		return r.cfg.Topic
 	}
 	return feed
 }

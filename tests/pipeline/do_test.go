@@ -54,7 +54,7 @@ func (w *world) feed(ctx context.Context, p *part) error {
 // feedFlags returns --feed for the feeds whose topics are not called like them: with a prefix, all of them.
 func (w *world) feedFlags() (flags []string) {
 	names := slices.Collect(maps.Keys(w.topics))
-	if w.cluster.prefix != "" {
+	if w.cluster.prefix != "" && w.topics["*"] == nil {
 		for _, f := range feeds.All() {
 			names = append(names, f.Name)
 		}

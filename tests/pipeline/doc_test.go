@@ -8,7 +8,8 @@
 //
 // # Doing
 //
-//	feed NAME [partitions=N] [topics=T:N,..]   makes the feed's topic, or adds partitions; topics: when it is not called like the feed
+//	feed NAME [partitions=N] [topics=T:N,..]   makes the feed's topic, or adds partitions; topics: when it is not called like the feed;
+//	                                           NAME * is all feeds that have no topics of their own
 //	table CREATE TABLE ..                      puts the definition into the file that run is given, or replaces the one of that name
 //	drop TABLE                                 takes it out of the file
 //	topic NAME [partitions=N] [SETTING=VALUE]  makes a topic that is not Brotally's

@@ -123,6 +123,7 @@ func (w *world) catalog(ctx context.Context, _ *part) ([]string, error) {
 				Partitions int32
 				Start      map[int32]int64
 				Pass       string
+				Mixed      bool
 			}
 		}
 		if err := json.Unmarshal(last[name].Value, &e); err != nil {
@@ -135,7 +136,11 @@ func (w *world) catalog(ctx context.Context, _ *part) ([]string, error) {
 			for _, partition := range slices.Sorted(maps.Keys(source.Start)) {
 				starts = append(starts, fmt.Sprintf("%d:%d", partition, source.Start[partition]))
 			}
-			lines = append(lines, fmt.Sprintf("  %s: pass=%s partitions=%d start=%s", topic, source.Pass, source.Partitions, strings.Join(starts, ",")))
+			line := fmt.Sprintf("  %s: pass=%s partitions=%d start=%s", topic, source.Pass, source.Partitions, strings.Join(starts, ","))
+			if source.Mixed {
+				line += " mixed"
+			}
+			lines = append(lines, line)
 		}
 	}
 	return lines, nil
