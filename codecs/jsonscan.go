@@ -261,8 +261,12 @@ func appendUnescaped(to, raw []byte) []byte {
 			to = append(to, unescapes[raw[i+1]])
 			i += 2
 		case c < utf8.RuneSelf:
-			to = append(to, c)
-			i++
+			run := i + 1
+			for run < len(raw) && raw[run] != '\\' && raw[run] < utf8.RuneSelf {
+				run++
+			}
+			to = append(to, raw[i:run]...)
+			i = run
 		default:
 			r, size := utf8.DecodeRune(raw[i:])
 			to = utf8.AppendRune(to, r)
