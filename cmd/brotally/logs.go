@@ -115,15 +115,25 @@ func (f *logFile) hint() string {
 }
 
 // feedOf returns the feed of the record that r gave last: as the user said, as the record or its header says, as the
-// file's name tells.
-func (f *logFile) feedOf(r *codecs.LogReader) string {
-	if f.feed != "" {
+// file's name tells. A file that is called like the topic of all logs is what was read from it: what does not say what it is
+// there is told by the names of its members.
+func (f *logFile) feedOf(r *codecs.LogReader, record []byte) string {
+	hint := f.hint()
+	mixed := slices.Contains(feeds.PluginTopics, hint)
+	if f.feed != "" && !mixed {
 		return f.feed
 	}
 	if path := r.Path(); path != "" {
 		return path
 	}
-	return f.hint()
+	if mixed && record != nil {
+		if _, inner, err := codecs.Unwrap(record); err == nil {
+			if told := codecs.FeedByNames(inner); told != "" {
+				return told
+			}
+		}
+	}
+	return hint
 }
 
 // each calls do with every record of every file and its feed. A record is valid during the call. Lines that are no record
@@ -165,7 +175,7 @@ func (l *logs) eachOf(ctx context.Context, f *logFile, say func(format string, a
 		if l.records++; l.records%1024 == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		feed := f.feedOf(r)
+		feed := f.feedOf(r, record)
 		if feed == "" {
 			return &usageError{fmt.Errorf("%s does not say what log it is; write dns=%s, or whichever it is", f.name, f.name)}
 		}
@@ -235,8 +245,8 @@ func (f *logFile) sample(found map[string]*feeds.Discovery) error {
 	}
 	r := f.reader(in)
 	headers := map[string]bool{}
-	discovery := func() *feeds.Discovery {
-		feed := f.feedOf(r)
+	discovery := func(record []byte) *feeds.Discovery {
+		feed := f.feedOf(r, record)
 		if found[feed] == nil {
 			found[feed] = feeds.NewDiscovery(feed)
 		}
@@ -254,11 +264,11 @@ func (f *logFile) sample(found map[string]*feeds.Discovery) error {
 		}
 		if err != nil { // it is read, or the error comes again
 			if len(r.Fields()) > 0 {
-				discovery() // a log without records has columns too
+				discovery(nil) // a log without records has columns too
 			}
 			break
 		}
-		d := discovery()
+		d := discovery(record)
 		if _, inner, err := codecs.Unwrap(record); err == nil {
 			d.AddRecord(inner) //nolint:errcheck // what is no record shows nothing
 		}
