@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// ErrOtherFeed says that a message is a good record of another feed than the layout's, by its tag or its _path.
+// ErrOtherFeed says that a message is a good record of another feed than the layout's: by its tag, its _path or the log
+// file it was read from, or because a mixed topic's record does not tell that it is of this one.
 var ErrOtherFeed = errors.New("record of another feed")
 
 // DecodeError says why a message is no record: it is not one JSON object. It names no topic, partition and offset; who
