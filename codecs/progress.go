@@ -21,7 +21,7 @@ func (s Source) String() string { return fmt.Sprintf("%s/%d", s.Topic, s.Partiti
 type Counts struct {
 	Read         int64
 	Counted      int64 // in the table
-	Filtered     int64 // WHERE was not true
+	Filtered     int64 // WHERE was not true, or unnest gave no row
 	OtherFeed    int64 // tagged as a record of another feed
 	NoTime       int64 // the table has windows and the record no time
 	DeadLettered int64 // not decodable; in the dead-letter topic

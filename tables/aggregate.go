@@ -238,6 +238,14 @@ func (p *plan) aggregate(in *scope, e *sql.Call) (*aggregate, error) {
 	if err := a.checkCall(in, e); err != nil {
 		return nil, err
 	}
+	for _, arg := range e.Args {
+		if err := in.noUnnest(arg, "inside an aggregate"); err != nil {
+			return nil, err
+		}
+	}
+	if err := in.noUnnest(e.Filter, "in FILTER"); err != nil {
+		return nil, err
+	}
 	if !e.Star {
 		x, err := in.compile(e.Args[0])
 		if err != nil {

@@ -8,6 +8,9 @@ import (
 // caseWhen is CASE in both forms. Only the branch that is taken is evaluated: CASE WHEN n <> 0 THEN 1 / n END divides
 // nothing by zero. Constants are the exception, as in PostgreSQL: 1 / 0 is an error wherever it stands.
 func (s *scope) caseWhen(e *sql.Case) (*expr, error) {
+	if err := s.noUnnest(e, "inside CASE"); err != nil {
+		return nil, err
+	}
 	holds, all, err := s.caseConditions(e)
 	if err != nil {
 		return nil, err

@@ -14,14 +14,15 @@ type Outcome uint8
 
 const (
 	Counted  Outcome = iota // it is in its group
-	Filtered                // WHERE left it out
+	Filtered                // WHERE left it out, or the arrays that are unnested have no element
 	NoTime                  // the table has windows and the record no time, or one beyond what can be computed with
 )
 
 // Combiner adds records up by group: stage 1's work between two commits. It belongs to one goroutine.
 type Combiner struct {
 	plan     *plan
-	where    cond // nil: every record
+	where    cond      // nil: every record
+	rows     *unnester // nil: a record is one row
 	keys     []eval
 	time     eval // event time; nil without a window
 	adders   []adder
@@ -49,7 +50,7 @@ func (t *Table) NewCombiner(layout *feeds.Layout) (*Combiner, error) {
 }
 
 func (p *plan) newCombiner(slots []int) *Combiner {
-	c := &Combiner{plan: p, groups: p.newGroups()}
+	c := &Combiner{plan: p, groups: p.newGroups(), rows: p.newUnnester(slots)}
 	if p.where != nil {
 		c.where = p.where.bindCond(slots)
 	}
@@ -84,6 +85,27 @@ func (c *Combiner) Add(rec *feeds.Record) Outcome {
 			return NoTime
 		}
 	}
+	if c.rows != nil {
+		return c.addRows(micros)
+	}
+	c.addRow(micros)
+	return Counted
+}
+
+// addRows takes in a row an element of the record's arrays; micros is the record's time, if there is a window.
+func (c *Combiner) addRows(micros int64) Outcome {
+	n := c.rows.open(&c.env)
+	for i := range n {
+		c.rows.row(&c.env, i)
+		c.addRow(micros)
+	}
+	if n == 0 {
+		return Filtered
+	}
+	return Counted
+}
+
+func (c *Combiner) addRow(micros int64) {
 	c.key = c.key[:0]
 	for _, value := range c.keys {
 		var cut bool
@@ -101,7 +123,6 @@ func (c *Combiner) Add(rec *feeds.Record) Outcome {
 	for _, add := range c.adders {
 		add(&c.env, s)
 	}
-	return Counted
 }
 
 // inSession makes the group's key that of the session which the time is in. Sessions that it joins become one.

@@ -6,6 +6,8 @@ import "github.com/brotally/brotally/feeds"
 type env struct {
 	vals   []feeds.Value // a record's slots; after grouping: the group columns, then the aggregates
 	params []feeds.Value // bound parameters, converted to the type each place needs
+	// elements are those of the arrays that are unnested, in the current row: see unnester.
+	elements []feeds.Value
 	// overflows counts expressions that had no value where SQL's standard has an error: overflow, division by zero,
 	// a text that does not convert. They are NULL: no record can stop a table.
 	overflows int64

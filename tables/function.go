@@ -50,6 +50,7 @@ func init() { // in init, for the functions reach it again through the compiler
 		"array_length":   (*scope).length,
 		"cardinality":    (*scope).length,
 		"array_contains": (*scope).arrayContains,
+		"unnest":         (*scope).unnest,
 
 		"in_subnet":         (*scope).inSubnet,
 		"is_private":        (*scope).isPrivate,
@@ -60,7 +61,7 @@ func init() { // in init, for the functions reach it again through the compiler
 }
 
 // laterFunctions are promised by the language and not there yet.
-var laterFunctions = []string{"unnest", "first", "last"}
+var laterFunctions = []string{"first", "last"}
 
 func (s *scope) call(e *sql.Call) (*expr, error) {
 	f, ok := functions[e.Name]
@@ -73,6 +74,10 @@ func (s *scope) call(e *sql.Call) (*expr, error) {
 		return nil, s.errorf(e, sql.DidYouMean(e.Name, functionNames()), "no function %s", e.Name)
 	case e.Star, e.Distinct, e.Filter != nil:
 		return nil, s.errorf(e, "", "*, DISTINCT and FILTER belong to aggregates, %s is none", e.Name)
+	case e.Name == "coalesce":
+		if err := s.noUnnest(e, "inside COALESCE"); err != nil {
+			return nil, err
+		}
 	}
 	args := make([]*expr, len(e.Args))
 	for i, a := range e.Args {

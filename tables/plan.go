@@ -26,6 +26,7 @@ type plan struct {
 	stored     []*aggregate // those of them that have a cell of their own
 	having     *expr        // over groups and aggregates
 	havingAST  sql.Expr
+	unnests    []unnest // a record gives a row an element of them
 	items      []*item
 	layout     stateLayout
 	params     *params
@@ -104,7 +105,9 @@ func (p *plan) scope(aggregates string) *scope {
 // outer is the scope of SELECT and HAVING: after grouping, its columns are the groups and behind them the aggregates.
 func (p *plan) outer() *scope {
 	if !p.grouped {
-		return p.scope("without grouping")
+		s := p.scope("without grouping")
+		s.unnests = &p.unnests
+		return s
 	}
 	s := &scope{src: p.src, params: p.params}
 	s.column = func(c *sql.Column) (*expr, error) {
@@ -122,6 +125,9 @@ func (p *plan) outer() *scope {
 			return x, true, nil
 		}
 		call, ok := e.(*sql.Call)
+		if ok && call.Name == "unnest" {
+			return nil, false, s.groupedUnnest(call)
+		}
 		if !ok || aggregates[call.Name] == nil {
 			return nil, false, nil
 		}
@@ -200,6 +206,7 @@ func (p *plan) expand(q *sql.Select) ([]sql.Item, error) {
 // groupBy resolves GROUP BY: names, aliases of the SELECT list, its ordinals, expressions.
 func (p *plan) groupBy(q *sql.Select, items []sql.Item) error {
 	in := p.scope("in GROUP BY")
+	in.unnests = &p.unnests
 	for _, written := range q.GroupBy {
 		ast, err := p.grouping(written, items)
 		if err != nil {
@@ -331,6 +338,9 @@ func (p *plan) columnName(it sql.Item) string {
 
 func (p *plan) compileHaving(e sql.Expr) (*expr, error) {
 	s := p.outer()
+	if err := s.noUnnest(e, "in HAVING"); err != nil {
+		return nil, err
+	}
 	x, err := s.compile(e)
 	if err != nil {
 		return nil, err

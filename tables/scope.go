@@ -21,7 +21,8 @@ type scope struct {
 	special func(e sql.Expr) (x *expr, ok bool, err error)
 	// aggregates says why an aggregate is not possible here: "in WHERE".
 	aggregates string
-	params     *params // nil: bound parameters are not possible here
+	unnests    *[]unnest // of the plan, to which an unnest is added; nil: it is not possible here, aggregates says why
+	params     *params   // nil: bound parameters are not possible here
 	depth      int
 }
 

@@ -329,13 +329,22 @@ func (s *Select) runPlain(e *env, rows iter.Seq[[]feeds.Value], out *collector) 
 	for i, it := range s.plan.items {
 		items[i] = it.expr.eval(s.slots)
 	}
+	unnested := s.plan.newUnnester(s.slots)
 	for row := range rows {
 		e.vals = row
 		if where != nil && where(e) != yes {
 			continue
 		}
-		if out.offer(e, items) {
-			return
+		if unnested == nil {
+			if out.offer(e, items) {
+				return
+			}
+			continue
+		}
+		for n := range unnested.open(e) {
+			if unnested.row(e, n); out.offer(e, items) {
+				return
+			}
 		}
 	}
 }

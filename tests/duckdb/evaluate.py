@@ -1,8 +1,9 @@
 """Evaluates expressions in DuckDB for duckdb_test.go.
 
-stdin: one JSON object, {"columns": [[name, type], ..], "rows": [[value, ..], ..], "expressions": [text, ..], "aggregates": [text, ..]}.
-stdout: one JSON object, {"expressions": [[value a row], ..], "aggregates": [value, ..]}; instead of the values of an expression
-that DuckDB refuses there is its error, a string.
+stdin: one JSON object, {"columns": [[name, type], ..], "rows": [[value, ..], ..], "expressions": [text, ..], "aggregates": [text, ..],
+"lists": [text, ..]}; all but the first two may be missing. A list is what stands behind SELECT.
+stdout: one JSON object, {"expressions": [[value a row], ..], "aggregates": [value, ..], "lists": [[[value, ..], ..], ..]}; instead of
+the values of an expression that DuckDB refuses there is its error, a string.
 """
 
 import json
@@ -49,10 +50,14 @@ def main():
     for number, row in enumerate(work["rows"]):
         db.execute(f"INSERT INTO r VALUES ({number}, {marks})", row)
     expressions = []
-    for i in range(0, len(work["expressions"]), CHUNK):
-        expressions += columns(db, work["expressions"][i : i + CHUNK], "ORDER BY number")
-    aggregates = [c if isinstance(c, str) else c[0] for c in columns(db, work["aggregates"], "")]
-    json.dump({"expressions": expressions, "aggregates": aggregates}, sys.stdout)
+    texts = work.get("expressions", [])
+    for i in range(0, len(texts), CHUNK):
+        expressions += columns(db, texts[i : i + CHUNK], "ORDER BY number")
+    aggregates = [c if isinstance(c, str) else c[0] for c in columns(db, work.get("aggregates", []), "")]
+    lists = []
+    for text in work.get("lists", []):
+        lists.append([plain(list(row)) for row in db.execute(f"SELECT {text} FROM r").fetchall()])
+    json.dump({"expressions": expressions, "aggregates": aggregates, "lists": lists}, sys.stdout)
 
 
 main()

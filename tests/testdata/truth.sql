@@ -105,6 +105,9 @@ SELECT id.orig_h, count(*) AS n FROM conn GROUP BY 1 HAVING count(*) >= 10 AND s
 CREATE TABLE a01_dns_answers_len AS
 SELECT len(answers) AS n_answers, count(*) AS n FROM dns GROUP BY 1;
 
+CREATE TABLE a02_dns_unnest_answers AS
+SELECT unnest(answers) AS a, count(*) AS n FROM dns GROUP BY a;
+
 -- Each source has its own most frequent answer, which the others do not have.
 CREATE TABLE a03_dns_answers_contains AS
 SELECT qtype_name, count(*) AS n FROM dns
