@@ -2,9 +2,7 @@ package tables
 
 import (
 	"encoding/binary"
-	"fmt"
 	"iter"
-	"slices"
 
 	"github.com/brotally/brotally/feeds"
 )
@@ -36,15 +34,9 @@ type Combiner struct {
 // NewCombiner returns a Combiner for records of the layout. It returns an error when the layout lacks one of the table's
 // inputs or has it with another type.
 func (t *Table) NewCombiner(layout *feeds.Layout) (*Combiner, error) {
-	slots := make([]int, len(t.Inputs))
-	for i, in := range t.Inputs {
-		slots[i] = slices.IndexFunc(layout.Columns, func(c feeds.Column) bool { return c.Name == in.Name })
-		switch {
-		case slots[i] < 0:
-			return nil, fmt.Errorf("table %s: the layout has no column %s", t.Name, in.Name)
-		case layout.Columns[slots[i]].Type != in.Type:
-			return nil, fmt.Errorf("table %s: the layout has %s as %s, not %s", t.Name, in.Name, layout.Columns[slots[i]].Type, in.Type)
-		}
+	slots, err := t.slots(layout)
+	if err != nil {
+		return nil, err
 	}
 	return t.plan.newCombiner(slots), nil
 }

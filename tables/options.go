@@ -2,6 +2,7 @@ package tables
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,19 +11,21 @@ import (
 	"github.com/brotally/brotally/tables/sql"
 )
 
-// Options are a table's WITH settings. The zero value of each is its default.
+// Options are the WITH settings of a table or a stream. The zero value of each is its default.
 type Options struct {
-	// Topic is the result topic. Defaults to the table's name.
+	// Topic is the result topic, or the stream's. Defaults to the definition's name.
 	Topic string
-	// Partitions is how many partitions the table's topics get. Defaults to as many as the feed's topic has.
+	// Partitions is how many partitions its topics get. Defaults to as many as the feed's topic has.
 	Partitions int32
-	// Start is where the table begins to read its feed. Defaults to the oldest record.
+	// Start is where it begins to read its feed. Defaults to the oldest record.
 	Start Start
 	// FeedTopics are the topics that carry the feed. Defaults to what the deployment says, which defaults to the feed's name.
 	FeedTopics []string
 	// MixedTopics are those of them that the deployment says carry other feeds too: a record there that does not say what
 	// it is has to be told, see [feeds.KeySet].
 	MixedTopics []string
+	// Key is the column of a stream whose text is its records' key. Defaults to none: the source record's place.
+	Key string
 }
 
 // Start is where a table begins: at the oldest record (the zero value), behind the newest, or at a time.
@@ -33,7 +36,7 @@ type Start struct {
 
 var optionNames = []string{"topic", "partitions", "start", "feed_topic", "format"}
 
-func compileOptions(src *sql.Source, with []sql.Option) (o Options, err error) {
+func compileOptions(kind Kind, src *sql.Source, with []sql.Option) (o Options, err error) {
 	seen := map[string]bool{}
 	for _, opt := range with {
 		name := strings.ToLower(opt.Name.Text)
@@ -41,6 +44,12 @@ func compileOptions(src *sql.Source, with []sql.Option) (o Options, err error) {
 			return o, src.Error(opt.Name.At, "option "+name+" is given twice", "")
 		}
 		seen[name] = true
+		if name == "key" {
+			if o.Key, err = keyOption(kind, src, opt); err != nil {
+				return o, err
+			}
+			continue
+		}
 		if err := o.set(src, opt, name); err != nil {
 			return o, err
 		}
@@ -87,7 +96,7 @@ func (o *Options) set(src *sql.Source, opt sql.Option, name string) (err error) 
 			return src.Error(at, "format must be 'json'", "")
 		}
 	default:
-		hint := sql.DidYouMean(name, optionNames)
+		hint := sql.DidYouMean(name, append(slices.Clone(optionNames), "key"))
 		if hint == "" {
 			hint = "the options are " + strings.Join(optionNames, ", ")
 		}

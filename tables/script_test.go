@@ -27,7 +27,8 @@ var update = flag.Bool("update", false, "rewrite the expected part of the script
 //
 //	feed NAME        declares a feed: a line a column, name and type
 //	records FEED     gives the feed these records (JSON, one a line); prints what was decoded badly
-//	table            compiles CREATE TABLE; prints its columns, or the error
+//	table            compiles CREATE TABLE and CREATE STREAM; prints their columns, or the error
+//	stream STREAM    prints the stream's records of its feed's records: key if it has one, row
 //	rows TABLE       prints the table over its feed's records, folded in one piece, in pieces of one record each, and dealt out at random
 //	query TABLE      prints the answer to a look-up; arguments follow the SQL as a line `params: 'a' 1`
 //	scan FEED        prints the answer to a SELECT over the feed's records
@@ -51,7 +52,7 @@ func runScript(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := script{t: t, feeds: map[string]*feeds.Feed{}, records: map[string][]string{}, tables: map[string]*tables.Table{}}
+	s := script{t: t, feeds: map[string]*feeds.Feed{}, records: map[string][]string{}, tables: map[string]*tables.Table{}, streams: map[string]*tables.Stream{}}
 	var out bytes.Buffer
 	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 	for i := 0; i < len(lines); {
@@ -93,6 +94,7 @@ type script struct {
 	feeds   map[string]*feeds.Feed
 	records map[string][]string
 	tables  map[string]*tables.Table
+	streams map[string]*tables.Stream
 }
 
 func (s *script) resolve(name string) (*feeds.Feed, bool) {
@@ -126,6 +128,8 @@ func (s *script) run(command []string) string {
 		return s.define(text)
 	case "rows":
 		return s.rows(arg)
+	case "stream":
+		return s.stream(arg)
 	case "query":
 		return s.query(arg, input)
 	case "scan":
@@ -154,13 +158,18 @@ func (s *script) run(command []string) string {
 }
 
 func (s *script) define(text string) string {
-	all, err := tables.CompileFile("script.sql", text, s.resolve)
+	all, err := tables.CompileDefinitions("script.sql", text, s.resolve)
 	if err != nil {
 		return err.Error()
 	}
-	var out []string
-	for _, t := range all {
+	for _, t := range all.Tables {
 		s.tables[t.Name] = t
+	}
+	for _, t := range all.Streams {
+		s.streams[t.Name] = t
+	}
+	var out []string
+	for _, t := range all.All() {
 		var columns, inputs []string
 		for _, c := range t.Columns {
 			mark := ""
@@ -235,6 +244,34 @@ func (s *script) rows(name string) string {
 		out += fmt.Sprintf("cut keys %d\n", cut)
 	}
 	return out
+}
+
+func (s *script) stream(name string) string {
+	t := s.streams[name]
+	if t == nil {
+		s.t.Fatalf("no stream %s", name)
+	}
+	layout, err := tables.SharedLayout(&t.Definition)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	p, err := t.NewProjector(layout)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var out strings.Builder
+	counts := map[tables.Outcome]int{}
+	s.decode(layout, func(rec *feeds.Record) {
+		counts[p.Project(rec, func(key feeds.Value, row []feeds.Value) bool {
+			if t.HasKey() {
+				out.WriteString(strings.TrimSpace(show([][]feeds.Value{{key}})) + " => ")
+			}
+			out.WriteString(show([][]feeds.Value{row}))
+			return true
+		})]++
+	})
+	fmt.Fprintf(&out, "counted %d, filtered %d, overflows %d, cut keys %d\n", counts[tables.Counted], counts[tables.Filtered], p.TakeOverflows(), p.TakeCutKeys())
+	return out.String()
 }
 
 func show(rows [][]feeds.Value) string {

@@ -1,7 +1,6 @@
 package tables
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 
@@ -12,13 +11,8 @@ import (
 // Table is a compiled CREATE TABLE. It is never changed and safe for concurrent use; what is computed with it lives in
 // [Combiner], [Groups] and [State].
 type Table struct {
-	Name    string
-	Feed    *feeds.Feed
-	Inputs  []feeds.Column // the feed's columns that the expressions read, in order of first use
-	Columns []Column       // the result's columns, as SELECT lists them
-	SQL     string         // the definition's canonical text
-	Options Options
-	Window  *Window // how groups are divided by time; nil: they are not
+	Definition
+	Window *Window // how groups are divided by time; nil: they are not
 
 	plan *plan
 	keys []feeds.Column // the group columns, in the order of the key
@@ -33,68 +27,22 @@ type Column struct {
 	Aggregate bool // computed from aggregates, so that it changes
 }
 
-// Resolve returns the feed that FROM names; ok is false when there is none.
-type Resolve = func(name string) (f *feeds.Feed, ok bool)
-
-// CompileFile compiles the CREATE TABLE statements of a text; file names it in errors. Errors are *sql.Error.
-func CompileFile(file, text string, resolve Resolve) ([]*Table, error) {
-	statements, err := sql.Parse(file, text)
-	if err != nil {
-		return nil, err
-	}
-	var all []*Table
-	for _, s := range statements {
-		src := &sql.Source{File: file, Text: text}
-		create, ok := s.(*sql.CreateTable)
-		if !ok {
-			if _, stream := s.(*sql.CreateStream); stream {
-				return nil, src.Error(s.Pos(), "CREATE STREAM is not supported yet", "")
-			}
-			return nil, src.Error(s.Pos(), "a SELECT defines no table", "write CREATE TABLE name AS SELECT ..")
-		}
-		t, err := Compile(create, resolve)
-		if err != nil {
-			return nil, err
-		}
-		if slices.ContainsFunc(all, func(other *Table) bool { return other.Name == t.Name }) {
-			return nil, src.Error(create.Name.At, "table "+t.Name+" is defined twice", "give one of them another name")
-		}
-		all = append(all, t)
-	}
-	return all, nil
-}
-
 // Compile compiles one CREATE TABLE. It writes the statement's names as the feed spells them. Errors are *sql.Error.
 func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
-	src, q := stmt.Source, stmt.Query
-	fail := func(at sql.Pos, message, hint string) (*Table, error) { return nil, src.Error(at, message, hint) }
-	if why := checkName(stmt.Name.Text); why != "" {
-		return fail(stmt.Name.At, "table name "+why, "")
-	}
-	options, err := compileOptions(src, stmt.With)
-	if err != nil {
-		return nil, err
-	}
+	q := stmt.Query
 	if err := checkClauses(q); err != nil {
 		return nil, err
 	}
-	feed, ok := resolve(q.From.Text)
-	if !ok {
-		hint := sql.DidYouMean(q.From.Text, feeds.Names())
-		if hint == "" {
-			hint = "`brotally feeds` lists those that are built in"
-		}
-		return fail(q.From.At, "no feed "+q.From.Text, hint)
-	}
-	if err := checkTopics(stmt, feed, options); err != nil {
+	d, err := begin(KindTable, stmt.Source, stmt.Name, stmt.With, q.From, resolve)
+	if err != nil {
 		return nil, err
 	}
-	p, err := newPlan(q, feed, true, nil)
+	p, err := newPlan(q, d.Feed, true, nil)
 	if err != nil {
 		return nil, err
 	}
 	if !p.grouped {
-		return fail(q.At, "a table needs an aggregate or GROUP BY: nothing here says what is one row", "add count(*), or GROUP BY the columns that make up a row's key")
+		return nil, q.Source.Error(q.At, "a table needs an aggregate or GROUP BY: nothing here says what is one row", "add count(*), or GROUP BY the columns that make up a row's key")
 	}
 	if err := p.checkNames(); err != nil {
 		return nil, err
@@ -102,7 +50,8 @@ func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
 	if err := p.keysFirstCome(); err != nil {
 		return nil, err
 	}
-	t := &Table{Name: stmt.Name.Text, Feed: feed, Inputs: p.inputs, SQL: sql.Format(stmt), Options: options, plan: p}
+	d.Inputs, d.SQL = p.inputs, sql.Format(stmt)
+	t := &Table{Definition: *d, plan: p}
 	for _, it := range p.items {
 		t.Columns = append(t.Columns, it.column)
 	}
@@ -198,52 +147,12 @@ type at sql.Pos
 
 func (a at) Pos() sql.Pos { return sql.Pos(a) }
 
-// checkName says why a name cannot be a table's: it is the name of topics. Empty: it can.
-func checkName(name string) (why string) {
-	for _, r := range name {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' {
-			continue
-		}
-		return fmt.Sprintf("%q may have letters, digits, _ and - only: it is a topic's name", name)
-	}
-	if len(name) > 200 {
-		return fmt.Sprintf("has %d characters; the limit is 200", len(name))
-	}
-	return ""
-}
-
-// checkTopics refuses a table whose result would be written into its own feed.
-func checkTopics(stmt *sql.CreateTable, feed *feeds.Feed, o Options) error {
-	topics := o.FeedTopics
-	if len(topics) == 0 {
-		topics = []string{feed.Name}
-	}
-	result := o.Topic
-	if result == "" {
-		result = stmt.Name.Text
-	}
-	switch {
-	case stmt.Name.Text == feed.Name:
-		return stmt.Source.Error(stmt.Name.At, "table "+feed.Name+" is called like its feed", "name it after what it counts, such as "+feed.Name+"_counts")
-	case slices.Contains(topics, stmt.Name.Text):
-		return stmt.Source.Error(stmt.Name.At, "table "+stmt.Name.Text+" is called like a topic of its feed", "give it another name")
-	case slices.Contains(topics, result):
-		return stmt.Source.Error(stmt.Name.At, "the result topic "+result+" is a topic of the feed", "give it another name with WITH (topic = '..')")
-	}
-	return nil
-}
-
 // LayoutOf returns the layout that a decoder of one pass fills: the union of the inputs of its tables, which are all of
 // one feed. It returns an error when two tables declare a column with different types.
 func LayoutOf(all ...*Table) (*feeds.Layout, error) {
-	l := &feeds.Layout{}
-	for _, t := range all {
-		l.Feed = t.Feed.Name
-		for _, c := range t.Inputs {
-			if have := l.Columns[l.Slot(c)]; have.Type != c.Type {
-				return nil, fmt.Errorf("table %s reads %s as %s, another table of the feed as %s", t.Name, c.Name, c.Type, have.Type)
-			}
-		}
+	defs := make([]*Definition, len(all))
+	for i, t := range all {
+		defs[i] = &t.Definition
 	}
-	return l, nil
+	return SharedLayout(defs...)
 }

@@ -44,7 +44,7 @@ type CreateStream struct {
 // Option is one setting of a WITH list.
 type Option struct {
 	Name  Name
-	Value Expr // *String, *Number, *Bool, or a *Unary minus over a *Number
+	Value Expr // *String, *Number, *Bool, a *Unary minus over a *Number, or, for the option key, a *Column
 }
 
 // Select is SELECT .. FROM .., as the query of a CREATE and as a look-up. Clauses that were not written are nil, so

@@ -182,7 +182,7 @@ func (p *parser) options() ([]Option, error) {
 		if err := p.expect("=", ""); err != nil {
 			return nil, err
 		}
-		value, err := p.optionValue()
+		value, err := p.optionValue(name.Text)
 		if err != nil {
 			return nil, err
 		}
@@ -193,8 +193,12 @@ func (p *parser) options() ([]Option, error) {
 	}
 }
 
-func (p *parser) optionValue() (Expr, error) {
+func (p *parser) optionValue(option string) (Expr, error) {
 	at := p.tok().at
+	if strings.EqualFold(option, "key") && (p.tok().kind == tokQuoted || p.tok().kind == tokWord && !p.tok().isReserved()) {
+		n, err := p.name("a column")
+		return &Column{n}, err
+	}
 	negative := p.accept("-")
 	t := p.tok()
 	switch {
