@@ -15,17 +15,7 @@ import (
 // values have one key. Several: a compact JSON object of them in their order. None: {}.
 func AppendResultKey(b []byte, t *tables.Table, values []feeds.Value) []byte {
 	if len(values) == 1 {
-		if values[0].IsNull() {
-			return append(b, `\N`...)
-		}
-		at := len(b)
-		b = values[0].AppendText(b)
-		if len(b) > at && b[at] == '\\' {
-			b = append(b, 0)
-			copy(b[at+1:], b[at:])
-			b[at] = '\\'
-		}
-		return b
+		return appendKeyText(b, values[0])
 	}
 	b = append(b, '{')
 	for i, c := range t.Keys()[:len(values)] {
@@ -34,11 +24,30 @@ func AppendResultKey(b []byte, t *tables.Table, values []feeds.Value) []byte {
 	return append(b, '}')
 }
 
+// appendKeyText appends a value as a key of its own.
+func appendKeyText(b []byte, v feeds.Value) []byte {
+	if v.IsNull() {
+		return append(b, `\N`...)
+	}
+	at := len(b)
+	b = v.AppendText(b)
+	if len(b) > at && b[at] == '\\' {
+		b = append(b, 0)
+		copy(b[at+1:], b[at:])
+		b[at] = '\\'
+	}
+	return b
+}
+
 // AppendResult appends a row as the result topic holds it: one flat JSON object of all columns in the order of SELECT.
 // NULL is null, times are RFC 3339 in UTC with microseconds, integers of any size are numbers, intervals are seconds.
 func AppendResult(b []byte, t *tables.Table, row []feeds.Value) []byte {
+	return appendRow(b, t.Columns, row)
+}
+
+func appendRow(b []byte, columns []tables.Column, row []feeds.Value) []byte {
 	b = append(b, '{')
-	for i, c := range t.Columns {
+	for i, c := range columns {
 		b = appendMember(b, i, c.Name, row[i])
 	}
 	return append(b, '}')
@@ -50,8 +59,12 @@ const MaxRecord = 512 << 10
 // AppendFitting is [AppendResult] for a row that may be too large for a record of ours, as only a table with very many
 // texts can make one: its texts and arrays are then cut, evenly, until the rest fits. Which ones depends on nothing but the row.
 func AppendFitting(b []byte, t *tables.Table, row []feeds.Value) (value []byte, cut bool) {
+	return appendFitting(b, t.Columns, row)
+}
+
+func appendFitting(b []byte, columns []tables.Column, row []feeds.Value) (value []byte, cut bool) {
 	from := len(b)
-	b = AppendResult(b, t, row)
+	b = appendRow(b, columns, row)
 	for most := MaxRecord / 2; len(b)-from > MaxRecord && most > 0; most /= 2 {
 		short := slices.Clone(row)
 		for i, v := range short {
@@ -62,7 +75,7 @@ func AppendFitting(b []byte, t *tables.Table, row []feeds.Value) (value []byte, 
 				short[i] = feeds.NullValue
 			}
 		}
-		b, cut = AppendResult(b[:from], t, short), true
+		b, cut = appendRow(b[:from], columns, short), true
 	}
 	return b, cut
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/brotally/brotally/tables"
 )
 
-// arrange registers the tables whose topics exist, and starts them and those that the catalog knows already, as far as
-// they are not running yet. It returns the tables that wait for topics.
-func (p *Processors) arrange(ctx context.Context, running *errgroup.Group) (waiting []*tables.Table, err error) {
+// arrange registers the tables and streams whose topics exist, and starts them and those that the catalog knows already, as
+// far as they are not running yet. It returns those that wait for topics.
+func (p *Processors) arrange(ctx context.Context, running *errgroup.Group) (waiting []*tables.Definition, err error) {
 	catalog, err := kafka.OpenCatalog(p.admin, p.config.Kafka)
 	if err != nil {
 		return nil, err
@@ -41,35 +41,38 @@ func (p *Processors) arrange(ctx context.Context, running *errgroup.Group) (wait
 		return nil, err
 	}
 	p.start(ctx, running, a)
-	if names := a.tableNames(); len(names) > 0 {
+	if names := a.names(); len(names) > 0 {
 		p.config.Arranged(names)
 	}
 	return waiting, nil
 }
 
-// place returns what is to be started of the tables that are not running, and the tables that wait for topics.
-func (p *Processors) place(entries map[string]kafka.Entry, changes map[string]*kafka.Entry) (a *arrangement, waiting []*tables.Table) {
+// place returns what is to be started of what is not running, and what waits for topics.
+func (p *Processors) place(entries map[string]kafka.Entry, changes map[string]*kafka.Entry) (a *arrangement, waiting []*tables.Definition) {
 	a = &arrangement{}
+	// entry returns what the catalog has, or is to get, of a definition that is not running.
+	entry := func(d *tables.Definition) (e kafka.Entry, ok bool) {
+		if p.started[d.Name] {
+			return e, false
+		}
+		if fresh := changes[d.Name]; fresh != nil {
+			return *fresh, true
+		}
+		if e, ok = entries[d.Name]; !ok {
+			waiting = append(waiting, d)
+		}
+		return e, ok
+	}
 	for _, t := range p.config.Tables {
-		if p.started[t.Name] {
-			continue
-		}
-		e, known := entries[t.Name]
-		if fresh := changes[t.Name]; fresh != nil {
-			e, known = *fresh, true
-		}
-		if !known {
-			waiting = append(waiting, t)
+		e, ok := entry(&t.Definition)
+		if !ok {
 			continue
 		}
 		placed := &placedTable{Table: t, partitions: e.Partitions, result: e.Result, starts: map[codecs.Source]int64{}}
 		a.tables = append(a.tables, placed)
 		sink := tableSink{table: t, topic: goka.Stream(p.config.Kafka.PartialsTopic(t.Name)), partitions: e.Partitions}
 		for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
-			if !e.Sources[topic].Mixed && isMixed(t, topic, p.config.Tables, entries) {
-				p.config.Log.Warn("the topic carries other feeds now and did not when the table was made: a record without tag and _path still counts, whatever it is",
-					"table", t.Name, "topic", topic, "hint", "brotally reset "+t.Name+" counts anew")
-			}
+			p.warnMixed(&t.Definition, topic, e, entries)
 			pass := a.passOf(topic, e.Sources[topic], t.Feed)
 			pass.sinks = append(pass.sinks, sink)
 			for partition, from := range e.Sources[topic].Start {
@@ -77,7 +80,29 @@ func (p *Processors) place(entries map[string]kafka.Entry, changes map[string]*k
 			}
 		}
 	}
+	for _, s := range p.config.Streams {
+		e, ok := entry(&s.Definition)
+		if !ok {
+			continue
+		}
+		placed := &placedStream{streamSink: streamSink{stream: s, topic: e.Result, partitions: e.Partitions}}
+		a.streams = append(a.streams, placed)
+		for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
+			p.warnMixed(&s.Definition, topic, e, entries)
+			pass := a.passOf(topic, e.Sources[topic], s.Feed)
+			pass.streams = append(pass.streams, placed.streamSink)
+			placed.passes = append(placed.passes, pass.name)
+		}
+	}
 	return a, waiting
+}
+
+// warnMixed says that a topic carries other feeds now, and what comes of it.
+func (p *Processors) warnMixed(d *tables.Definition, topic string, e kafka.Entry, entries map[string]kafka.Entry) {
+	if !e.Sources[topic].Mixed && isMixed(d, topic, p.definitions(), entries) {
+		p.config.Log.Warn("the topic carries other feeds now and did not when the "+string(d.Kind)+" was made: a record without tag and _path still counts, whatever it is",
+			string(d.Kind), d.Name, "topic", topic, "hint", fmt.Sprintf("brotally reset %s %s anew", d.Name, verb(d.Kind)))
+	}
 }
 
 // awaitSource waits until the topic of a pass is there, as it is not when a table that the catalog knows has lost it, and
@@ -97,7 +122,7 @@ func (p *Processors) awaitSource(ctx context.Context, pass *pass) error {
 		}
 		if time.Since(said) >= say {
 			said = time.Now()
-			p.config.Log.Warn("waiting for an input topic", "tables", pass.tableNames(), "topics", pass.topic)
+			p.config.Log.Warn("waiting for an input topic", "tables", pass.names(), "topics", pass.topic)
 		}
 		select {
 		case <-ctx.Done():
@@ -116,7 +141,7 @@ func (p *Processors) sameTopic(pass *pass) (there bool, err error) {
 	}
 	now, there := exist[pass.topic]
 	if there && replaced(pass.id, now.ID) {
-		return true, sourceReplaced(pass.tableNames(), pass.topic, pass.id, now.ID)
+		return true, sourceReplaced(pass.kind(), pass.names(), pass.topic, pass.id, now.ID)
 	}
 	return there, nil
 }
@@ -135,9 +160,9 @@ func (p *Processors) sharedTopicHint() string {
 	return ""
 }
 
-// awaitTopics waits for the topics of tables that have none yet, says so once a minute, and starts the tables as soon as
-// theirs are there.
-func (p *Processors) awaitTopics(ctx context.Context, running *errgroup.Group, waiting []*tables.Table) error {
+// awaitTopics waits for the topics of tables and streams that have none yet, says so once a minute, and starts them as soon
+// as theirs are there.
+func (p *Processors) awaitTopics(ctx context.Context, running *errgroup.Group, waiting []*tables.Definition) error {
 	const look, say = time.Second, time.Minute
 	var said time.Time
 	for len(waiting) > 0 {
@@ -149,7 +174,7 @@ func (p *Processors) awaitTopics(ctx context.Context, running *errgroup.Group, w
 				if hint != "" {
 					log = log.With("hint", hint)
 				}
-				log.Warn("waiting for an input topic", "table", t.Name, "topics", strings.Join(topicsOf(t), ","))
+				log.Warn("waiting for an input topic", string(t.Kind), t.Name, "topics", strings.Join(t.FeedTopics(), ","))
 			}
 		}
 		select {
@@ -159,14 +184,14 @@ func (p *Processors) awaitTopics(ctx context.Context, running *errgroup.Group, w
 		}
 		var names []string
 		for _, t := range waiting {
-			names = append(names, topicsOf(t)...)
+			names = append(names, t.FeedTopics()...)
 		}
 		exist, err := p.admin.Describe(names...)
 		if err != nil {
 			p.config.Log.Warn("looking for input topics", "why", err)
 			continue
 		}
-		if !slices.ContainsFunc(waiting, func(t *tables.Table) bool { return allExist(exist, topicsOf(t)) }) {
+		if !slices.ContainsFunc(waiting, func(t *tables.Definition) bool { return allExist(exist, t.FeedTopics()) }) {
 			continue
 		}
 		if waiting, err = p.arrange(ctx, running); err != nil {

@@ -37,7 +37,7 @@ func ColumnsOf(e kafka.Entry) ([]feeds.Column, error) {
 }
 
 // discovered returns the columns that t reads and that are not built in, as the catalog holds them.
-func discovered(t *tables.Table) (json.RawMessage, error) {
+func discovered(t *tables.Definition) (json.RawMessage, error) {
 	var all []entryColumn
 	builtIn, known := feeds.Lookup(t.Feed.Name)
 	for _, c := range t.Inputs {
@@ -55,7 +55,7 @@ func discovered(t *tables.Table) (json.RawMessage, error) {
 }
 
 // retyped returns a *Refusal when a column that was discovered has another type now.
-func retyped(e kafka.Entry, t *tables.Table) error {
+func retyped(e kafka.Entry, t *tables.Definition) error {
 	then, err := ColumnsOf(e)
 	if err != nil {
 		return err
@@ -63,8 +63,8 @@ func retyped(e kafka.Entry, t *tables.Table) error {
 	for _, was := range then {
 		for _, is := range t.Inputs {
 			if is.Name == was.Name && is.Type != was.Type {
-				return &Refusal{t.Name, fmt.Sprintf("was made when %s looked like %s, and now it looks like %s", was.Name, was.Type, is.Type),
-					fmt.Sprintf("`brotally reset %s` counts anew; CAST(%s AS %s) in the definition keeps a type for good", t.Name, was.Name, was.Type)}
+				return refusal(t, fmt.Sprintf("was made when %s looked like %s, and now it looks like %s", was.Name, was.Type, is.Type),
+					fmt.Sprintf("`brotally reset %s` %s anew; CAST(%s AS %s) in the definition keeps a type for good", t.Name, verb(t.Kind), was.Name, was.Type))
 			}
 		}
 	}

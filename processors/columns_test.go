@@ -23,7 +23,7 @@ func TestDiscoveredColumnsKeepTheTypeThatTheTableWasMadeWith(t *testing.T) {
 		return all[0]
 	}
 	made := compile(feeds.Bigint)
-	columns, err := discovered(made)
+	columns, err := discovered(&made.Definition)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,11 +35,11 @@ func TestDiscoveredColumnsKeepTheTypeThatTheTableWasMadeWith(t *testing.T) {
 	if diff := cmp.Diff([]feeds.Column{{Name: "site", Type: feeds.T(feeds.Bigint)}}, got); diff != "" {
 		t.Errorf("only what is not built in is kept (-want +got):\n%s", diff)
 	}
-	if err := retyped(entry, made); err != nil {
+	if err := retyped(entry, &made.Definition); err != nil {
 		t.Errorf("the same types: %v", err)
 	}
 	var refused *Refusal
-	if err := retyped(entry, compile(feeds.String)); !errors.As(err, &refused) {
+	if err := retyped(entry, &compile(feeds.String).Definition); !errors.As(err, &refused) {
 		t.Errorf("site turned from bigint into string: %v, want a refusal", err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 type combined struct {
 	packs   []outgoing
 	letters []letter
+	streams []streamWork
 }
 
 // outgoing is one pack on its way to a partition of a partials topic.
@@ -35,18 +36,19 @@ const packBytes = 256 << 10
 // would ever close.
 const idleProgress = time.Second
 
-// combiner is stage 1's intake of one source partition: it decodes each record once and combines it into every table of
-// the pass.
+// combiner is stage 1's intake of one source partition: it decodes each record once, combines it into every table of the
+// pass, and writes it into every stream.
 type combiner struct {
 	source  codecs.Source
 	decoder *codecs.JSON
 	record  feeds.Record
 	time    int // the slot of ts, -1 when the feed has none
 	tables  []*tableCombiner
+	streams []*streamer
 
 	// Of this interval.
 	from        int64         // its first offset
-	shared      codecs.Counts // what is the same for all tables
+	shared      codecs.Counts // what is the same for all tables and streams
 	newest      int64
 	letters     []letter
 	letterBytes int       // memory that letters takes
@@ -68,12 +70,15 @@ type tableSink struct {
 	partitions int32
 }
 
-func newCombiner(b begin, feed *feeds.Feed, mixed bool, sinks []tableSink) (*combiner, error) {
-	var all []*tables.Table
+func newCombiner(b begin, feed *feeds.Feed, mixed bool, sinks []tableSink, streams ...streamSink) (*combiner, error) {
+	var all []*tables.Definition
 	for _, sink := range sinks {
-		all = append(all, sink.table)
+		all = append(all, &sink.table.Definition)
 	}
-	layout, err := tables.LayoutOf(all...)
+	for _, sink := range streams {
+		all = append(all, &sink.stream.Definition)
+	}
+	layout, err := tables.SharedLayout(all...)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +94,13 @@ func newCombiner(b begin, feed *feeds.Feed, mixed bool, sinks []tableSink) (*com
 			return nil, fmt.Errorf("table %s: %w", sink.table.Name, err)
 		}
 		c.tables = append(c.tables, &tableCombiner{Combiner: inner, sink: sink, split: newSplitter(sink.table, sink.partitions)})
+	}
+	for _, sink := range streams {
+		s, err := newStreamer(b.source, sink, layout)
+		if err != nil {
+			return nil, fmt.Errorf("stream %s: %w", sink.stream.Name, err)
+		}
+		c.streams = append(c.streams, s)
 	}
 	return c, nil
 }
@@ -124,6 +136,9 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 			t.counts.NoTime++
 		}
 	}
+	for _, s := range c.streams {
+		s.add(&c.record, m.Offset)
+	}
 	return nil
 }
 
@@ -141,11 +156,16 @@ func (c *combiner) bytes() int {
 	for _, t := range c.tables {
 		n += groupBytes(t.Groups()) + t.SessionBytes()
 	}
+	for _, s := range c.streams {
+		n += s.held
+	}
 	return n
 }
 
 func (c *combiner) flush(next int64, now time.Time) (any, error) {
-	if c.shared.Read == 0 && now.Sub(c.reported) < idleProgress || next < 0 {
+	// Who has only streams has nobody to tell the time.
+	idle := len(c.tables) == 0 || now.Sub(c.reported) < idleProgress
+	if c.shared.Read == 0 && idle || next < 0 {
 		return nil, nil
 	}
 	work := &combined{letters: c.letters}
@@ -161,6 +181,9 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 		}
 		t.Reset()
 		t.counts = codecs.Counts{}
+	}
+	for _, s := range c.streams {
+		work.streams = append(work.streams, s.flush(codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: c.shared}))
 	}
 	c.from, c.shared, c.newest, c.reported = next, codecs.Counts{}, codecs.NoTime, now
 	c.letters, c.letterBytes = nil, 0
@@ -203,7 +226,7 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) (
 }
 
 // emitCombined is stage 1's Goka callback.
-func emitCombined(s *stage, deadLetters string) goka.ProcessCallback {
+func emitCombined(s *stage, deadLetters string, reports *streamReports) goka.ProcessCallback {
 	return func(ctx goka.Context, work any) {
 		w := work.(*combined)
 		for _, o := range w.packs {
@@ -211,6 +234,10 @@ func emitCombined(s *stage, deadLetters string) goka.ProcessCallback {
 		}
 		for _, l := range w.letters {
 			s.transaction.Send(deadLetters, 0, []byte(l.key), l.value, l.headers...)
+		}
+		for i := range w.streams {
+			w.streams[i].send(s)
+			reports.add(&w.streams[i])
 		}
 	}
 }

@@ -83,8 +83,8 @@ func (m *merger) follows(p codecs.Pack) error {
 	if have > want {
 		why = fmt.Sprintf("offsets [%d, %d) of %s never came", want, have, p.Source)
 	}
-	return &Refusal{m.table.Name, "is not exact any more: " + why + " (were its groups' offsets changed, or did they expire while nothing ran? were records of its topics removed?)",
-		fmt.Sprintf("`brotally reset %s` counts anew", m.table.Name)}
+	return refusal(&m.table.Definition, "is not exact any more: "+why+" (were its groups' offsets changed, or did they expire while nothing ran? were records of its topics removed?)",
+		fmt.Sprintf("`brotally reset %s` counts anew", m.table.Name))
 }
 
 func (m *merger) bytes() int { return groupBytes(m.current.groups) }

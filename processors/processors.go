@@ -23,8 +23,9 @@ import (
 
 // Config says what is to be run and how.
 type Config struct {
-	Kafka  kafka.Config
-	Tables []*tables.Table
+	Kafka   kafka.Config
+	Tables  []*tables.Table
+	Streams []*tables.Stream
 
 	// CommitMin is the least time between two commits of a stage, the floor of latency: a record takes up to one interval in
 	// either stage. Less costs the broker more: at 20 ms about half a core. Defaults to 20 ms.
@@ -42,9 +43,9 @@ type Config struct {
 	// CommitRecords ends a commit interval after that many records of one source partition; tests set it. Defaults to no limit.
 	CommitRecords int
 
-	// Arranged is called with the names of tables when their stages are started: those whose input topics exist at once,
-	// others when theirs appear. It must not block. Optional.
-	Arranged func(tables []string)
+	// Arranged is called with the names of tables and streams when their stages are started: those whose input topics exist at
+	// once, others when theirs appear. It must not block. Optional.
+	Arranged func(names []string)
 
 	// Log gets what an operator should know; defaults to discarding.
 	Log *slog.Logger
@@ -75,14 +76,15 @@ func (c *Config) defaults() error {
 // behind is how many records of lag count as being behind: then combining longer saves more than it delays.
 const behind = 5000
 
-// Processors runs the stages of a set of tables.
+// Processors runs the stages of a set of tables and streams.
 type Processors struct {
 	config Config
 	admin  *kafka.Admin
 
 	roster  roster
-	started map[string]bool // tables whose stages run; only arrange uses it
-	built   func(*stage)    // called with each stage before it runs; tests set it
+	started map[string]bool // tables and streams whose stages run; only arrange uses it
+	streams *streamBook
+	built   func(*stage) // called with each stage before it runs; tests set it
 
 	records atomic.Int64 // source records committed by stage 1
 }
@@ -105,7 +107,19 @@ func New(c Config) (*Processors, error) {
 	if err := client.Validate(); err != nil {
 		return nil, fmt.Errorf("app %q, instance %q: %w", c.Kafka.App, c.Kafka.Instance, err)
 	}
-	return &Processors{config: c, started: map[string]bool{}, built: func(*stage) {}}, nil
+	return &Processors{config: c, started: map[string]bool{}, streams: newStreamBook(c.Log), built: func(*stage) {}}, nil
+}
+
+// definitions returns what is to run.
+func (p *Processors) definitions() []*tables.Definition {
+	var all []*tables.Definition
+	for _, t := range p.config.Tables {
+		all = append(all, &t.Definition)
+	}
+	for _, s := range p.config.Streams {
+		all = append(all, &s.Definition)
+	}
+	return all
 }
 
 // Records returns how many source records stage 1 has committed since the start.
@@ -159,6 +173,9 @@ func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arra
 		running.Go(func() error { return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }, p.built) })
 		running.Go(func() error { return used.run(ctx) })
 	}
+	for _, s := range a.streams {
+		p.started[s.stream.Name] = true
+	}
 	for _, pass := range a.passes {
 		running.Go(func() error {
 			return supervise(ctx, func(ctx context.Context) error { return p.awaitSource(ctx, pass) }, func() *stage { return p.combineStage(pass) }, p.built)
@@ -190,12 +207,19 @@ func (p *Processors) combineStage(pass *pass) *stage {
 		_, err := p.sameTopic(pass)
 		return err
 	}
-	s.intake = func(b begin) (intake, error) { return newCombiner(b, pass.feed, pass.mixed, pass.sinks) }
+	s.intake = func(b begin) (intake, error) {
+		return newCombiner(b, pass.feed, pass.mixed, pass.sinks, pass.streams...)
+	}
 	letters := p.config.Kafka.DeadLetterTopic()
-	s.callback = emitCombined(s, letters)
+	reports := &streamReports{} // of this stage: what it has not committed its successor reads again
+	s.callback = emitCombined(s, letters, reports)
+	s.committed = func(offsets) { p.streams.commit(reports.take(), time.Now()) }
 	s.edges = []goka.Edge{goka.Output(goka.Stream(letters), bytesCodec{})}
 	for _, sink := range pass.sinks {
 		s.edges = append(s.edges, goka.Output(sink.topic, bytesCodec{}))
+	}
+	for _, sink := range pass.streams {
+		s.edges = append(s.edges, goka.Output(goka.Stream(sink.topic), bytesCodec{}))
 	}
 	return s
 }
@@ -227,24 +251,36 @@ func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
 	return s
 }
 
-// pass is one consumer group's reading of one source topic, shared by one or more tables.
+// pass is one consumer group's reading of one source topic, shared by one or more tables and streams.
 type pass struct {
-	name   string
-	topic  string
-	id     string // of the topic, when the tables were made
-	feed   *feeds.Feed
-	mixed  bool            // the topic carries other feeds too
-	starts map[int32]int64 // where partitions begin that have no committed offset; others at their beginning
-	sinks  []tableSink
+	name    string
+	topic   string
+	id      string // of the topic, when the tables were made
+	feed    *feeds.Feed
+	mixed   bool            // the topic carries other feeds too
+	starts  map[int32]int64 // where partitions begin that have no committed offset; others at their beginning
+	sinks   []tableSink
+	streams []streamSink
 }
 
-// tableNames returns the names of the pass's tables, for people.
-func (p *pass) tableNames() string {
+// names returns the names of the pass's tables and streams, for people.
+func (p *pass) names() string {
 	var names []string
 	for _, sink := range p.sinks {
 		names = append(names, sink.table.Name)
 	}
+	for _, sink := range p.streams {
+		names = append(names, sink.stream.Name)
+	}
 	return strings.Join(names, " ")
+}
+
+// kind is a stream's when the pass has nothing else.
+func (p *pass) kind() tables.Kind {
+	if len(p.sinks) == 0 {
+		return tables.KindStream
+	}
+	return tables.KindTable
 }
 
 // placedTable is a table with its topics.
@@ -255,15 +291,25 @@ type placedTable struct {
 	starts     map[codecs.Source]int64 // where it begins to count; at 0 what is not in it
 }
 
-// arrangement is what is to be started.
-type arrangement struct {
-	tables []*placedTable
-	passes []*pass
+// placedStream is a stream with its topic, and the passes that write it.
+type placedStream struct {
+	streamSink
+	passes []string
 }
 
-func (a *arrangement) tableNames() (names []string) {
+// arrangement is what is to be started.
+type arrangement struct {
+	tables  []*placedTable
+	streams []*placedStream
+	passes  []*pass
+}
+
+func (a *arrangement) names() (names []string) {
 	for _, t := range a.tables {
 		names = append(names, t.Name)
+	}
+	for _, s := range a.streams {
+		names = append(names, s.stream.Name)
 	}
 	return names
 }

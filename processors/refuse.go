@@ -12,9 +12,15 @@ import (
 
 // Refusal says why a set of definitions cannot run beside what the catalog holds, and the way out.
 type Refusal struct {
-	Table  string
+	Table  string // or the stream's name
 	Why    string
 	WayOut string
+	Kind   tables.Kind // of what is refused; a table unless it says otherwise
+}
+
+// refusal refuses a definition.
+func refusal(d *tables.Definition, why, wayOut string) *Refusal {
+	return &Refusal{Table: d.Name, Kind: d.Kind, Why: why, WayOut: wayOut}
 }
 
 func (r *Refusal) Error() string {
@@ -22,21 +28,37 @@ func (r *Refusal) Error() string {
 	if strings.Contains(r.Why, "\n") {
 		and = "\n" // it shows a definition, whose last line is no place for the way out
 	}
-	return fmt.Sprintf("table %s %s%s%s", r.Table, r.Why, and, r.WayOut)
+	return fmt.Sprintf("%s %s %s%s%s", kindOr(r.Kind), r.Table, r.Why, and, r.WayOut)
 }
 
-// leftovers returns a *Refusal when a table that the catalog does not know would write to topics that are there already:
-// a result topic of somebody else's, or rows and partials of a table that was not reset.
-func (p *Processors) leftovers(t *tables.Table, exist map[string]kafka.Topic) error {
-	result := resultOf(t)
-	if _, there := exist[result]; there {
-		return &Refusal{t.Name, fmt.Sprintf("would write to topic %s, which exists and is not ours", result),
-			"choose another topic with WITH (topic = '...'), or delete that one"}
+// kindOr is the kind, a table's where there is none.
+func kindOr(k tables.Kind) tables.Kind {
+	if k == "" {
+		return tables.KindTable
 	}
-	for _, topic := range p.topicsFor(t.Name, result, 0) {
+	return k
+}
+
+// verb is what a definition does with records.
+func verb(k tables.Kind) string {
+	if k == tables.KindStream {
+		return "writes"
+	}
+	return "counts"
+}
+
+// leftovers returns a *Refusal when a table or stream that the catalog does not know would write to topics that are there already:
+// a result topic of somebody else's, or rows and partials of a table that was not reset.
+func (p *Processors) leftovers(t *tables.Definition, exist map[string]kafka.Topic) error {
+	result := t.Topic()
+	if _, there := exist[result]; there {
+		return refusal(t, fmt.Sprintf("would write to topic %s, which exists and is not ours", result),
+			"choose another topic with WITH (topic = '...'), or delete that one")
+	}
+	for _, topic := range p.topicsFor(t, result, 0) {
 		if _, there := exist[topic.Name]; there {
-			return &Refusal{t.Name, fmt.Sprintf("has a topic %s from before, of which the catalog knows nothing", topic.Name),
-				fmt.Sprintf("`brotally reset %s` removes it", t.Name)}
+			return refusal(t, fmt.Sprintf("has a topic %s from before, of which the catalog knows nothing", topic.Name),
+				fmt.Sprintf("`brotally reset %s` removes it", t.Name))
 		}
 	}
 	return nil
@@ -53,7 +75,7 @@ func (p *Processors) checkTopics(entries map[string]kafka.Entry, changes map[str
 	a, _ := p.place(entries, changes)
 	for _, t := range a.tables {
 		missing, begun := "", false
-		for _, topic := range p.topicsFor(t.Name, t.result, t.partitions) {
+		for _, topic := range p.topicsFor(&t.Definition, t.result, t.partitions) {
 			if _, there := exist[topic.Name]; !there {
 				missing = topic.Name
 				continue
@@ -70,58 +92,85 @@ func (p *Processors) checkTopics(entries map[string]kafka.Entry, changes map[str
 			}
 		}
 		if missing != "" && begun {
-			return &Refusal{t.Name, "has lost its topic " + missing, fmt.Sprintf("`brotally reset %s` counts anew", t.Name)}
+			return refusal(&t.Definition, "has lost its topic "+missing, fmt.Sprintf("`brotally reset %s` counts anew", t.Name))
+		}
+	}
+	for _, s := range a.streams {
+		if err := p.checkStreamTopic(s, exist); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkStreamTopic is checkTopics for a stream. It has begun when one of its passes has.
+func (p *Processors) checkStreamTopic(s *placedStream, exist map[string]kafka.Topic) error {
+	if _, there := exist[s.topic]; there {
+		return p.admin.Ensure(streamTopic(s.topic, s.partitions))
+	}
+	for _, pass := range s.passes {
+		committed, err := p.admin.CommittedOffsets(p.config.Kafka.CombineGroup(pass))
+		if err != nil {
+			return err
+		}
+		if len(committed) > 0 {
+			return refusal(&s.stream.Definition, "has lost its topic "+s.topic, fmt.Sprintf("`brotally reset %s` writes it anew", s.stream.Name))
 		}
 	}
 	return nil
 }
 
 // refuse returns a *Refusal when the definitions do not fit what the catalog holds.
-func refuse(entries map[string]kafka.Entry, defined []*tables.Table) error {
+func refuse(entries map[string]kafka.Entry, defined []*tables.Definition) error {
 	for _, t := range defined {
 		if e, known := entries[t.Name]; known && e.Hash == kafka.HashSQL(t.SQL) {
 			if err := retyped(e, t); err != nil {
 				return err
 			}
 		} else if known {
-			return &Refusal{t.Name, "was defined differently before:\n  " + strings.ReplaceAll(e.SQL, "\n", "\n  ") + "\nnow\n  " + strings.ReplaceAll(t.SQL, "\n", "\n  "),
-				fmt.Sprintf("`brotally reset %s` forgets the old one and counts anew, or give the new one another name", t.Name)}
+			return refusal(t, "was defined differently before:\n  "+strings.ReplaceAll(e.SQL, "\n", "\n  ")+"\nnow\n  "+strings.ReplaceAll(t.SQL, "\n", "\n  "),
+				fmt.Sprintf("`brotally reset %s` forgets the old one and %s anew, or give the new one another name", t.Name, verb(t.Kind)))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		if !slices.ContainsFunc(defined, func(t *tables.Table) bool { return t.Name == name }) {
-			return &Refusal{name, "is in the catalog and not in the files",
-				fmt.Sprintf("add its definition, or `brotally reset %s` drops it: who reads its pass without it would lose its records", name)}
+		if !slices.ContainsFunc(defined, func(t *tables.Definition) bool { return t.Name == name }) {
+			return &Refusal{Table: name, Kind: tables.Kind(entries[name].Kind), Why: "is in the catalog and not in the files",
+				WayOut: fmt.Sprintf("add its definition, or `brotally reset %s` drops it: who reads its pass without it would lose its records", name)}
 		}
 	}
 	return nil
 }
 
-// clashes returns a *Refusal when two tables would write to one topic, or one to what is read or kept by another.
-func clashes(names kafka.Config, entries map[string]kafka.Entry, defined []*tables.Table) error {
+// clashes returns a *Refusal when two definitions would write to one topic, or one to what is read or kept by another.
+func clashes(names kafka.Config, entries map[string]kafka.Entry, defined []*tables.Definition) error {
 	const rename = "choose another topic with WITH (topic = '...')"
 	taken := map[string]string{names.CatalogTopic(): "the catalog", names.DeadLetterTopic(): "the dead letters"}
-	for _, t := range defined {
-		if strings.HasPrefix(names.TableGroup(t.Name), names.CombineGroup("")) {
-			return &Refusal{t.Name, "would have the consumer group of a pass, " + names.TableGroup(t.Name), "give it another name"}
+	for _, d := range defined {
+		for _, topic := range d.FeedTopics() {
+			taken[topic] = fmt.Sprintf("the records of %s %s", d.Kind, d.Name)
 		}
-		for _, topic := range topicsOf(t) {
-			taken[topic] = "the records of table " + t.Name
+		if d.Kind == tables.KindStream {
+			continue // it has nothing of its own but its topic
 		}
-		taken[names.PartialsTopic(t.Name)] = "the partials of table " + t.Name
-		taken[names.ChangelogTopic(t.Name)] = "the rows of table " + t.Name
+		if strings.HasPrefix(names.TableGroup(d.Name), names.CombineGroup("")) {
+			return refusal(d, "would have the consumer group of a pass, "+names.TableGroup(d.Name), "give it another name")
+		}
+		taken[names.PartialsTopic(d.Name)] = "the partials of table " + d.Name
+		taken[names.ChangelogTopic(d.Name)] = "the rows of table " + d.Name
 	}
 	for name, e := range entries {
 		for topic := range e.Sources {
-			taken[topic] = "the records of table " + name
+			taken[topic] = fmt.Sprintf("the records of %s %s", kindOr(tables.Kind(e.Kind)), name)
 		}
 	}
-	for _, t := range defined {
-		result := resultOf(t)
-		if what := taken[result]; what != "" {
-			return &Refusal{t.Name, fmt.Sprintf("would write to topic %s, which has %s", result, what), rename}
+	for _, d := range defined {
+		if what := taken[d.Topic()]; what != "" {
+			return refusal(d, fmt.Sprintf("would write to topic %s, which has %s", d.Topic(), what), rename)
 		}
-		taken[result] = "the result of table " + t.Name
+		taken[d.Topic()] = fmt.Sprintf("the result of %s %s", d.Kind, d.Name)
+		if d.Kind == tables.KindStream {
+			taken[d.Topic()] = "the records of stream " + d.Name
+		}
 	}
 	return nil
 }
@@ -132,7 +181,7 @@ func sourcesReplaced(entries map[string]kafka.Entry, exist map[string]kafka.Topi
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		for topic, source := range entries[name].Sources {
 			if now := exist[topic].ID; replaced(source.ID, now) {
-				return sourceReplaced(name, topic, source.ID, now)
+				return sourceReplaced(tables.Kind(entries[name].Kind), name, topic, source.ID, now)
 			}
 		}
 	}
@@ -142,9 +191,13 @@ func sourcesReplaced(entries map[string]kafka.Entry, exist map[string]kafka.Topi
 // replaced says whether a topic's id has changed; brokers before 2.8 have none.
 func replaced(was, now string) bool { return was != "" && now != "" && was != now }
 
-func sourceReplaced(table, topic, was, now string) *Refusal {
-	return &Refusal{table, fmt.Sprintf("has counted topic %s with id %s, which is now another topic with id %s", topic, was, now),
-		fmt.Sprintf("`brotally reset %s` counts the new one from its beginning", table)}
+func sourceReplaced(kind tables.Kind, name, topic, was, now string) *Refusal {
+	done, does := "counted", "counts"
+	if kind == tables.KindStream {
+		done, does = "read", "reads"
+	}
+	return &Refusal{Table: name, Kind: kind, Why: fmt.Sprintf("has %s topic %s with id %s, which is now another topic with id %s", done, topic, was, now),
+		WayOut: fmt.Sprintf("`brotally reset %s` %s the new one from its beginning", name, does)}
 }
 
 func allExist(exist map[string]kafka.Topic, topics []string) bool {

@@ -9,11 +9,11 @@ import (
 	"github.com/brotally/brotally/tables"
 )
 
-// register returns the catalog's changes: an entry for each table that it does not have and whose topics exist. Tables
-// registered together share passes where they can; who comes later gets one of its own, so as not to rewind the others.
-// All that could refuse the tables is looked at here, before anything is written or made.
+// register returns the catalog's changes: an entry for each table and stream that it does not have and whose topics exist.
+// Those registered together share passes where they can; who comes later gets one of its own, so as not to rewind the
+// others. All that could refuse them is looked at here, before anything is written or made.
 func (p *Processors) register(entries map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
-	defined := p.config.Tables
+	defined := p.definitions()
 	if err := refuse(entries, defined); err != nil {
 		return nil, err
 	}
@@ -22,8 +22,8 @@ func (p *Processors) register(entries map[string]kafka.Entry) (map[string]*kafka
 	}
 	names := []string{p.config.Kafka.DeadLetterTopic()}
 	for _, t := range defined {
-		names = append(names, topicsOf(t)...)
-		for _, topic := range p.topicsFor(t.Name, resultOf(t), 0) {
+		names = append(names, t.FeedTopics()...)
+		for _, topic := range p.topicsFor(t, t.Topic(), 0) {
 			names = append(names, topic.Name)
 		}
 	}
@@ -41,7 +41,7 @@ func (p *Processors) register(entries map[string]kafka.Entry) (map[string]*kafka
 	changes := map[string]*kafka.Entry{}
 	book := &passBook{processors: p, entries: entries}
 	for _, t := range defined {
-		if _, known := entries[t.Name]; known || !allExist(exist, topicsOf(t)) {
+		if _, known := entries[t.Name]; known || !allExist(exist, t.FeedTopics()) {
 			continue
 		}
 		if err := p.leftovers(t, exist); err != nil {
@@ -49,13 +49,13 @@ func (p *Processors) register(entries map[string]kafka.Entry) (map[string]*kafka
 		}
 		columns, err := discovered(t)
 		if err != nil {
-			return nil, fmt.Errorf("table %s: %w", t.Name, err)
+			return nil, fmt.Errorf("%s %s: %w", t.Kind, t.Name, err)
 		}
-		e := kafka.Entry{Table: t.Name, SQL: t.SQL, Feed: t.Feed.Name, Columns: columns, Result: resultOf(t), Sources: map[string]kafka.Source{}}
-		for _, topic := range topicsOf(t) {
+		e := kafka.Entry{Table: t.Name, Kind: entryKind(t.Kind), SQL: t.SQL, Feed: t.Feed.Name, Columns: columns, Result: t.Topic(), Sources: map[string]kafka.Source{}}
+		for _, topic := range t.FeedTopics() {
 			pass, err := book.passFor(t, topic)
 			if err != nil {
-				return nil, fmt.Errorf("table %s: %w", t.Name, err)
+				return nil, fmt.Errorf("%s %s: %w", t.Kind, t.Name, err)
 			}
 			e.Sources[topic] = kafka.Source{ID: exist[topic].ID, Partitions: exist[topic].Partitions, Start: pass.starts, Pass: pass.name, Mixed: pass.mixed}
 			e.Partitions = max(e.Partitions, exist[topic].Partitions)
@@ -68,7 +68,15 @@ func (p *Processors) register(entries map[string]kafka.Entry) (map[string]*kafka
 	return changes, p.checkTopics(entries, changes, exist)
 }
 
-// passBook gives newly registered tables their passes.
+// entryKind is the kind as the catalog has it: nothing for a table.
+func entryKind(k tables.Kind) string {
+	if k == tables.KindTable {
+		return ""
+	}
+	return string(k)
+}
+
+// passBook gives newly registered tables and streams their passes.
 type passBook struct {
 	processors *Processors
 	entries    map[string]kafka.Entry
@@ -82,7 +90,7 @@ type freshPass struct {
 	topic  string
 	mixed  bool
 	starts map[int32]int64
-	tables []*tables.Table
+	of     []*tables.Definition
 }
 
 // startsAt is what start offsets depend on. They are asked for once: a topic goes on growing meanwhile.
@@ -91,9 +99,9 @@ type startsAt struct {
 	start tables.Start
 }
 
-// passFor returns the pass that reads topic for t: that of other new tables of the same feed that start at the same
+// passFor returns the pass that reads topic for t: that of other new ones of the same feed that start at the same
 // offsets, read its columns as the same types and agree on whether the topic is mixed, else a new one.
-func (b *passBook) passFor(t *tables.Table, topic string) (*freshPass, error) {
+func (b *passBook) passFor(t *tables.Definition, topic string) (*freshPass, error) {
 	at := startsAt{topic, t.Options.Start}
 	starts, ok := b.starts[at]
 	if !ok {
@@ -106,13 +114,13 @@ func (b *passBook) passFor(t *tables.Table, topic string) (*freshPass, error) {
 		}
 		b.starts[at] = starts
 	}
-	mixed := isMixed(t, topic, b.processors.config.Tables, b.entries)
+	mixed := isMixed(t, topic, b.processors.definitions(), b.entries)
 	for _, f := range b.fresh {
-		if f.topic != topic || f.mixed != mixed || f.tables[0].Feed.Name != t.Feed.Name || !maps.Equal(f.starts, starts) {
+		if f.topic != topic || f.mixed != mixed || f.of[0].Feed.Name != t.Feed.Name || !maps.Equal(f.starts, starts) {
 			continue
 		}
-		if _, err := tables.LayoutOf(append(slices.Clone(f.tables), t)...); err == nil {
-			f.tables = append(f.tables, t)
+		if _, err := tables.SharedLayout(append(slices.Clone(f.of), t)...); err == nil {
+			f.of = append(f.of, t)
 			return f, nil
 		}
 	}
@@ -120,7 +128,7 @@ func (b *passBook) passFor(t *tables.Table, topic string) (*freshPass, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.fresh = append(b.fresh, &freshPass{name: name, topic: topic, mixed: mixed, starts: starts, tables: []*tables.Table{t}})
+	b.fresh = append(b.fresh, &freshPass{name: name, topic: topic, mixed: mixed, starts: starts, of: []*tables.Definition{t}})
 	return b.fresh[len(b.fresh)-1], nil
 }
 

@@ -8,23 +8,15 @@ import (
 	"github.com/brotally/brotally/tables"
 )
 
-// topicsOf returns the topics of t's feed.
-func topicsOf(t *tables.Table) []string {
-	if len(t.Options.FeedTopics) > 0 {
-		return t.Options.FeedTopics
-	}
-	return []string{t.Feed.Name}
-}
-
 // isMixed reports whether topic carries other feeds than t's: by its name, as the deployment says, or because another
-// table reads it as another feed. A table keeps what was true when it was made, or the same record would count today and
+// table or stream reads it as another feed. It keeps what was true when it was made, or the same record would count today and
 // not tomorrow.
-func isMixed(t *tables.Table, topic string, defined []*tables.Table, entries map[string]kafka.Entry) bool {
+func isMixed(t *tables.Definition, topic string, defined []*tables.Definition, entries map[string]kafka.Entry) bool {
 	if slices.Contains(feeds.PluginTopics, topic) || slices.Contains(t.Options.MixedTopics, topic) {
 		return true
 	}
 	for _, other := range defined {
-		if other.Feed.Name != t.Feed.Name && slices.Contains(topicsOf(other), topic) {
+		if other.Feed.Name != t.Feed.Name && slices.Contains(other.FeedTopics(), topic) {
 			return true
 		}
 	}
@@ -36,22 +28,17 @@ func isMixed(t *tables.Table, topic string, defined []*tables.Table, entries map
 	return false
 }
 
-// resultOf returns t's result topic.
-func resultOf(t *tables.Table) string {
-	if t.Options.Topic != "" {
-		return t.Options.Topic
-	}
-	return t.Name
-}
-
 // deadLetterTopic returns the dead-letter topic as it must be.
 func (p *Processors) deadLetterTopic() kafka.Topic {
 	return kafka.Topic{Name: p.config.Kafka.DeadLetterTopic(), Partitions: 1, Config: map[string]string{"cleanup.policy": "compact,delete"}}
 }
 
-// topicsFor returns a table's own topics as they must be.
-func (p *Processors) topicsFor(table, result string, partitions int32) []kafka.Topic {
-	names := p.config.Kafka
+// topicsFor returns a definition's own topics as they must be; result is the one that others read.
+func (p *Processors) topicsFor(d *tables.Definition, result string, partitions int32) []kafka.Topic {
+	if d.Kind == tables.KindStream {
+		return []kafka.Topic{streamTopic(result, partitions)}
+	}
+	names, table := p.config.Kafka, d.Name
 	return []kafka.Topic{
 		{Name: names.PartialsTopic(table), Partitions: partitions, Config: map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}},
 		{Name: names.ChangelogTopic(table), Partitions: partitions, Config: map[string]string{"cleanup.policy": "compact", "segment.bytes": "67108864"}},
@@ -59,16 +46,26 @@ func (p *Processors) topicsFor(table, result string, partitions int32) []kafka.T
 	}
 }
 
-// ensureTopics creates the internal topics and the result topics, as far as they are not there.
+// streamTopic is a stream's topic as it must be. How long it keeps records is the cluster's default, and anybody's to change.
+func streamTopic(name string, partitions int32) kafka.Topic {
+	return kafka.Topic{Name: name, Partitions: partitions, Config: map[string]string{"cleanup.policy": "delete"}}
+}
+
+// ensureTopics creates the internal topics, the result topics and those of streams, as far as they are not there.
 func (p *Processors) ensureTopics(a *arrangement) error {
 	if err := p.admin.Ensure(p.deadLetterTopic()); err != nil {
 		return err
 	}
 	for _, t := range a.tables {
-		for _, topic := range p.topicsFor(t.Name, t.result, t.partitions) {
+		for _, topic := range p.topicsFor(&t.Definition, t.result, t.partitions) {
 			if err := p.admin.Ensure(topic); err != nil {
 				return err
 			}
+		}
+	}
+	for _, s := range a.streams {
+		if err := p.admin.Ensure(streamTopic(s.topic, s.partitions)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -72,6 +72,12 @@ func (v *Views) compile(text string) (Lookup, error) {
 // unknown says that there is no table of that name, and which one may be meant.
 func (v *Views) unknown(name string) *UnknownTable {
 	e := &UnknownTable{Name: name}
+	for _, s := range v.streams {
+		if strings.EqualFold(s.Name, name) {
+			e.Hint = fmt.Sprintf("%s is a stream: its records are on topic %s", s.Name, s.Topic())
+			return e
+		}
+	}
 	var over []string // tables over a feed of that name
 	for _, view := range v.sorted {
 		if strings.EqualFold(view.table.Feed.Name, name) {

@@ -21,6 +21,9 @@ type Config struct {
 	Tables []*tables.Table
 	Limits Limits
 
+	// Streams are only named: there is nothing to look up in them, and who tries is told where their records are.
+	Streams []*tables.Stream
+
 	// FeedTopics are the topics of feeds that have others than the one called like them, by feed. A table's own option wins.
 	FeedTopics map[string][]string
 
@@ -35,6 +38,7 @@ type Views struct {
 	byName map[string]*View
 	sorted []*View
 
+	streams []*tables.Stream
 	lookups cache[Lookup] // by text
 }
 
@@ -48,7 +52,7 @@ func New(c Config) (*Views, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	v := &Views{kafka: resolved, log: c.Log, byName: make(map[string]*View, len(c.Tables))}
+	v := &Views{kafka: resolved, log: c.Log, byName: make(map[string]*View, len(c.Tables)), streams: c.Streams}
 	gate := newGate(c.Limits.orDefaults())
 	for _, t := range c.Tables {
 		if _, twice := v.byName[t.Name]; twice {

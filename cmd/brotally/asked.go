@@ -10,10 +10,18 @@ import (
 	"github.com/brotally/brotally/tables/sql"
 )
 
-// asked is one table and how it is to be shown.
+// asked is one table and how it is to be shown, or a stream.
 type asked struct {
-	table *tables.Table
-	show  *tables.Select
+	table  *tables.Table
+	show   *tables.Select
+	stream *tables.Stream // nil: a table
+}
+
+func (a *asked) definition() *tables.Definition {
+	if a.stream != nil {
+		return &a.stream.Definition
+	}
+	return &a.table.Definition
 }
 
 // scanned is a SELECT without aggregates over the records themselves.
@@ -42,10 +50,9 @@ func (t *try) compile(defs *definitions) (*scanned, []asked, error) {
 
 func compileTry(defs *definitions, resolve tables.Resolve) (*scanned, []asked, error) {
 	var all []asked
-	var compiled []*tables.Table
+	compiled, taken := &tables.Definitions{}, defs.names()
 	for _, s := range defs.statements {
 		var a asked
-		var err error
 		if q, ok := s.(*sql.Select); ok {
 			if scan, isScan := compileScan(q, resolve); isScan {
 				if len(defs.statements) > 1 {
@@ -53,23 +60,29 @@ func compileTry(defs *definitions, resolve tables.Resolve) (*scanned, []asked, e
 				}
 				return scan, nil, nil
 			}
-			a, err = compileLookup(q, tableName(q.From.Text, compiled), resolve)
-		} else {
-			if a.table, err = compileTable(s, resolve); err == nil {
-				a.show, err = showAll(a.table)
-			}
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		if create, ok := s.(*sql.CreateTable); ok {
-			if err := unique(compiled, a.table, create); err != nil {
+			var err error
+			if a, err = compileLookup(q, tableName(q.From.Text, taken), resolve); err != nil {
 				return nil, nil, err
+			}
+			taken = append(taken, a.table.Name)
+		} else {
+			added, err := add(compiled, s, resolve)
+			if err != nil {
+				return nil, nil, err
+			}
+			if added.Kind == tables.KindStream {
+				a.stream = compiled.Streams[len(compiled.Streams)-1]
+				added.Options.Partitions = 1 // so that its records come in the order of the log
+			} else {
+				a.table = compiled.Tables[len(compiled.Tables)-1]
+				if a.show, err = showAll(a.table); err != nil {
+					return nil, nil, err
+				}
 			}
 		}
 		// Here a feed's topic is called like it, and everything in the logs counts.
-		a.table.Options.FeedTopics, a.table.Options.MixedTopics, a.table.Options.Start = nil, nil, tables.Start{}
-		compiled = append(compiled, a.table)
+		d := a.definition()
+		d.Options.FeedTopics, d.Options.MixedTopics, d.Options.Start = nil, nil, tables.Start{}
 		all = append(all, a)
 	}
 	return nil, all, nil
@@ -90,9 +103,9 @@ func compileScan(q *sql.Select, resolve tables.Resolve) (*scanned, bool) {
 }
 
 // tableName is what the table of a bare SELECT is called: after its feed.
-func tableName(feed string, taken []*tables.Table) string {
+func tableName(feed string, taken []string) string {
 	name := feed + "_try"
-	for n := 2; slices.ContainsFunc(taken, func(t *tables.Table) bool { return t.Name == name }); n++ {
+	for n := 2; slices.Contains(taken, name); n++ {
 		name = fmt.Sprintf("%s_try_%d", feed, n)
 	}
 	return name
@@ -103,12 +116,12 @@ func tableName(feed string, taken []*tables.Table) string {
 func compileLookup(q *sql.Select, name string, resolve tables.Resolve) (asked, error) {
 	table, show, err := tables.CompileQuery(name, q, resolve)
 	if err != nil || len(q.OrderBy) > 0 {
-		return asked{table, show}, err
+		return asked{table: table, show: show}, err
 	}
 	ordered := *q
 	ordered.OrderBy = byKeys(table, q.At)
 	table, show, err = tables.CompileQuery(name, &ordered, resolve)
-	return asked{table, show}, err
+	return asked{table: table, show: show}, err
 }
 
 // showAll is the look-up of all rows of a table, by its key columns.

@@ -53,6 +53,20 @@ func (d *definitions) queries() []*sql.Select {
 	return all
 }
 
+// names returns the names of what is created.
+func (d *definitions) names() []string {
+	var names []string
+	for _, s := range d.statements {
+		switch s := s.(type) {
+		case *sql.CreateTable:
+			names = append(names, s.Name.Text)
+		case *sql.CreateStream:
+			names = append(names, s.Name.Text)
+		}
+	}
+	return names
+}
+
 // feeds returns the names behind FROM, each once.
 func (d *definitions) feeds() []string {
 	var names []string
@@ -79,27 +93,52 @@ func (d *definitions) knownFeeds(resolve tables.Resolve, found []string) error {
 	return nil
 }
 
-// tables compiles the statements, which must all be CREATE TABLE, and gives each table its feed's topics.
-func (d *definitions) tables(resolve tables.Resolve, topics map[string][]string) ([]*tables.Table, error) {
-	var all []*tables.Table
+// compile compiles the statements, which must all be CREATE TABLE or CREATE STREAM, and gives each its feed's topics.
+func (d *definitions) compile(resolve tables.Resolve, topics map[string][]string) (*tables.Definitions, error) {
+	all := &tables.Definitions{}
 	for _, s := range d.statements {
-		t, err := compileTable(s, resolve)
+		added, err := add(all, s, resolve)
 		if err != nil {
 			return nil, err
 		}
-		create := s.(*sql.CreateTable)
-		if err := unique(all, t, create); err != nil {
-			return nil, err
-		}
-		setTopics(t, topics)
-		all = append(all, t)
+		setTopics(added, topics)
 	}
 	return all, d.checkResults(all, topics)
 }
 
-// checkResults refuses a result that would be written into a topic that carries a feed, whether a table reads it or not:
-// Zeek may begin to write that log any day.
-func (d *definitions) checkResults(all []*tables.Table, topics map[string][]string) error {
+// add compiles a statement and adds it. It refuses one that writes to another's topic.
+func add(all *tables.Definitions, s sql.Statement, resolve tables.Resolve) (*tables.Definition, error) {
+	added, err := all.Add(s, resolve)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range all.All() {
+		if other != added && other.Topic() == added.Topic() {
+			who := fmt.Sprintf("%s %s and %s %s", other.Kind, other.Name, added.Kind, added.Name)
+			if other.Kind == added.Kind {
+				who = fmt.Sprintf("%ss %s and %s", added.Kind, other.Name, added.Name)
+			}
+			src, at := created(s)
+			return nil, src.Error(at, fmt.Sprintf("%s both write to topic %s", who, added.Topic()), "give one of them another topic")
+		}
+	}
+	return added, nil
+}
+
+// created returns where a CREATE statement names what it defines.
+func created(s sql.Statement) (*sql.Source, sql.Pos) {
+	switch s := s.(type) {
+	case *sql.CreateTable:
+		return s.Source, s.Name.At
+	case *sql.CreateStream:
+		return s.Source, s.Name.At
+	}
+	panic(fmt.Sprintf("%T creates nothing", s))
+}
+
+// checkResults refuses a result that would be written into a topic that carries a feed, whether it is read or not: Zeek may
+// begin to write that log any day.
+func (d *definitions) checkResults(all *tables.Definitions, topics map[string][]string) error {
 	carries := map[string]string{} // topic to what it carries
 	if len(topics[allFeeds]) == 0 {
 		for _, f := range feeds.All() {
@@ -114,58 +153,32 @@ func (d *definitions) checkResults(all []*tables.Table, topics map[string][]stri
 			carries[topic] = "the feed " + feed
 		}
 	}
-	for _, t := range all {
-		for _, topic := range feedTopics(t) {
+	for _, t := range all.All() {
+		for _, topic := range t.FeedTopics() {
 			carries[topic] = "the feed " + t.Feed.Name
 		}
 	}
 	for _, topic := range topics[allFeeds] {
 		carries[topic] = "all feeds"
 	}
-	for i, t := range all {
-		if feed, taken := carries[resultTopic(t)]; taken {
-			at := d.statements[i].(*sql.CreateTable)
-			return at.Source.Error(at.Name.At, fmt.Sprintf("table %s would write to topic %s, which carries %s", t.Name, resultTopic(t), feed), "give it another name, or WITH (topic = '..')")
+	for i, t := range all.All() {
+		if what, taken := carries[t.Topic()]; taken {
+			src, at := created(d.statements[i])
+			return src.Error(at, fmt.Sprintf("%s %s would write to topic %s, which carries %s", t.Kind, t.Name, t.Topic(), what), "give it another name, or WITH (topic = '..')")
 		}
 	}
 	return nil
 }
 
-func compileTable(s sql.Statement, resolve tables.Resolve) (*tables.Table, error) {
-	switch s := s.(type) {
-	case *sql.CreateTable:
-		return tables.Compile(s, resolve)
-	case *sql.CreateStream:
-		return nil, s.Source.Error(s.At, "CREATE STREAM is not supported yet", "")
-	case *sql.Select:
-		return nil, s.Source.Error(s.At, "a SELECT defines no table", "write CREATE TABLE name AS SELECT ..")
+// setTopics gives a definition the topics that --feed says for its feed, else those of all feeds, unless it says others
+// itself.
+func setTopics(d *tables.Definition, topics map[string][]string) {
+	if len(d.Options.FeedTopics) == 0 {
+		d.Options.FeedTopics = flagTopics(d.Feed.Name, topics)
 	}
-	return nil, fmt.Errorf("statement %T defines no table", s)
-}
-
-// unique refuses a second table of one name, and two that write to one topic.
-func unique(all []*tables.Table, t *tables.Table, create *sql.CreateTable) error {
-	for _, other := range all {
-		switch {
-		case other.Name == t.Name:
-			return create.Source.Error(create.Name.At, "table "+t.Name+" is defined twice", "give one of them another name")
-		case resultTopic(other) == resultTopic(t):
-			return create.Source.Error(create.Name.At, fmt.Sprintf("tables %s and %s both write to topic %s", other.Name, t.Name, resultTopic(t)),
-				"give one of them another topic")
-		}
-	}
-	return nil
-}
-
-// setTopics gives a table the topics that --feed says for its feed, else those of all feeds, unless its own definition
-// says others.
-func setTopics(t *tables.Table, topics map[string][]string) {
-	if len(t.Options.FeedTopics) == 0 {
-		t.Options.FeedTopics = flagTopics(t.Feed.Name, topics)
-	}
-	for _, topic := range feedTopics(t) {
-		if carriesOther(topic, t.Feed.Name, topics) {
-			t.Options.MixedTopics = append(t.Options.MixedTopics, topic)
+	for _, topic := range d.FeedTopics() {
+		if carriesOther(topic, d.Feed.Name, topics) {
+			d.Options.MixedTopics = append(d.Options.MixedTopics, topic)
 		}
 	}
 }
@@ -190,20 +203,6 @@ func carriesOther(topic, feed string, topics map[string][]string) bool {
 		}
 	}
 	return false
-}
-
-func resultTopic(t *tables.Table) string {
-	if t.Options.Topic != "" {
-		return t.Options.Topic
-	}
-	return t.Name
-}
-
-func feedTopics(t *tables.Table) []string {
-	if len(t.Options.FeedTopics) > 0 {
-		return t.Options.FeedTopics
-	}
-	return []string{t.Feed.Name}
 }
 
 // feedFlag is --feed: which topics carry a feed.

@@ -80,6 +80,7 @@ type demo struct {
 
 	kafka   kafka.Config
 	defined []*tables.Table
+	streams []*tables.Stream
 	views   *views.Views
 	network *traffic.Network
 	sender  *replay.Sender
@@ -105,10 +106,10 @@ func (d *demo) run(ctx context.Context) error {
 	if err := d.createTopics(ctx); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	if d.views, err = views.New(views.Config{Kafka: d.kafka, Tables: d.defined, Log: d.log}); err != nil {
+	if d.views, err = views.New(views.Config{Kafka: d.kafka, Tables: d.defined, Streams: d.streams, Log: d.log}); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	stages, err := processors.New(processors.Config{Kafka: d.kafka, Tables: d.defined, Log: d.log})
+	stages, err := processors.New(processors.Config{Kafka: d.kafka, Tables: d.defined, Streams: d.streams, Log: d.log})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -165,8 +166,12 @@ func (d *demo) prepare(now time.Time) error {
 			return err
 		}
 	}
-	d.defined, err = defs.tables(feeds.Lookup, nil)
-	return err
+	all, err := defs.compile(feeds.Lookup, nil)
+	if err != nil {
+		return err
+	}
+	d.defined, d.streams = all.Tables, all.Streams
+	return nil
 }
 
 // startBroker starts the broker on its port, or on another one when nobody asked for that.
@@ -218,6 +223,13 @@ func (d *demo) guide(url string) {
 	for i, t := range d.defined {
 		names[i] = t.Name
 	}
+	streams := ""
+	for i, s := range d.streams {
+		if i == 0 {
+			streams = "\n  streams"
+		}
+		streams += " " + s.Name
+	}
 	server := ""
 	if url != "http://"+views.DefaultAddr {
 		server = " --server " + url
@@ -227,7 +239,7 @@ func (d *demo) guide(url string) {
   page    %s/
   Kafka   %s
   feeds   %s
-  tables  %s
+  tables  %s%s
 
 In another terminal:
 
@@ -238,7 +250,7 @@ In another terminal:
 
 Hidden in the traffic:
 
-`, d.rate, d.seed, url, brokers, strings.Join(traffic.Feeds(), " "), strings.Join(names, " "), server, url, brokers, brokers)
+`, d.rate, d.seed, url, brokers, strings.Join(traffic.Feeds(), " "), strings.Join(names, " "), streams, server, url, brokers, brokers)
 	for _, s := range d.network.Scenes() {
 		fmt.Fprintf(d.stderr, "  %-8s%s\n", s.Name, s.Doc)
 	}

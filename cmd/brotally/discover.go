@@ -31,13 +31,17 @@ func (d *definitions) sampleTopics(flags map[string][]string) map[string][]strin
 		}
 	}
 	for _, s := range d.statements {
-		create, ok := s.(*sql.CreateTable)
-		if !ok {
-			continue
+		var with []sql.Option
+		var query *sql.Select
+		switch s := s.(type) {
+		case *sql.CreateTable:
+			with, query = s.With, s.Query
+		case *sql.CreateStream:
+			with, query = s.With, s.Query
 		}
-		for _, o := range create.With {
+		for _, o := range with {
 			if text, ok := o.Value.(*sql.String); ok && o.Name.Text == "feed_topic" {
-				all[create.Query.From.Text] = append(all[create.Query.From.Text], splitList(text.Value)...)
+				all[query.From.Text] = append(all[query.From.Text], splitList(text.Value)...)
 			}
 		}
 	}

@@ -20,9 +20,9 @@ func newReset(p *program) *cobra.Command {
 		all, execute bool
 	)
 	cmd := &cobra.Command{
-		Use:   "reset TABLE..|--all",
-		Short: "Forget tables: delete their topics, groups and catalog entries",
-		Long: `Forget tables, so that run counts them anew from the beginning, or under another definition.
+		Use:   "reset NAME..|--all",
+		Short: "Forget tables and streams: delete their topics, groups and catalog entries",
+		Long: `Forget tables and streams, so that run computes them anew from the beginning, or under another definition.
 
 Lists what would be deleted; --execute deletes it. Nothing can be reset while an instance runs it. The topics that Zeek
 writes are never touched, and a group that reads them for other tables too stays as it is.`,
@@ -31,7 +31,7 @@ writes are never touched, and a group that reads them for other tables too stays
 			"  brotally reset --all --execute -b kafka:9092 --app staging",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
-				return &usageError{fmt.Errorf("reset which tables? Name them, or say --all")}
+				return &usageError{fmt.Errorf("reset which tables or streams? Name them, or say --all")}
 			}
 			cfg, err := conn.config()
 			if err != nil {
@@ -41,7 +41,7 @@ writes are never touched, and a group that reads them for other tables too stays
 		},
 	}
 	conn.register(cmd)
-	cmd.Flags().BoolVar(&all, "all", false, "all tables of the app")
+	cmd.Flags().BoolVar(&all, "all", false, "all tables and streams of the app")
 	cmd.Flags().BoolVar(&execute, "execute", false, "do it")
 	mark(cmd.Flags(), "all", onlyFlag)
 	mark(cmd.Flags(), "execute", onlyFlag)
@@ -65,7 +65,7 @@ func (p *program) reset(ctx context.Context, cfg kafka.Config, names []string, e
 	}
 	if len(names) == 0 {
 		if names = slices.Sorted(maps.Keys(entries)); len(names) == 0 {
-			p.say("app %s has no tables", cfg.App)
+			p.say("app %s has no tables or streams", cfg.App)
 			return nil
 		}
 	}
@@ -95,7 +95,7 @@ func (p *program) reset(ctx context.Context, cfg kafka.Config, names []string, e
 
 // resetPlan is what is to be deleted.
 type resetPlan struct {
-	tables []string // with entries in the catalog
+	tables []string // and streams, with entries in the catalog
 	topics []string
 	groups []string
 	shared map[string][]string // groups that stay, with the tables they stay for
@@ -139,7 +139,7 @@ func planReset(cfg kafka.Config, entries map[string]kafka.Entry, remains map[str
 			case hint == "":
 				hint = "there are " + strings.Join(known, ", ")
 			}
-			return nil, &usageError{fmt.Errorf("app %s has no table %s; %s", cfg.App, name, hint)}
+			return nil, &usageError{fmt.Errorf("app %s has no table or stream %s; %s", cfg.App, name, hint)}
 		}
 		if !slices.Contains(r.tables, name) {
 			r.tables = append(r.tables, name)
@@ -147,8 +147,11 @@ func planReset(cfg kafka.Config, entries map[string]kafka.Entry, remains map[str
 	}
 	for _, name := range r.tables {
 		e := entries[name]
-		r.topics = append(r.topics, e.Result, cfg.PartialsTopic(name), cfg.ChangelogTopic(name))
-		r.groups = append(r.groups, cfg.TableGroup(name))
+		r.topics = append(r.topics, e.Result)
+		if e.Kind == "" { // a stream has a topic and nothing else
+			r.topics = append(r.topics, cfg.PartialsTopic(name), cfg.ChangelogTopic(name))
+			r.groups = append(r.groups, cfg.TableGroup(name))
+		}
 		for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
 			pass := e.Sources[topic].Pass
 			group := cfg.CombineGroup(pass)

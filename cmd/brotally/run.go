@@ -27,9 +27,10 @@ func newRun(p *program) *cobra.Command {
 		Use:   "run TABLES.sql..",
 		Short: "Keep tables over the topics that Zeek fills, and answer look-ups",
 		Long: `Keep tables over the topics that Zeek fills, write every change to result topics, answer look-ups and show the page.
+Write streams to their topics.
 
-Start as many instances as you like with the same files: they share the work. A table starts at the oldest record unless
-its WITH (start = ..) says otherwise, and goes on where it stopped, whatever stopped it. --only splits counting from
+Start as many instances as you like with the same files: they share the work. A table or stream starts at the oldest record
+unless its WITH (start = ..) says otherwise, and goes on where it stopped, whatever stopped it. --only splits counting from
 answering. The first SIGINT or SIGTERM stops cleanly, the second at once; either way nothing is lost.`,
 		Example: "  brotally run tables.sql -b kafka:9092\n" +
 			"  brotally run dns.sql conn.sql --feed dns=sensor1-dns,sensor2-dns --listen 127.0.0.1:9000\n" +
@@ -115,7 +116,7 @@ func (r *running) run(ctx context.Context, files []string) error {
 }
 
 // compile reads the files. What the built-in columns are not enough for is compiled with what the topics' records show.
-func (r *running) compile(ctx context.Context, cfg kafka.Config, files []string) ([]*tables.Table, error) {
+func (r *running) compile(ctx context.Context, cfg kafka.Config, files []string) (*tables.Definitions, error) {
 	defs := &definitions{}
 	for _, file := range files {
 		if err := defs.readSQL(file); err != nil {
@@ -126,7 +127,7 @@ func (r *running) compile(ctx context.Context, cfg kafka.Config, files []string)
 	if err != nil {
 		return nil, err
 	}
-	defined, err := defs.tables(feeds.Lookup, topics)
+	defined, err := defs.compile(feeds.Lookup, topics)
 	if err == nil {
 		return defined, nil
 	}
@@ -135,11 +136,11 @@ func (r *running) compile(ctx context.Context, cfg kafka.Config, files []string)
 		r.log.Debug("columns that are not built in could not be looked for", "why", unseen)
 		return nil, err
 	}
-	return defs.tables(resolve, topics)
+	return defs.compile(resolve, topics)
 }
 
-// start runs the tables until ctx is done.
-func (r *running) start(ctx context.Context, cfg kafka.Config, defined []*tables.Table) error {
+// start runs the tables and streams until ctx is done.
+func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.Definitions) error {
 	// Whether a broker is there comes first: without one nothing is to listen.
 	admin, err := kafka.NewAdmin(ctx, cfg)
 	if err != nil {
@@ -153,7 +154,7 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined []*tables
 		if err != nil {
 			return err
 		}
-		all, err := views.New(views.Config{Kafka: cfg, Tables: defined, Log: r.log})
+		all, err := views.New(views.Config{Kafka: cfg, Tables: defined.Tables, Streams: defined.Streams, Log: r.log})
 		if err != nil {
 			return err
 		}
@@ -162,9 +163,9 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined []*tables
 		r.log.Info("listening", "url", "http://"+l.Addr().String())
 	}
 	if r.only != "serve" {
-		arranged := make(chan []string, len(defined)) // each table is arranged once
-		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined, CommitMin: r.commit, Log: r.log,
-			Arranged: func(tables []string) { arranged <- tables }})
+		arranged := make(chan []string, len(defined.All())) // each is arranged once
+		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined.Tables, Streams: defined.Streams, CommitMin: r.commit, Log: r.log,
+			Arranged: func(names []string) { arranged <- names }})
 		if err != nil {
 			return &usageError{err}
 		}

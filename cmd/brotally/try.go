@@ -32,7 +32,8 @@ func newTry(p *program) *cobra.Command {
 
 It is the pipeline of run, with a broker of its own on a temporary folder: what try prints is what run would show. A
 SELECT with aggregates needs no CREATE TABLE; one without shows the records as they were parsed. Rows come sorted by the
-key columns unless ORDER BY says otherwise.
+key columns unless ORDER BY says otherwise; a stream's records as they lie on its topic, which is in the order of the log
+unless --partitions deals that to several.
 
 Logs are TSV or JSON, packed with gzip or not; - is standard input. Which log a file is says its header, its records or
 its name, or you: dns=FILE.`,
@@ -40,11 +41,14 @@ its name, or you: dns=FILE.`,
 			"  brotally try -e 'SELECT * FROM dns LIMIT 5' dns.*.log.gz\n" +
 			"  brotally try tables.sql *.log -o csv\n" +
 			"  zcat conn.log.gz | brotally try -e 'SELECT count(*) FROM conn' -",
-		RunE: func(cmd *cobra.Command, args []string) error { return t.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t.partitionsGiven = cmd.Flags().Changed("partitions")
+			return t.run(cmd.Context(), args)
+		},
 	}
 	f := cmd.Flags()
 	f.StringArrayVarP(&t.statements, "sql", "e", nil, "`SQL` to try: a SELECT, or CREATE TABLE statements")
-	f.Int32Var(&t.partitions, "partitions", 4, "how many partitions the logs are dealt to, round robin")
+	f.Int32Var(&t.partitions, "partitions", 4, "how many partitions the logs are dealt to, round robin; one where a stream reads them, unless this is said")
 	f.IntVar(&t.commitRecords, "commit-records", 0, "commit after so many records of a partition (0: by time)")
 	f.BoolVar(&t.quiet, "quiet", false, "no summary")
 	mark(f, "sql", onlyFlag)
@@ -62,7 +66,9 @@ type try struct {
 	statements    []string
 	partitions    int32
 	commitRecords int
-	quiet         bool
+	// partitionsGiven says that partitions is not the default.
+	partitionsGiven bool
+	quiet           bool
 
 	logs *logs
 }
@@ -134,11 +140,16 @@ func (t *try) pipeline(ctx context.Context, all []asked) error {
 	defer b.Close() //nolint:errcheck // a folder of the temporary folder at worst
 	cfg := kafka.Config{Brokers: b.Addrs(), App: "try", Instance: "try"}
 
-	defined := make([]*tables.Table, len(all))
-	for i, a := range all {
-		defined[i] = a.table
+	var defined []*tables.Table
+	var streams []*tables.Stream
+	for _, a := range all {
+		if a.stream != nil {
+			streams = append(streams, a.stream)
+		} else {
+			defined = append(defined, a.table)
+		}
 	}
-	stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined, CommitRecords: t.commitRecords, Log: t.log})
+	stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined, Streams: streams, CommitRecords: t.commitRecords, Log: t.log})
 	if err != nil {
 		return err
 	}
@@ -148,7 +159,7 @@ func (t *try) pipeline(ctx context.Context, all []asked) error {
 	}
 
 	// Topics come first: tables would wait for those that are not there yet.
-	if err := t.createTopics(ctx, cfg, defined); err != nil {
+	if err := t.createTopics(ctx, cfg, all); err != nil {
 		return err
 	}
 	sender, err := replay.NewSender(ctx, replay.SenderConfig{Kafka: cfg})
@@ -160,9 +171,9 @@ func (t *try) pipeline(ctx context.Context, all []asked) error {
 	g.Go(func() error { return stages.Run(ctx) })
 	g.Go(func() error { return shown.Run(ctx) })
 	g.Go(func() error {
-		err := t.feed(ctx, sender, defined, stages)
+		err := t.feed(ctx, sender, all, stages)
 		if err == nil {
-			err = t.show(ctx, shown, sender, all, start)
+			err = t.show(ctx, cfg, stages, shown, sender, all, start)
 		}
 		cancel(errDone) // the others end now
 		return err
@@ -177,25 +188,37 @@ func (t *try) pipeline(ctx context.Context, all []asked) error {
 // errDone ends what runs beside the work when that is done.
 var errDone = errors.New("done")
 
-func (t *try) createTopics(ctx context.Context, cfg kafka.Config, defined []*tables.Table) error {
+// createTopics makes the feeds' topics. One that a stream reads has one partition, unless others are asked for: then the
+// stream is in the order of the log.
+func (t *try) createTopics(ctx context.Context, cfg kafka.Config, all []asked) error {
 	admin, err := kafka.NewAdmin(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer admin.Close() //nolint:errcheck // nothing depends on it
-	for _, d := range defined {
-		if err := admin.Ensure(kafka.Topic{Name: d.Feed.Name, Partitions: t.partitions}); err != nil {
+	partitions := map[string]int32{}
+	for _, a := range all {
+		feed := a.definition().Feed.Name
+		if partitions[feed] == 0 {
+			partitions[feed] = t.partitions
+		}
+		if a.stream != nil && !t.partitionsGiven {
+			partitions[feed] = 1
+		}
+	}
+	for feed, n := range partitions {
+		if err := admin.Ensure(kafka.Topic{Name: feed, Partitions: n}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// feed sends the logs' records to the topics of their feeds, as far as a table reads them.
-func (t *try) feed(ctx context.Context, sender *replay.Sender, defined []*tables.Table, stages *processors.Processors) error {
+// feed sends the logs' records to the topics of their feeds, as far as a table or stream reads them.
+func (t *try) feed(ctx context.Context, sender *replay.Sender, all []asked, stages *processors.Processors) error {
 	wanted := map[string]bool{}
-	for _, d := range defined {
-		wanted[d.Feed.Name] = true
+	for _, a := range all {
+		wanted[a.definition().Feed.Name] = true
 	}
 	end := t.showProgress("reading", func() (int64, int64, string) {
 		return t.logs.read.Load(), t.logs.bytes, count(stages.Records(), "record")
@@ -235,8 +258,8 @@ func (t *try) foundFeeds() string {
 	return strings.Join(names, ", ")
 }
 
-// show waits until each view has reached the logs' ends and prints it.
-func (t *try) show(ctx context.Context, shown *views.Views, sender *replay.Sender, all []asked, start time.Time) error {
+// show waits until each view and stream has reached the logs' ends and prints it.
+func (t *try) show(ctx context.Context, cfg kafka.Config, stages *processors.Processors, shown *views.Views, sender *replay.Sender, all []asked, start time.Time) error {
 	ends := map[string]map[codecs.Source]int64{}
 	for topic, partitions := range sender.Sent() {
 		ends[topic] = map[codecs.Source]int64{}
@@ -245,6 +268,20 @@ func (t *try) show(ctx context.Context, shown *views.Views, sender *replay.Sende
 		}
 	}
 	for i, a := range all {
+		if a.stream != nil {
+			if err := stages.AwaitStream(ctx, a.stream.Name, ends[a.stream.Feed.Name]); err != nil {
+				return err
+			}
+			if len(all) > 1 {
+				t.header(a.stream.Name, i)
+			}
+			rows, err := t.printStream(ctx, cfg, a.stream)
+			if err != nil {
+				return err
+			}
+			t.summary(a.stream.Name, rows, stages.StreamCounts(a.stream.Name), len(all) > 1)
+			continue
+		}
 		view, _ := shown.View(a.table.Name)
 		if err := view.WaitFor(ctx, ends[a.table.Feed.Name]); err != nil {
 			return err
@@ -269,7 +306,7 @@ func (t *try) show(ctx context.Context, shown *views.Views, sender *replay.Sende
 	return nil
 }
 
-// header names the table that follows: among the data where that is for people, else beside it.
+// header names the table or stream that follows: among the data where that is for people, else beside it.
 func (t *try) header(name string, i int) {
 	if t.print.effective(t.program) == output.Table {
 		if i > 0 {

@@ -20,7 +20,7 @@ import (
 
 // doing are the verbs that do something.
 var doing = map[string]func(*world, context.Context, *part) error{
-	"feed": (*world).feed, "table": (*world).table, "drop": (*world).drop, "topic": (*world).topic, "delete": (*world).delete,
+	"feed": (*world).feed, "table": (*world).table, "stream": (*world).table, "drop": (*world).drop, "topic": (*world).topic, "delete": (*world).delete,
 	"produce": (*world).produce, "start": (*world).start, "stop": (*world).stop, "kill": (*world).kill, "crash": (*world).crash,
 	"expire": (*world).expire, "pause": (*world).pause, "resume": (*world).resume,
 }
@@ -77,20 +77,20 @@ func (w *world) feedFlags() (flags []string) {
 }
 
 var (
-	created  = regexp.MustCompile(`(?i)CREATE\s+TABLE\s+"?([A-Za-z0-9_-]+)"?`)
+	created  = regexp.MustCompile(`(?i)CREATE\s+(?:TABLE|STREAM)\s+"?([A-Za-z0-9_-]+)"?`)
 	optioned = regexp.MustCompile(`(?i)\b((?:feed_)?topic\s*=\s*)'([^']*)'`)
 	results  = regexp.MustCompile(`(?i)[^_]\btopic\s*=`)
 	with     = regexp.MustCompile(`(?i)(\bWITH\s*\([^)]*)\)`)
 )
 
-// table puts a definition into the file. Its topics get the cluster's prefix, its result with an option if need be.
+// table puts a definition of either kind into the file. Its topics get the cluster's prefix, its result with an option if need be.
 func (w *world) table(_ context.Context, p *part) error {
 	text := strings.Join(p.input(p.args), "\n")
 	name := created.FindStringSubmatch(text)
 	if name == nil {
-		return errors.New("want table CREATE TABLE ..")
+		return errors.New("want table CREATE TABLE .. or stream CREATE STREAM ..")
 	}
-	d := definition{name: name[1], text: text}
+	d := definition{name: name[1], text: text, stream: p.verb == "stream"}
 	if prefix := w.cluster.prefix; prefix != "" {
 		d.text = optioned.ReplaceAllStringFunc(text, func(option string) string {
 			m := optioned.FindStringSubmatch(option)
@@ -106,7 +106,10 @@ func (w *world) table(_ context.Context, p *part) error {
 		}
 	}
 	if statements, err := sql.Parse(definitionsFile, text); err == nil && len(statements) == 1 {
-		if create, ok := statements[0].(*sql.CreateTable); ok {
+		switch create := statements[0].(type) {
+		case *sql.CreateTable:
+			d.feed = create.Query.From.Text
+		case *sql.CreateStream:
 			d.feed = create.Query.From.Text
 		}
 	}
@@ -120,6 +123,12 @@ func (w *world) table(_ context.Context, p *part) error {
 
 func (w *world) defined(name string) int {
 	return slices.IndexFunc(w.definitions, func(d definition) bool { return d.name == name })
+}
+
+// isTable says whether a name is that of a table as the script has it.
+func (w *world) isTable(name string) bool {
+	at := w.defined(name)
+	return at >= 0 && !w.definitions[at].stream
 }
 
 func (w *world) drop(_ context.Context, p *part) error {

@@ -11,6 +11,7 @@
 //	feed NAME [partitions=N] [topics=T:N,..]   makes the feed's topic, or adds partitions; topics: when it is not called like the feed;
 //	                                           NAME * is all feeds that have no topics of their own
 //	table CREATE TABLE ..                      puts the definition into the file that run is given, or replaces the one of that name
+//	stream CREATE STREAM ..                    the same for a stream
 //	drop TABLE                                 takes it out of the file
 //	topic NAME [partitions=N] [SETTING=VALUE]  makes a topic that is not Brotally's
 //	delete TOPIC                               deletes it
@@ -34,6 +35,7 @@
 //	http METHOD PATH [BODY] [POINTER ..]   status and body, or what JSON pointers find in it
 //	result TOPIC           a result topic: key => last value, read_committed; (gone) is a tombstone
 //	result live TOPIC      the same without tombstones, where it depends on the moments of commits which there are
+//	records TOPIC          a stream's topic: key => value of every record, read_committed, sorted
 //	dead-letters           the dead-letter topic: key, reason, record
 //	catalog                the catalog: each table's result and passes
 //	topics                 topics that the script has not made: partitions, and the settings that they were made with

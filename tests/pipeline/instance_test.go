@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -59,9 +60,10 @@ func (w *world) awaitReading(ctx context.Context, i *instance) error {
 					said[name] = true
 				}
 			}
-			if _, rest, ok := strings.Cut(line, `msg="waiting for an input topic" table=`); ok {
-				name, _, _ := strings.Cut(rest, " ")
-				said[name] = true
+			if _, rest, ok := strings.Cut(line, `msg="waiting for an input topic" `); ok {
+				if m := waits.FindStringSubmatch(rest); m != nil {
+					said[m[1]] = true
+				}
 			}
 		}
 		for _, d := range w.definitions {
@@ -72,6 +74,9 @@ func (w *world) awaitReading(ctx context.Context, i *instance) error {
 		return true, nil
 	})
 }
+
+// waits finds what waits for its topics.
+var waits = regexp.MustCompile(`\b(?:table|stream)=(\S+)`)
 
 // ended returns an error when the process is no more.
 func (i *instance) ended() error {

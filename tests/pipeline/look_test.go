@@ -19,7 +19,7 @@ import (
 var looking = map[string]func(*world, context.Context, *part) ([]string, error){
 	"expect": (*world).expect, "query": (*world).query, "progress": (*world).progress, "http": (*world).http,
 	"result": (*world).result, "dead-letters": (*world).deadLetters, "catalog": (*world).catalog, "topics": (*world).allTopics,
-	"groups": (*world).groups, "says": (*world).says, "brotally": (*world).brotally,
+	"groups": (*world).groups, "records": (*world).recordsOf, "says": (*world).says, "brotally": (*world).brotally,
 }
 
 // rowsJSON are rows as HTTP gives them.
@@ -61,7 +61,7 @@ func (w *world) expect(ctx context.Context, p *part) ([]string, error) {
 func (w *world) query(ctx context.Context, p *part) ([]string, error) {
 	table, ordered := "", false
 	if statement, err := sql.ParseStatement("", p.args); err == nil {
-		if query, ok := statement.(*sql.Select); ok && w.defined(query.From.Text) >= 0 {
+		if query, ok := statement.(*sql.Select); ok && w.isTable(query.From.Text) {
 			table, ordered = query.From.Text, len(query.OrderBy) > 0
 		}
 	}
@@ -140,7 +140,7 @@ func (w *world) http(ctx context.Context, p *part) ([]string, error) {
 	pointers := strings.Fields(rest)
 	table := ""
 	for _, m := range []string{path, string(body)} {
-		if name := asked.FindStringSubmatch(m); name != nil && w.defined(name[1]) >= 0 {
+		if name := asked.FindStringSubmatch(m); name != nil && w.isTable(name[1]) {
 			table = name[1]
 		}
 	}

@@ -135,12 +135,15 @@ func (w *world) begun(ctx context.Context, t *tableJSON) (bool, error) {
 func (w *world) settleAll(ctx context.Context) error {
 	for _, i := range w.answering() {
 		for _, d := range w.definitions {
+			if d.stream {
+				continue
+			}
 			if _, err := w.settled(ctx, i, d.name); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return w.settleStreams(ctx)
 }
 
 // answering returns the instances that answer.

@@ -117,9 +117,9 @@ func (w *world) catalog(ctx context.Context, _ *part) ([]string, error) {
 			continue
 		}
 		var e struct {
-			Feed, Result string
-			Partitions   int32
-			Sources      map[string]struct {
+			Kind, Feed, Result string
+			Partitions         int32
+			Sources            map[string]struct {
 				Partitions int32
 				Start      map[int32]int64
 				Pass       string
@@ -129,7 +129,11 @@ func (w *world) catalog(ctx context.Context, _ *part) ([]string, error) {
 		if err := json.Unmarshal(last[name].Value, &e); err != nil {
 			return nil, err
 		}
-		lines = append(lines, fmt.Sprintf("%s: feed=%s result=%s partitions=%d", name, e.Feed, e.Result, e.Partitions))
+		kind := ""
+		if e.Kind != "" {
+			kind = "kind=" + e.Kind + " "
+		}
+		lines = append(lines, fmt.Sprintf("%s: %sfeed=%s result=%s partitions=%d", name, kind, e.Feed, e.Result, e.Partitions))
 		for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
 			source := e.Sources[topic]
 			var starts []string

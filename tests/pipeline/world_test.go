@@ -28,11 +28,12 @@ type world struct {
 	launched    int
 }
 
-// definition is a table as the script has it.
+// definition is a table or a stream as the script has it.
 type definition struct {
-	name string
-	text string // with the cluster's prefix in the names of topics
-	feed string
+	name   string
+	text   string // with the cluster's prefix in the names of topics
+	feed   string
+	stream bool
 }
 
 const definitionsFile = "tables.sql"

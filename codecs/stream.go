@@ -1,0 +1,25 @@
+package codecs
+
+import (
+	"strconv"
+
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/tables"
+)
+
+// AppendStreamKey appends the key of a stream's record: what [AppendResultKey] makes of a table's only group column, of the
+// value of the stream's key column.
+func AppendStreamKey(b []byte, v feeds.Value) []byte { return appendKeyText(b, v) }
+
+// AppendPlace appends topic/partition/offset: where a record came from, which is the key of records of a stream without a
+// key column.
+func AppendPlace(b []byte, s Source, offset int64) []byte {
+	b = append(append(b, s.Topic...), '/')
+	b = append(strconv.AppendInt(b, int64(s.Partition), 10), '/')
+	return strconv.AppendInt(b, offset, 10)
+}
+
+// AppendStreamRow appends a stream's row as its topic holds it: as [AppendFitting] has those of tables.
+func AppendStreamRow(b []byte, s *tables.Stream, row []feeds.Value) (value []byte, cut bool) {
+	return appendFitting(b, s.Columns, row)
+}

@@ -1,0 +1,246 @@
+package processors
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/tables"
+)
+
+// streamSink is where a stream's records go.
+type streamSink struct {
+	stream     *tables.Stream
+	topic      string
+	partitions int32
+}
+
+// streamer is one stream's part of a combiner: it makes the stream's records of the pass's.
+type streamer struct {
+	*tables.Projector
+	sink   streamSink
+	source codecs.Source
+	emit   tables.Emit // s.write, bound once
+
+	// Of the record at hand.
+	offset int64
+	size   int // bytes that its rows have taken
+
+	// Of this interval.
+	counts  codecs.Counts // Counted and Filtered
+	records []streamed
+	chunk   []byte // keys and values are sliced from it; nothing in it is written twice
+	held    int    // bytes of memory
+	cut     int    // rows that were too large for one record
+}
+
+// streamed is a stream's record on its way.
+type streamed struct {
+	key, value []byte
+	partition  int32
+}
+
+const (
+	// streamChunk is how much room for records is made at a time.
+	streamChunk = 256 << 10
+
+	// streamedOverhead is about what a record takes in memory beside its key and value.
+	streamedOverhead = 256
+
+	// maxStreamed is how many bytes the rows of one record may take: all of them go into one transaction, and a record that
+	// repeats a long text beside each element of a long array would make gigabytes. What does not fit is left out and counted
+	// as an overflow.
+	maxStreamed = 8 << 20
+)
+
+func newStreamer(source codecs.Source, sink streamSink, layout *feeds.Layout) (*streamer, error) {
+	p, err := sink.stream.NewProjector(layout)
+	if err != nil {
+		return nil, err
+	}
+	s := &streamer{Projector: p, sink: sink, source: source}
+	s.emit = s.write
+	return s, nil
+}
+
+// add takes in one record of the source.
+func (s *streamer) add(rec *feeds.Record, offset int64) {
+	s.offset, s.size = offset, 0
+	switch s.Project(rec, s.emit) {
+	case tables.Counted:
+		s.counts.Counted++
+	case tables.Filtered:
+		s.counts.Filtered++
+	}
+}
+
+// write is the stream's [tables.Emit].
+func (s *streamer) write(key feeds.Value, row []feeds.Value) (more bool) {
+	if cap(s.chunk)-len(s.chunk) < streamChunk/8 {
+		s.chunk = make([]byte, 0, streamChunk)
+	}
+	from := len(s.chunk)
+	if s.sink.stream.HasKey() {
+		s.chunk = codecs.AppendStreamKey(s.chunk, key)
+	} else {
+		s.chunk = codecs.AppendPlace(s.chunk, s.source, s.offset)
+	}
+	middle := len(s.chunk)
+	var short bool
+	if s.chunk, short = codecs.AppendStreamRow(s.chunk, s.sink.stream, row); short {
+		s.cut++
+	}
+	to := len(s.chunk)
+	r := streamed{key: s.chunk[from:middle:middle], value: s.chunk[middle:to:to]}
+	r.partition = kafka.Partition(r.key, s.sink.partitions)
+	s.records = append(s.records, r)
+	s.held += to - from + streamedOverhead
+	s.size += to - from
+	return s.size < maxStreamed
+}
+
+// flush returns the interval's records with the report of them, and starts anew. The report has the counts that are the
+// same for all of the pass.
+func (s *streamer) flush(report codecs.Progress) streamWork {
+	report.Counts.Add(s.counts)
+	report.Counts.Overflows, report.Counts.CutKeys = s.TakeOverflows(), s.TakeCutKeys()
+	w := streamWork{sink: s.sink, source: s.source, records: s.records, cut: s.cut, report: report}
+	s.counts, s.records, s.held, s.cut = codecs.Counts{}, make([]streamed, 0, len(s.records)), 0, 0
+	return w
+}
+
+// streamWork is what one commit interval of one source partition gives a stream.
+type streamWork struct {
+	sink    streamSink
+	source  codecs.Source
+	records []streamed
+	cut     int
+	report  codecs.Progress
+}
+
+// send hands the records to the stage's transaction.
+func (w *streamWork) send(s *stage) {
+	for _, r := range w.records {
+		s.transaction.Send(w.sink.topic, r.partition, r.key, r.value)
+	}
+	if w.cut > 0 {
+		s.log.Warn("rows are too large for one record, their texts were cut in the stream's topic", "stream", w.sink.stream.Name, "rows", w.cut, "bytes", codecs.MaxRecord)
+	}
+}
+
+// streamReports are those of a stage's interval, until it is committed.
+type streamReports struct {
+	mu  sync.Mutex // guards all
+	all []*streamWork
+}
+
+func (r *streamReports) add(w *streamWork) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.records = nil // they are with the transaction
+	r.all = append(r.all, w)
+}
+
+func (r *streamReports) take() []*streamWork {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := r.all
+	r.all = nil
+	return all
+}
+
+// streamBook is how far streams reflect their sources and what became of the records: a stream has no group table that
+// could hold it, so it begins with the process.
+type streamBook struct {
+	log *slog.Logger
+
+	mu      sync.Mutex // guards all below
+	streams map[string]*streamAccount
+	changed chan struct{} // closed, and replaced, when something is committed
+}
+
+type streamAccount struct {
+	progress map[codecs.Source]codecs.Progress
+	counts   codecs.Counts // of all sources
+	told     codecs.Counts // what the log has been told
+	at       time.Time
+}
+
+func newStreamBook(log *slog.Logger) *streamBook {
+	return &streamBook{log: log, streams: map[string]*streamAccount{}, changed: make(chan struct{})}
+}
+
+// tellStreams is how often the log is told what became of a stream's records.
+const tellStreams = time.Minute
+
+// commit notes what a stage has committed.
+func (b *streamBook) commit(reports []*streamWork, now time.Time) {
+	if len(reports) == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range reports {
+		a := b.account(r.sink.stream.Name)
+		have, ok := a.progress[r.source]
+		if !ok {
+			have.NewestTime = codecs.NoTime
+		}
+		have.Advance(r.report)
+		a.progress[r.source] = have
+		a.counts.Add(r.report.Counts)
+		if a.counts != a.told && now.Sub(a.at) >= tellStreams {
+			a.told, a.at = a.counts, now
+			b.tell(r.sink, a.counts)
+		}
+	}
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (b *streamBook) account(stream string) *streamAccount {
+	if b.streams[stream] == nil {
+		b.streams[stream] = &streamAccount{progress: map[codecs.Source]codecs.Progress{}}
+	}
+	return b.streams[stream]
+}
+
+func (b *streamBook) tell(sink streamSink, c codecs.Counts) {
+	b.log.Info("stream", "stream", sink.stream.Name, "topic", sink.topic, "read", c.Read, "counted", c.Counted, "filtered", c.Filtered,
+		"other_feed", c.OtherFeed, "dead_lettered", c.DeadLettered, "bad_fields", c.BadFields, "overflows", c.Overflows, "cut_keys", c.CutKeys, "lost", c.Lost)
+}
+
+// StreamCounts returns what became of the records that this process has read for a stream: those that are counted are on its
+// topic.
+func (p *Processors) StreamCounts(stream string) codecs.Counts {
+	p.streams.mu.Lock()
+	defer p.streams.mu.Unlock()
+	return p.streams.account(stream).counts
+}
+
+// AwaitStream waits until this process has written what the stream has of all records below the given offsets of source
+// partitions, or ctx is done.
+func (p *Processors) AwaitStream(ctx context.Context, stream string, offsets map[codecs.Source]int64) error {
+	b := p.streams
+	for {
+		b.mu.Lock()
+		changed, reached := b.changed, true
+		for source, next := range offsets {
+			reached = reached && (next == 0 || b.account(stream).progress[source].Upto >= next)
+		}
+		b.mu.Unlock()
+		if reached {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for stream %s: %w", stream, context.Cause(ctx))
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package processors_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/processors"
+	"github.com/brotally/brotally/tables"
+)
+
+// withStreams adds the streams of a text.
+func withStreams(t *testing.T, text string, more ...func(*processors.Config)) func(*processors.Config) {
+	t.Helper()
+	defs, err := tables.CompileDefinitions("test.sql", text, feeds.Lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(c *processors.Config) {
+		c.Streams = defs.Streams
+		for _, configure := range more {
+			configure(c)
+		}
+	}
+}
+
+const copies = "CREATE STREAM copies AS SELECT id.orig_h, qtype_name FROM dns WHERE qtype_name <> 'PTR'"
+
+// TestAStreamSaysWhatBecameOfItsRecords: a process knows what it has written, and its log says so.
+func TestAStreamSaysWhatBecameOfItsRecords(t *testing.T) {
+	p := newPipeline(t)
+	p.topic("dns", 2)
+	r := p.run(notebook, withStreams(t, copies))
+	p.produce("dns", 2, dns("10.0.0.1", "A"), dns("10.0.0.2", "PTR"), dns("10.0.0.3", ""), "no record", dns("10.0.0.4", "MX"))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := r.processors.AwaitStream(ctx, "copies", map[codecs.Source]int64{{Topic: "dns"}: 3, {Topic: "dns", Partition: 1}: 2}); err != nil {
+		t.Fatal(err)
+	}
+	want := codecs.Counts{Read: 5, Counted: 2, Filtered: 2, DeadLettered: 1}
+	if diff := cmp.Diff(want, r.processors.StreamCounts("copies")); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+	// What is waited for is there.
+	got := map[string]string{}
+	for _, rec := range p.read("copies", nil) {
+		got[string(rec.key)] = string(rec.value)
+	}
+	if diff := cmp.Diff(map[string]string{
+		"dns/0/0": `{"id.orig_h":"10.0.0.1","qtype_name":"A"}`,
+		"dns/0/2": `{"id.orig_h":"10.0.0.4","qtype_name":"MX"}`,
+	}, got); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+	if !r.log.has("stream=copies", "topic=copies", "read=") {
+		t.Error("the log does not say it")
+	}
+	p.exact(notebook, nil)
+
+	// Who waits for what never comes is let go.
+	cancelled, stop := context.WithCancel(context.Background())
+	stop()
+	if err := r.processors.AwaitStream(cancelled, "copies", map[codecs.Source]int64{{Topic: "dns"}: 100}); !errors.Is(err, context.Canceled) {
+		t.Errorf("waiting for a record that is not there: %v", err)
+	}
+}
+
+func TestStreamsAreRefused(t *testing.T) {
+	p := newPipeline(t)
+	p.topic("dns", 1)
+	p.topic("taken", 1)
+	p.produce("dns", 1, dns("10.0.0.1", "A"))
+	refused := func(streams, why, out string) {
+		t.Helper()
+		var refusal *processors.Refusal
+		err := p.run("", withStreams(t, streams)).wait()
+		if !errors.As(err, &refusal) || !strings.Contains(err.Error(), why) || !strings.Contains(refusal.WayOut, out) {
+			t.Errorf("%s:\n%v; want it refused because it %s, with %s", streams, err, why, out)
+		}
+	}
+	refused("CREATE STREAM taken AS SELECT uid FROM dns", "stream taken would write to topic taken, which exists and is not ours", "WITH (topic")
+	refused("CREATE STREAM s WITH (topic = 'test-dead-letter') AS SELECT uid FROM dns", "which has the dead letters", "WITH (topic")
+	refused("CREATE STREAM s WITH (topic = 'x') AS SELECT uid FROM dns; CREATE STREAM t WITH (topic = 'x') AS SELECT uid FROM dns",
+		"stream t would write to topic x, which has the records of stream s", "WITH (topic")
+
+	r := p.run("", withStreams(t, copies))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := r.processors.AwaitStream(ctx, "copies", map[codecs.Source]int64{{Topic: "dns"}: 1}); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	if err := p.admin.DeleteTopics("copies"); err != nil {
+		t.Fatal(err)
+	}
+	refused(copies, "stream copies has lost its topic copies", "brotally reset copies")
+}
