@@ -1,4 +1,5 @@
-// Package examples holds the standing tables that come with Brotally: SQL files to start from, and what the demo runs.
+// Package examples holds the standing tables and streams that come with Brotally: SQL files to start from, and what the demo
+// runs.
 //
 //	text, err := fs.ReadFile(examples.Tables, "tables/dns_counts.sql")
 package examples
@@ -10,3 +11,8 @@ import "embed"
 //
 //go:embed tables/*.sql
 var Tables embed.FS
+
+// Streams holds streams/*.sql in the same way: one CREATE STREAM a file.
+//
+//go:embed streams/*.sql
+var Streams embed.FS

@@ -129,3 +129,67 @@ func TestTablesOverTraffic(t *testing.T) {
 		t.Errorf("dns_counts differs from the generator's tally (-tally +table):\n%.2000s", diff)
 	}
 }
+
+// TestStreamsOverTraffic writes the demo's traffic into each stream: some records of its feed are in it, and no more than a
+// demo that is left alone can keep.
+func TestStreamsOverTraffic(t *testing.T) {
+	const messages = 60_000
+	names, err := fs.Glob(examples.Streams, "streams/*.sql")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%d streams, %v", len(names), err)
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(examples.Streams, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defs, err := tables.CompileDefinitions(name, string(text), feeds.Lookup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.TrimSuffix(path.Base(name), ".sql"); len(defs.All()) != 1 || len(defs.Streams) != 1 || defs.Streams[0].Name != want {
+			t.Fatalf("%s does not define one stream called %s", name, want)
+		}
+		s := defs.Streams[0]
+		layout, err := tables.SharedLayout(&s.Definition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		projector, err := s.NewProjector(layout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		decoder, rec := codecs.NewJSON(layout), feeds.Record{}
+		n, err := traffic.New(traffic.Config{Seed: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, empty := 0, make([]int, len(s.Columns))
+		for range messages {
+			m := n.Next()
+			if m.Feed != s.Feed.Name {
+				continue
+			}
+			if err := decoder.Decode(m.Value, &rec); err != nil || rec.BadFields > 0 {
+				t.Fatalf("%v, %d bad fields: %s", err, rec.BadFields, m.Value)
+			}
+			projector.Project(&rec, func(_ feeds.Value, row []feeds.Value) bool {
+				rows++
+				for i, v := range row {
+					if v.IsNull() {
+						empty[i]++
+					}
+				}
+				return true
+			})
+		}
+		if rows == 0 || rows > messages/500 {
+			t.Errorf("%s has %d of %d records", s.Name, rows, messages)
+		}
+		for i, c := range s.Columns {
+			if empty[i] == rows {
+				t.Errorf("%s: %s is never there", s.Name, c.Name)
+			}
+		}
+	}
+}

@@ -115,9 +115,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 	s.marked = sync.NewCond(&s.mu)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	h.session = s
-	if h.stage.kind == fault.StageGroup {
-		h.stage.roster.enter(string(h.stage.group), cs.MemberID())
-	}
+	h.stage.roster.joined(string(h.stage.group), cs.MemberID())
 	h.stage.recovering.Store(&sessionContext{cs.Context()})
 
 	err := s.start()

@@ -167,7 +167,7 @@ const stopPatience = kafka.TransactionTimeout
 func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arrangement) {
 	for _, t := range a.tables {
 		p.started[t.Name] = true
-		p.roster.enter(p.config.Kafka.TableGroup(t.Name), "")
+		p.roster.enter(p.config.Kafka.TableGroup(t.Name))
 		used := &purger{topic: p.config.Kafka.PartialsTopic(t.Name), admin: p.admin, log: p.config.Log}
 		ready := func(context.Context) error { return nil }
 		running.Go(func() error { return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }, p.built) })
@@ -177,6 +177,9 @@ func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arra
 		p.started[s.stream.Name] = true
 	}
 	for _, pass := range a.passes {
+		if len(p.config.Tables) == 0 {
+			p.roster.enter(p.config.Kafka.CombineGroup(pass.name))
+		}
 		running.Go(func() error {
 			return supervise(ctx, func(ctx context.Context) error { return p.awaitSource(ctx, pass) }, func() *stage { return p.combineStage(pass) }, p.built)
 		})

@@ -7,21 +7,30 @@ import (
 	"github.com/brotally/brotally/internal/kafka"
 )
 
-// roster is where this process stands in the groups of its tables. It decides who goes when two processes run under one
-// name: each would throw the other one out of every group, for ever.
+// roster is where this process stands in the groups of its tables, or, where it has only streams, of their passes. It decides
+// who goes when two processes run under one name: each would throw the other one out of every group, for ever.
 type roster struct {
 	mu      sync.Mutex        // guards members
 	members map[string]string // our member id of the last session, by group; empty before the first
 }
 
-// enter notes the session that this process has in a group; no member id that it is going to have one.
-func (r *roster) enter(group, member string) {
+// enter notes that this process is going to have a session in a group that counts.
+func (r *roster) enter(group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.members == nil {
 		r.members = map[string]string{}
 	}
-	if _, ok := r.members[group]; !ok || member != "" {
+	if _, ok := r.members[group]; !ok {
+		r.members[group] = ""
+	}
+}
+
+// joined notes the session that this process has in a group, if the group counts.
+func (r *roster) joined(group, member string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.members[group]; ok {
 		r.members[group] = member
 	}
 }

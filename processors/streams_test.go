@@ -3,6 +3,7 @@ package processors_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
 )
@@ -99,4 +101,104 @@ func TestStreamsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(copies, "stream copies has lost its topic copies", "brotally reset copies")
+}
+
+// exactStream waits until a stream has as many records as its feed's topic makes, and checks that it has just these.
+func (p *pipeline) exactStream(text string) {
+	p.t.Helper()
+	defs, err := tables.CompileDefinitions("test.sql", text, feeds.Lookup)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	s := defs.Streams[0]
+	layout, err := tables.SharedLayout(&s.Definition)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	projector, err := s.NewProjector(layout)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var want []string
+	decoder, rec := codecs.NewJSON(layout), feeds.Record{}
+	for _, r := range p.read(s.Feed.Name, nil) {
+		if decoder.Decode(r.value, &rec) != nil {
+			continue
+		}
+		projector.Project(&rec, func(_ feeds.Value, row []feeds.Value) bool {
+			key := codecs.AppendPlace(nil, codecs.Source{Topic: r.topic, Partition: r.partition}, r.offset)
+			value, _ := codecs.AppendStreamRow(nil, s, row)
+			want = append(want, string(key)+" "+string(value))
+			return true
+		})
+	}
+	var got []string
+	until(p.t, "stream "+s.Name+" has its records", func() bool {
+		got = got[:0]
+		for _, r := range p.read(s.Name, nil) {
+			if in := kafka.Partition(r.key, p.partitions(s.Name)); in != r.partition {
+				p.t.Fatalf("%s lies in partition %d, Java looks in %d", r.key, r.partition, in)
+			}
+			got = append(got, string(r.key)+" "+string(r.value))
+		}
+		return len(got) >= len(want)
+	})
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		p.t.Fatalf("stream %s (-want +got):\n%.3000s", s.Name, diff)
+	}
+	if len(want) == 0 {
+		p.t.Fatal("it has nothing")
+	}
+}
+
+// TestInstancesShareAStream: they come, go and take over; every record is written once.
+func TestInstancesShareAStream(t *testing.T) {
+	t.Parallel()
+	const combine = "test-combine-dns"
+	p := newPipeline(t)
+	p.topic("dns", 4)
+	p.produce("dns", 4, office(0, 400)...)
+	one := p.run("", withStreams(t, copies))
+	p.shared(combine, 1, 4)
+	p.produce("dns", 4, office(1, 400)...)
+	two := p.run("", withStreams(t, copies, instance("two")))
+	p.shared(combine, 2, 4)
+	p.produce("dns", 4, office(2, 400)...)
+	one.stop()
+	p.shared(combine, 1, 4)
+	p.produce("dns", 4, office(3, 400)...)
+	p.exactStream(copies)
+	two.stop()
+}
+
+// TestTwoOfOneNameWithAStream: also processes that have no table see that they are two, and one of them ends.
+func TestTwoOfOneNameWithAStream(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.topic("dns", 4)
+	p.produce("dns", 4, office(0, 400)...)
+	one := p.run("", withStreams(t, copies))
+	p.exactStream(copies)
+	twin := p.run("", withStreams(t, copies))
+	var loser, winner *running
+	until(t, "one of the two ends", func() bool {
+		p.produce("dns", 4, office(1, 4)...)
+		select {
+		case <-one.done:
+			loser, winner = one, twin
+		case <-twin.done:
+			loser, winner = twin, one
+		default:
+		}
+		return loser != nil
+	})
+	var inUse *processors.InstanceInUse
+	if err := loser.wait(); !errors.As(err, &inUse) {
+		t.Fatalf("it ended with %v, want *InstanceInUse", err)
+	}
+	p.produce("dns", 4, office(2, 400)...)
+	p.exactStream(copies)
+	winner.stop()
 }

@@ -27,7 +27,11 @@ func CompileStream(stmt *sql.CreateStream, resolve Resolve) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPlan(q, d.Feed, true, nil)
+	expanded, err := builtInStar(q, d.Feed)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPlan(expanded, d.Feed, true, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +47,27 @@ func CompileStream(stmt *sql.CreateStream, resolve Resolve) (*Stream, error) {
 	}
 	s.Inputs, s.SQL = p.inputs, sql.Format(stmt)
 	return s, nil
+}
+
+// builtInStar returns q with the feed's built-in columns in place of *. Columns that were found in records do not count: what
+// is found differs from one start to the next, and the stream's records must not.
+func builtInStar(q *sql.Select, feed *feeds.Feed) (*sql.Select, error) {
+	out := *q
+	out.Items = nil
+	for _, it := range q.Items {
+		if _, star := it.Expr.(*sql.Star); !star || it.As != nil {
+			out.Items = append(out.Items, it)
+			continue
+		}
+		builtIn, ok := feeds.Lookup(feed.Name)
+		if !ok {
+			return nil, q.Source.Error(it.Expr.Pos(), "* is not possible over "+feed.Name+", which is not built in", "name the columns: those that its records have today may be others tomorrow")
+		}
+		for _, c := range builtIn.Columns {
+			out.Items = append(out.Items, sql.Item{Expr: &sql.Column{Name: sql.Name{At: it.Expr.Pos(), Text: c.Name}}})
+		}
+	}
+	return &out, nil
 }
 
 // findKey finds the column that the option key names, and writes its name as the result has it.

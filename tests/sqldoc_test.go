@@ -112,6 +112,12 @@ func (d *reference) statement(stmt sql.Statement) (string, error) {
 		}
 		d.tables[table.Name] = table
 		return show(table.Columns, d.rows(table)), nil
+	case *sql.CreateStream:
+		stream, err := tables.CompileStream(stmt, feeds.Lookup)
+		if err != nil {
+			return "", err
+		}
+		return d.stream(stream), nil
 	case *sql.Select:
 		if table := d.tables[stmt.From.Text]; table != nil {
 			look, err := tables.CompileSelect(stmt, table)
@@ -181,6 +187,31 @@ func (d *reference) rows(table *tables.Table) [][]feeds.Value {
 		d.t.Fatal(err)
 	}
 	return rows
+}
+
+// stream returns a stream's records as a consumer sees them: key and value.
+func (d *reference) stream(s *tables.Stream) string {
+	layout, err := tables.SharedLayout(&s.Definition)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	p, err := s.NewProjector(layout)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var out strings.Builder
+	for offset, row := range d.decode(s.Feed.Name, layout.Columns) {
+		p.Project(&feeds.Record{Values: row}, func(key feeds.Value, row []feeds.Value) bool {
+			text := codecs.AppendPlace(nil, codecs.Source{Topic: s.Feed.Name}, int64(offset))
+			if s.HasKey() {
+				text = codecs.AppendStreamKey(nil, key)
+			}
+			value, _ := codecs.AppendStreamRow(nil, s, row)
+			fmt.Fprintf(&out, "%s  %s\n", text, value)
+			return true
+		})
+	}
+	return out.String()
 }
 
 // expression returns `text  -- value` for a line.

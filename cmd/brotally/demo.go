@@ -152,18 +152,20 @@ func (d *demo) prepare(now time.Time) error {
 	if err != nil {
 		return &usageError{fmt.Errorf("--rate: %w", err)}
 	}
-	files, err := fs.Glob(examples.Tables, "tables/*.sql")
-	if err != nil {
-		return err
-	}
 	defs := &definitions{}
-	for _, file := range files {
-		text, err := fs.ReadFile(examples.Tables, file)
+	for pattern, folder := range map[string]fs.FS{"tables/*.sql": examples.Tables, "streams/*.sql": examples.Streams} {
+		files, err := fs.Glob(folder, pattern)
 		if err != nil {
 			return err
 		}
-		if err := defs.parse(file, string(text)); err != nil {
-			return err
+		for _, file := range files {
+			text, err := fs.ReadFile(folder, file)
+			if err != nil {
+				return err
+			}
+			if err := defs.parse(file, string(text)); err != nil {
+				return err
+			}
 		}
 	}
 	all, err := defs.compile(feeds.Lookup, nil)

@@ -89,14 +89,18 @@ func TestEveryTreePrintsAsATextThatParsesToIt(t *testing.T) {
 			q.OrderBy = []Order{{Expr: genExpr(2).Draw(t, "order"), Desc: true, Nulls: "LAST"}, {Expr: genExpr(1).Draw(t, "order")}}
 			q.Limit, q.Offset = &Number{Text: "10"}, &Param{N: 1}
 		}
-		want := &CreateTable{Name: genName().Draw(t, "name"), With: []Option{{Name: Name{Text: "topic"}, Value: &String{Value: "x"}}}, Query: q}
+		name, with := genName().Draw(t, "name"), []Option{{Name: Name{Text: "topic"}, Value: &String{Value: "x"}}}
+		var want Statement = &CreateTable{Name: name, With: with, Query: q}
+		if rapid.Bool().Draw(t, "stream") {
+			want = &CreateStream{Name: name, With: append(with, Option{Name: Name{Text: "key"}, Value: &Column{genName().Draw(t, "key")}}), Query: q}
+		}
 		text := Format(want)
 		got, err := ParseStatement("", text)
 		if err != nil {
 			t.Fatalf("%s\n%v", text, err)
 		}
 		opts := cmp.Options{cmpopts.IgnoreTypes(Pos(0), &Source{}), cmpopts.IgnoreFields(Name{}, "Quoted")}
-		if diff := cmp.Diff(Statement(want), got, opts); diff != "" {
+		if diff := cmp.Diff(want, got, opts); diff != "" {
 			t.Fatalf("%s\n%s", text, diff)
 		}
 	})
