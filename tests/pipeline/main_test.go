@@ -94,7 +94,9 @@ func check(t *testing.T, w *world, update bool) {
 // TestScriptsNotice takes a protection away and wants the scripts that are named after it to fail: otherwise they would prove
 // nothing.
 func TestScriptsNotice(t *testing.T) {
-	for name, protection := range map[string]string{"without-transactions": fault.Transactions, "without-flush-first": fault.FlushFirst} {
+	for name, protection := range map[string]string{
+		"without-transactions": fault.Transactions, "without-flush-first": fault.FlushFirst, "stream-without-transactions": fault.Transactions,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, err := read(filepath.Join("testdata", name+".test"))
