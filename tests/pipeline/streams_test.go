@@ -3,8 +3,11 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // recordsOf shows every record of a stream's topic: one that came twice is seen twice.
@@ -65,7 +68,7 @@ func (w *world) written(ctx context.Context, stream string) (bool, error) {
 	}
 	for topic, source := range e.Sources {
 		committed, err := w.cluster.admin.FetchOffsets(ctx, w.app()+"-combine-"+source.Pass)
-		if err != nil {
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // it is being made
 			return false, err
 		}
 		for partition, end := range w.cluster.produced(topic) {
