@@ -12,6 +12,11 @@
 //		values, err = t.Row(key, row, values)
 //	}
 //
+// A stream has no groups: a [Projector] makes its records.
+//
+//	p, err := stream.NewProjector(layout)
+//	p.Project(&record, func(key feeds.Value, row []feeds.Value) (more bool) { .. })
+//
 // # Evaluation
 //
 // Nothing is looked up by name while records flow: every expression is a closure over slots. Logic is three-valued. What

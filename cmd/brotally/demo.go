@@ -153,8 +153,8 @@ func (d *demo) prepare(now time.Time) error {
 		return &usageError{fmt.Errorf("--rate: %w", err)}
 	}
 	defs := &definitions{}
-	for pattern, folder := range map[string]fs.FS{"tables/*.sql": examples.Tables, "streams/*.sql": examples.Streams} {
-		files, err := fs.Glob(folder, pattern)
+	for _, folder := range []fs.FS{examples.Tables, examples.Streams} {
+		files, err := fs.Glob(folder, "*/*.sql")
 		if err != nil {
 			return err
 		}

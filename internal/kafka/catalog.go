@@ -19,7 +19,7 @@ import (
 // not when a field is added that it may pass over.
 const catalogFormat = 1
 
-// Entry is what the catalog knows of one table or stream: written before the table's first record, so that every instance, now and
+// Entry is what the catalog knows of one table or stream: written before its first record, so that every instance, now and
 // after any restart, reads the same definition from the same offsets in the same pass.
 type Entry struct {
 	Format     int               `json:"format"`            // 0 in an entry to be written means the current one
