@@ -65,6 +65,7 @@ func FuzzCompile(f *testing.F) {
 					check(err)
 				} else {
 					_, _ = look.Point(nil)
+					_ = look.Explain(1)
 					fuzzTable(t, table, records)
 				}
 				look, err := CompileScan(s, kinds)
@@ -72,6 +73,7 @@ func FuzzCompile(f *testing.F) {
 					check(err)
 					continue
 				}
+				_ = look.Explain(-1)
 				_, _ = look.Run(func(yield func([]feeds.Value) bool) {
 					for _, rec := range records {
 						if !yield(valuesOf(rec, look.Inputs)) {

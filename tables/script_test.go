@@ -30,6 +30,7 @@ var update = flag.Bool("update", false, "rewrite the expected part of the script
 //	table            compiles CREATE TABLE; prints its columns, or the error
 //	rows TABLE       prints the table over its feed's records, folded in one piece, in pieces of one record each, and dealt out at random
 //	query TABLE      prints the answer to a look-up; arguments follow the SQL as a line `params: 'a' 1`
+//	explain TABLE    prints how a look-up is answered, in a table of 1000 rows
 //	scan FEED        prints the answer to a SELECT over the feed's records
 //	try              prints the answer to a SELECT that is a table and a look-up in one
 //	eval FEED        prints type and value of each line's expression, over the feed's first record
@@ -128,6 +129,8 @@ func (s *script) run(command []string) string {
 		return s.rows(arg)
 	case "query":
 		return s.query(arg, input)
+	case "explain":
+		return s.explain(arg, text)
 	case "scan":
 		return s.scan(arg, text)
 	case "try":

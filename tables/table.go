@@ -50,6 +50,9 @@ func CompileFile(file, text string, resolve Resolve) ([]*Table, error) {
 			if _, stream := s.(*sql.CreateStream); stream {
 				return nil, src.Error(s.Pos(), "CREATE STREAM is not supported yet", "")
 			}
+			if _, explain := s.(*sql.Explain); explain {
+				return nil, src.Error(s.Pos(), "EXPLAIN defines no table", "ask it of a running server: `brotally query 'EXPLAIN SELECT ..'`")
+			}
 			return nil, src.Error(s.Pos(), "a SELECT defines no table", "write CREATE TABLE name AS SELECT ..")
 		}
 		t, err := Compile(create, resolve)

@@ -139,6 +139,8 @@ func compileTable(s sql.Statement, resolve tables.Resolve) (*tables.Table, error
 		return nil, s.Source.Error(s.At, "CREATE STREAM is not supported yet", "")
 	case *sql.Select:
 		return nil, s.Source.Error(s.At, "a SELECT defines no table", "write CREATE TABLE name AS SELECT ..")
+	case *sql.Explain:
+		return nil, s.Query.Source.Error(s.At, "EXPLAIN defines no table", "ask it of a running server: `brotally query 'EXPLAIN SELECT ..'`")
 	}
 	return nil, fmt.Errorf("statement %T defines no table", s)
 }

@@ -116,6 +116,8 @@ func (p *parser) statement() (Statement, error) {
 	switch {
 	case p.tok().is("SELECT"):
 		return p.selectQuery()
+	case p.accept("EXPLAIN"):
+		return p.explain(at)
 	case p.accept("CREATE", "OR"):
 		return nil, p.errorAt(at, "CREATE OR REPLACE is not supported", "a changed definition needs `reset TABLE` or a new name")
 	case p.accept("CREATE", "TABLE"):
@@ -135,7 +137,7 @@ func (p *parser) statement() (Statement, error) {
 		case "WITH":
 			hint = "WITH queries are not supported"
 		default:
-			hint = DidYouMean(t.text, []string{"SELECT", "CREATE TABLE", "CREATE"})
+			hint = DidYouMean(t.text, []string{"SELECT", "CREATE TABLE", "CREATE", "EXPLAIN"})
 		}
 	}
 	return nil, p.errorAt(at, fmt.Sprintf("expected CREATE TABLE, CREATE STREAM or SELECT, found %v", p.tok()), hint)
