@@ -20,9 +20,10 @@ type Table struct {
 	Options Options
 	Window  *Window // how groups are divided by time; nil: they are not
 
-	plan *plan
-	keys []feeds.Column // the group columns, in the order of the key
-	envs sync.Pool      // *rowEnv: what Row computes in
+	query *sql.Select // as it was written, with the feed's names
+	plan  *plan
+	keys  []feeds.Column // the group columns, in the order of the key
+	envs  sync.Pool      // *rowEnv: what Row computes in
 }
 
 // Column is one column of a result.
@@ -105,7 +106,7 @@ func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
 	if err := p.keysFirstCome(); err != nil {
 		return nil, err
 	}
-	t := &Table{Name: stmt.Name.Text, Feed: feed, Inputs: p.inputs, SQL: sql.Format(stmt), Options: options, plan: p}
+	t := &Table{Name: stmt.Name.Text, Feed: feed, Inputs: p.inputs, SQL: sql.Format(stmt), Options: options, query: q, plan: p}
 	for _, it := range p.items {
 		t.Columns = append(t.Columns, it.column)
 	}
