@@ -29,8 +29,10 @@ const (
 	PartReads     = "reads"     // the feed
 	PartInput     = "input"     // a column that is taken out of its records
 	PartFilter    = "filter"    // WHERE
-	PartKey       = "key"       // a group column
+	PartWindow    = "window"    // WINDOW
+	PartKey       = "key"       // a column of the key
 	PartAggregate = "aggregate" // what a group keeps
+	PartHaving    = "having"    // HAVING
 	PartColumn    = "column"    // of the result
 	PartStage1    = "stage 1"
 	PartGroup     = "group" // all that one takes
@@ -53,12 +55,21 @@ func (t *Table) Describe() []Detail {
 	if t.query.Where != nil {
 		d = append(d, Detail{Part: PartFilter, Text: sql.Format(t.query.Where)})
 	}
+	if w := t.query.Window; w != nil {
+		d = append(d, t.describeWindow())
+	}
 	group := Detail{Part: PartGroup, Bytes: groupBytes + 8*t.plan.layout.flags, Text: "a row's memory in stage 2, and again in each view"}
 	group.Most = group.Bytes
+	if t.Window != nil && t.Window.Kind == Session {
+		group.Bytes, group.Most = group.Bytes+sessionGroupBytes+sessionBytes, group.Most+sessionGroupBytes+sessionBytes
+	}
 	for _, part := range slices.Concat(t.describeKey(), t.describeAggregates()) {
 		d = append(d, part)
 		group.Bytes += part.Bytes
 		group.Most += part.Most
+	}
+	if t.query.Having != nil {
+		d = append(d, Detail{Part: PartHaving, Text: sql.Format(t.query.Having)})
 	}
 	for _, it := range t.plan.items {
 		text := ""
@@ -72,6 +83,23 @@ func (t *Table) Describe() []Detail {
 	}
 	d = append(d, Detail{Part: PartStage1, Bytes: group.Bytes, Most: group.Most, Text: t.stage1Text()}, group)
 	return append(d, t.warnings(group.Bytes)...)
+}
+
+// describeWindow says how groups are divided by time. Sessions are found by a list of their own.
+func (t *Table) describeWindow() Detail {
+	d := Detail{Part: PartWindow, Name: strings.ToLower(string(t.Window.Kind))}
+	switch w := t.Window; w.Kind {
+	case Tumbling:
+		d.Text = fmt.Sprintf("one begins every %v", w.Size)
+	case Hopping:
+		d.Text = fmt.Sprintf("one begins every %v and has %v, a record changes %d rows", w.Advance, w.Size, w.Size/w.Advance)
+	case Session:
+		d.Text = fmt.Sprintf("ends when nothing has come for %v", w.Gap)
+		d.Bytes = sessionGroupBytes + sessionBytes
+		d.Most = d.Bytes
+	}
+	d.Text += ", by " + t.plan.window.time.text
+	return d
 }
 
 // readsText says which topics the table reads, and from where.

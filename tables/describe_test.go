@@ -107,6 +107,7 @@ func TestWarnings(t *testing.T) {
 		{"amounts", "SELECT orig_bytes / 1000 AS k, resp_pkts % 10 AS r, -duration AS d, count(*) AS n FROM conn GROUP BY 1, 2, 3", []string{"k", "d"}},
 		{"a column of the site's own", "SELECT CAST(tenant AS string), count(*) AS n FROM conn GROUP BY 1", []string{"tenant"}},
 		{"first of several", "SELECT answers[1] AS a, coalesce(qtype_name, 'none') AS q, count(*) AS n FROM dns GROUP BY 1, 2", []string{"a"}},
+		{"windows", "SELECT window_start, query, count(*) AS n FROM dns WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY query", []string{"window_start", "query"}},
 		{"no groups", "SELECT count(*) AS n FROM dns", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -127,7 +128,7 @@ func TestWarnings(t *testing.T) {
 
 func TestClausesThatBoundATable(t *testing.T) {
 	for clause, want := range map[string]bool{
-		"": false, "TTL '30 days'": true, "MAX GROUPS 5": true, "WINDOW TUMBLING (SIZE 1 HOUR)": false, "WINDOW TUMBLING (SIZE 1 HOUR, RETENTION 7 DAYS)": true,
+		"": false, "TTL '30 days'": true, "MAX GROUPS 5": true, "WINDOW TUMBLING (SIZE 1 HOUR, RETENTION 7 DAYS)": false,
 	} {
 		stmt, err := sql.ParseStatement("f", "SELECT count(*) FROM dns "+clause)
 		if err != nil {
@@ -139,8 +140,36 @@ func TestClausesThatBoundATable(t *testing.T) {
 	}
 }
 
+func TestDescribeSaysWhatWindowsAre(t *testing.T) {
+	for window, want := range map[string]string{
+		"TUMBLING (SIZE 1 HOUR)":                            "one begins every 1h0m0s, by ts",
+		"HOPPING (SIZE 1 HOUR, ADVANCE BY 15 MINUTES)":      "one begins every 15m0s and has 1h0m0s, a record changes 4 rows, by ts",
+		"SESSION (GAP 5 MINUTES) ON coalesce(ts + rtt, ts)": "ends when nothing has come for 5m0s, by coalesce(ts + rtt, ts)",
+	} {
+		all, err := CompileFile("f", "CREATE TABLE t AS SELECT window_start, window_end, qtype_name, count(*) AS n FROM dns WINDOW "+window+" GROUP BY qtype_name HAVING count(*) > 5", feeds.Lookup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := part(all[0], PartWindow); len(got) != 1 || got[0].Text != want {
+			t.Errorf("%s: %v, want %s", window, got, want)
+		}
+		if got := part(all[0], PartHaving); len(got) != 1 || got[0].Text != "count(*) > 5" {
+			t.Errorf("%s: %v", window, got)
+		}
+		group, sum := part(all[0], PartGroup)[0], groupBytes
+		for _, p := range []string{PartWindow, PartKey, PartAggregate} {
+			for _, d := range part(all[0], p) {
+				sum += d.Bytes
+			}
+		}
+		if group.Bytes != sum {
+			t.Errorf("%s: a group is %d bytes, its parts are %d", window, group.Bytes, sum)
+		}
+	}
+}
+
 func TestDescribeHasItsPartsInOrder(t *testing.T) {
-	table := mustCompile(t, "CREATE TABLE t WITH (start = 'latest', feed_topic = 'a,b') AS SELECT s, count(*) AS n, max(d) - min(d) AS range FROM kinds WHERE b GROUP BY s")
+	table := mustCompile(t, "CREATE TABLE t WITH (start = 'latest', feed_topic = 'a,b') AS SELECT s, count(*) AS n, max(d) - min(d) AS range FROM kinds WHERE b GROUP BY s HAVING count(*) > 1")
 	table.Inputs[0].Doc = ""
 	var got []Detail
 	for _, d := range table.Describe() {
@@ -149,7 +178,7 @@ func TestDescribeHasItsPartsInOrder(t *testing.T) {
 		}
 	}
 	if !slices.IsSortedFunc(got, func(a, b Detail) int {
-		order := []string{PartReads, PartInput, PartFilter, PartKey, PartAggregate, PartColumn, PartStage1, PartGroup}
+		order := []string{PartReads, PartInput, PartFilter, PartKey, PartAggregate, PartHaving, PartColumn, PartStage1, PartGroup}
 		return slices.Index(order, a.Part) - slices.Index(order, b.Part)
 	}) {
 		t.Error("the parts are out of order")
@@ -161,6 +190,7 @@ func TestDescribeHasItsPartsInOrder(t *testing.T) {
 		{PartFilter, "", feeds.Type{}, 0, 0, "b"},
 		{PartKey, "s", str, 1, 1, ""},
 		{PartAggregate, "count(*)", big, 1, 1, ""}, {PartAggregate, "max(d)", dbl, 1, 1, ""}, {PartAggregate, "min(d)", dbl, 1, 1, ""},
+		{PartHaving, "", feeds.Type{}, 0, 0, "count(*) > 1"},
 		{PartColumn, "s", str, 0, 0, "key"}, {PartColumn, "n", big, 0, 0, "count(*)"}, {PartColumn, "range", dbl, 0, 0, "max(d) - min(d)"},
 		{PartStage1, "", feeds.Type{}, 1, 1, "a commit interval, at most a second, becomes a partial a group: its key and aggregates, nothing of the records"},
 		{PartGroup, "", feeds.Type{}, 1, 1, "a row's memory in stage 2, and again in each view"},

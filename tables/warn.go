@@ -15,9 +15,12 @@ func (t *Table) warnings(groupBytes int) (d []Detail) {
 	if bounded(t.query) {
 		return nil
 	}
+	if t.Window != nil {
+		d = append(d, Detail{Part: PartWarning, Name: windowStart, Type: feeds.T(feeds.Timestamp), Text: "each window is a row a group: nothing removes them yet, RETENTION neither"})
+	}
 	known := t.plan.boundedByWhere(t.query)
 	for _, it := range t.plan.items {
-		if !it.column.Key {
+		if !it.column.Key || t.plan.groups[it.group].window {
 			continue
 		}
 		v := t.plan.variety(t.plan.groups[it.group].ast, known)
@@ -44,17 +47,7 @@ var varietyHint = map[feeds.Variety]string{
 
 // bounded reports whether a clause bounds how many rows a table has, whatever its groups are.
 func bounded(q *sql.Select) bool {
-	if q.TTL != nil || q.MaxGroups != nil {
-		return true
-	}
-	if q.Window != nil {
-		for _, p := range q.Window.Params {
-			if p.Name == "RETENTION" {
-				return true
-			}
-		}
-	}
-	return false
+	return q.TTL != nil || q.MaxGroups != nil
 }
 
 // boundedByWhere returns the expressions, by their text, that have few values in the records that WHERE lets pass.
