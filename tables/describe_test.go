@@ -108,6 +108,7 @@ func TestWarnings(t *testing.T) {
 		{"a column of the site's own", "SELECT CAST(tenant AS string), count(*) AS n FROM conn GROUP BY 1", []string{"tenant"}},
 		{"first of several", "SELECT answers[1] AS a, coalesce(qtype_name, 'none') AS q, count(*) AS n FROM dns GROUP BY 1, 2", []string{"a"}},
 		{"windows", "SELECT window_start, query, count(*) AS n FROM dns WINDOW TUMBLING (SIZE 1 HOUR) GROUP BY query", []string{"window_start", "query"}},
+		{"a condition that is never true", "SELECT count(*) AS n FROM dns WHERE AA AND query <> NULL", []string{""}},
 		{"no groups", "SELECT count(*) AS n FROM dns", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

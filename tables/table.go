@@ -3,6 +3,7 @@ package tables
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/brotally/brotally/feeds"
@@ -86,6 +87,9 @@ func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
 	if !ok {
 		hint := sql.DidYouMean(q.From.Text, feeds.Names())
 		if hint == "" {
+			hint = sql.DidYouMean(q.From.Text[strings.LastIndexByte(q.From.Text, '.')+1:], feeds.Names())
+		}
+		if hint == "" {
 			hint = "`brotally feeds` lists those that are built in"
 		}
 		return fail(q.From.At, "no feed "+q.From.Text, hint)
@@ -129,7 +133,13 @@ func (p *plan) keysFirstCome() error {
 			return p.src.Error(g.ast.Pos(), "the window's "+g.text+" is not a column of the result", "add it to SELECT: it is part of a row's key")
 		}
 		if !g.used {
-			return p.src.Error(g.ast.Pos(), "GROUP BY "+g.text+" is not a column of the result", "add it to SELECT: it is part of a row's key")
+			hint := "add it to SELECT: it is part of a row's key"
+			for _, it := range p.items {
+				if c, ok := it.at.(*sql.Column); ok && it.column.Name == g.text && c.Text != g.text {
+					hint = g.text + " is the name of " + c.Text + " there: is a comma missing before it?"
+				}
+			}
+			return p.src.Error(g.ast.Pos(), "GROUP BY "+g.text+" is not a column of the result", hint)
 		}
 	}
 	// The items' expressions name groups by position, so those are compiled anew for the new order.

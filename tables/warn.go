@@ -9,11 +9,16 @@ import (
 	"github.com/brotally/brotally/tables/sql"
 )
 
-// warnings says which group columns can have any number of values, each of them a row that stays: what fills memory when
-// somebody wants it to, or by itself.
+// warnings says what is surely not meant, and which group columns can have any number of values, each of them a row that
+// stays: what fills memory when somebody wants it to, or by itself.
 func (t *Table) warnings(groupBytes int) (d []Detail) {
+	for _, e := range conjuncts(t.query.Where) {
+		if b, ok := e.(*sql.Binary); ok && outcomes[b.Op] != 0 && (isNullLiteral(b.X) || isNullLiteral(b.Y)) {
+			d = append(d, Detail{Part: PartWarning, Text: sql.Format(e) + " is never true, so that nothing is counted; write IS NULL or IS NOT NULL"})
+		}
+	}
 	if bounded(t.query) {
-		return nil
+		return d
 	}
 	if t.Window != nil {
 		d = append(d, Detail{Part: PartWarning, Name: windowStart, Type: feeds.T(feeds.Timestamp), Text: "each window is a row a group: nothing removes them yet, RETENTION neither"})
@@ -43,6 +48,11 @@ var varietyHint = map[feeds.Variety]string{
 	feeds.Hosts:  "WHERE in_subnet(..) or is_private(..) keeps the site's own",
 	feeds.Texts:  "let WHERE name the values that matter, or group by something coarser",
 	feeds.Unique: "aggregate it, or group by something coarser such as date_trunc('hour', ts)",
+}
+
+func isNullLiteral(e sql.Expr) bool {
+	_, ok := e.(*sql.Null)
+	return ok
 }
 
 // bounded reports whether a clause bounds how many rows a table has, whatever its groups are.
