@@ -61,6 +61,7 @@ var words = []string{
 	"cipher_alg", "mac_alg", "compression_alg", "kex_alg", "host_key_alg", "direction",
 	"files.source", "analyzers", "analyzer", "mime_type", "orig_mime_types", "resp_mime_types",
 	"note", "actions", "weird.name", "weird.source", "software_type", "ftp.command", "msg_types",
+	"modbus.func", "dnp3.fc_request", "dnp3.fc_reply", "dce_rpc.operation", "dce_rpc.endpoint", "kerberos.request_type", "reporter.level", "weird_stats.name",
 	"seen.indicator_type", "seen.where", "seen.node", "sources", "tunnel_type", "action",
 }
 

@@ -43,3 +43,16 @@ func TestListedColumnsStandOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestListedColumnsExist(t *testing.T) {
+	for _, name := range slices.Concat(words, identifiers, amounts) {
+		found := false
+		for _, f := range All() {
+			column := strings.TrimPrefix(name, f.Name+".")
+			found = found || slices.ContainsFunc(f.Columns, func(c Column) bool { return c.Name == column })
+		}
+		if !found {
+			t.Errorf("no feed has a column %s", name)
+		}
+	}
+}
