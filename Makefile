@@ -37,7 +37,7 @@ lint: ## vet, staticcheck, gofmt
 fuzz: ## every fuzz target for FUZZ=300000x runs each (or a time: 60s)
 	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
 	  for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go 2>/dev/null | sed 's/func //'); do \
-	    echo "fuzz $$dir $$target"; (cd $$dir && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) .) || exit 1; \
+	    echo "fuzz $$dir $$target"; (cd $$dir && go test $(GOTEST_FLAGS) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) .) || exit 1; \
 	  done; done
 
 bench: ## benchmarks of the pieces

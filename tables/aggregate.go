@@ -336,6 +336,10 @@ func (a *aggregate) hint(name string) string {
 		}
 	case kind == feeds.Timestamp || kind == feeds.Interval:
 		return "write " + name + "(extract(epoch FROM " + a.arg.text + ")" + rest + ")"
+	case kind == feeds.Bool && name == "sum":
+		return "write count(*) FILTER (WHERE " + a.arg.text + ")"
+	case kind == feeds.Array && name == "sum":
+		return "write sum(len(" + a.arg.text + "))"
 	case kind == feeds.String:
 		return "write " + name + "(" + castText(a.arg.text, feeds.T(feeds.Bigint)) + rest + ")"
 	}

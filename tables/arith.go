@@ -69,7 +69,7 @@ func (s *scope) binary(e *sql.Binary) (*expr, error) {
 	}
 	y, err := s.compile(e.Y)
 	if err != nil {
-		return nil, err
+		return nil, perhapsText(e.Y, err)
 	}
 	switch e.Op {
 	case "AND", "OR":

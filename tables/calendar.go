@@ -140,6 +140,9 @@ func (s *scope) dateTrunc(e *sql.Call, args []*expr) (*expr, error) {
 	if err := s.arity(e, 2, "date_trunc('hour', ts)"); err != nil {
 		return nil, err
 	}
+	if args[0].typ.Kind == feeds.Timestamp {
+		return nil, s.errorf(e.Args[0], "write date_trunc('hour', "+args[0].text+")", "date_trunc takes the unit first")
+	}
 	unit, err := s.stringOperand(e.Args[0], args[0], "date_trunc")
 	if err != nil {
 		return nil, err

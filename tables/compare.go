@@ -55,6 +55,10 @@ func (s *scope) compareHint(x, y *expr) string {
 			return s.castHint(a, b.typ)
 		case a.typ.Kind == feeds.Inet && b.typ.Kind == feeds.Subnet:
 			return "write in_subnet(" + a.text + ", " + b.text + ")"
+		case a.typ.Kind == feeds.Bool && b.typ.Kind.IsNumber():
+			return "write " + a.text + " or NOT " + a.text
+		case a.typ.Kind == feeds.String && !a.konst && b.konst && b.typ.Kind.IsNumber():
+			return "write " + castText(a.text, b.typ) + ", or '" + b.text + "'"
 		case a.typ.Kind == feeds.String && b.typ.Kind != feeds.Array:
 			return "write " + castText(a.text, b.typ)
 		}

@@ -3,6 +3,7 @@ package tables
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/tables/sql"
@@ -81,6 +82,8 @@ func (d *Definitions) Add(stmt sql.Statement, resolve Resolve) (*Definition, err
 		d.Streams = append(d.Streams, t)
 	case *sql.Select:
 		return nil, s.Source.Error(s.At, "a SELECT defines no table", "write CREATE TABLE name AS SELECT ..")
+	case *sql.Explain:
+		return nil, s.Query.Source.Error(s.At, "EXPLAIN defines no table", "ask it of a running server: `brotally query 'EXPLAIN SELECT ..'`")
 	}
 	for _, other := range d.all {
 		switch {
@@ -134,6 +137,9 @@ func begin(kind Kind, src *sql.Source, name sql.Name, with []sql.Option, from sq
 	var ok bool
 	if d.Feed, ok = resolve(from.Text); !ok {
 		hint := sql.DidYouMean(from.Text, feeds.Names())
+		if hint == "" { // schema.dns
+			hint = sql.DidYouMean(from.Text[strings.LastIndexByte(from.Text, '.')+1:], feeds.Names())
+		}
 		if hint == "" {
 			hint = "`brotally feeds` lists those that are built in"
 		}

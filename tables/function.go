@@ -67,11 +67,15 @@ func (s *scope) call(e *sql.Call) (*expr, error) {
 	f, ok := functions[e.Name]
 	switch {
 	case aggregates[e.Name] != nil:
-		return nil, s.errorf(e, "", "aggregate %s is not possible %s", sql.Format(e), s.aggregates)
+		hint := ""
+		if s.aggregates == "in WHERE" {
+			hint = "conditions on aggregates belong in HAVING"
+		}
+		return nil, s.errorf(e, hint, "aggregate %s is not possible %s", sql.Format(e), s.aggregates)
 	case !ok && slices.Contains(laterFunctions, e.Name):
 		return nil, s.unsupported(e, e.Name+"()")
 	case !ok:
-		return nil, s.errorf(e, sql.DidYouMean(e.Name, functionNames()), "no function %s", e.Name)
+		return nil, s.errorf(e, functionHint(e.Name), "no function %s", e.Name)
 	case e.Star, e.Distinct, e.Filter != nil:
 		return nil, s.errorf(e, "", "*, DISTINCT and FILTER belong to aggregates, %s is none", e.Name)
 	case e.Name == "coalesce":

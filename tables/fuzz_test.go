@@ -31,6 +31,7 @@ func FuzzCompile(f *testing.F) {
 	f.Add("SELECT g, count(*) AS c, sum(i) + max(d) AS x, min(s) AS s FROM kinds WHERE NOT b GROUP BY g ORDER BY c DESC LIMIT 3")
 	f.Add("SELECT h, avg(n) FILTER (WHERE iv > '1 hour'), extract(epoch FROM max(ts)) FROM kinds GROUP BY 1")
 	f.Add("SELECT g, top_k(s, 3), array_agg(DISTINCT ip), approx_percentile(d, 0.5) FILTER (WHERE b), approx_count_distinct(net), stddev(iv), bool_or(b) FROM kinds GROUP BY g")
+	f.Add("CREATE TABLE t AS SELECT mask(ip, 16) AS m, date_trunc('hour', ts) AS h, CASE WHEN b THEN s END AS c, count(*) AS n FROM kinds WHERE s = NULL AND is_private(ip) GROUP BY m, h, c")
 	f.Add("CREATE TABLE t WITH (start = '-7 days') AS SELECT lower(s) AS l, CAST(x AS double), count(*) FROM kinds GROUP BY l, x")
 	records := []*feeds.Record{}
 	for seed := range 8 {
@@ -65,6 +66,7 @@ func FuzzCompile(f *testing.F) {
 					check(err)
 				} else {
 					_, _ = look.Point(nil)
+					_ = look.Explain(1)
 					fuzzTable(t, table, records)
 				}
 				look, err := CompileScan(s, kinds)
@@ -72,6 +74,7 @@ func FuzzCompile(f *testing.F) {
 					check(err)
 					continue
 				}
+				_ = look.Explain(-1)
 				_, _ = look.Run(func(yield func([]feeds.Value) bool) {
 					for _, rec := range records {
 						if !yield(valuesOf(rec, look.Inputs)) {
@@ -96,6 +99,7 @@ func valuesOf(rec *feeds.Record, columns []feeds.Column) []feeds.Value {
 }
 
 func fuzzTable(t *testing.T, table *Table, records []*feeds.Record) {
+	_, _ = table.describeKey(), table.warnings(1) // filling sketches, as Describe does, would take the time of a thousand others
 	layout, err := LayoutOf(table)
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,9 @@ func (s *scope) like(e *sql.Like) (*expr, error) {
 		if err != nil {
 			return nil, err
 		}
+		if x.typ.Kind == feeds.Inet {
+			return nil, s.errorf(operand, "write in_subnet("+x.text+", '10.0.0.0/8')", "%s needs a string, %s is inet", op, x.text)
+		}
 		if x, err = s.stringOperand(operand, x, op); err != nil {
 			return nil, err
 		}

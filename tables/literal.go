@@ -71,6 +71,9 @@ func (s *scope) typeOf(t sql.TypeName) (feeds.Type, error) {
 	if !ok {
 		known := []string{"string", "bool", "bigint", "ubigint", "numeric", "double", "timestamp", "interval", "inet", "subnet", "text", "integer", "boolean"}
 		hint := sql.DidYouMean(t.Name, known)
+		if t.Name == "date" {
+			hint = "a day is date_trunc('day', ts)"
+		}
 		if hint == "" {
 			hint = "the types are " + strings.Join(known[:10], ", ")
 		}

@@ -113,8 +113,12 @@ func (p *plan) input(c *sql.Column) (*expr, error) {
 		case isWindowColumn(c.Name) && p.open:
 			hint = "it comes with a window: WINDOW TUMBLING (SIZE 1 HOUR)"
 		case hint != "":
-		case c.Quoted && !strings.Contains(c.Text, "."):
-			hint = "a string is written in single quotes"
+		case p.synonym(c) != "":
+			hint = "Zeek calls it " + p.synonym(c)
+		case p.otherFeed(c) != "":
+			hint = "FROM reads " + p.feed.Name + " alone, and there are no joins"
+		case nameHint(c) != "":
+			hint = nameHint(c)
 		case p.open:
 			hint = "if records have it, write CAST(" + sql.Format(c) + " AS its type)"
 		case len(p.feed.Columns) <= 20:

@@ -69,7 +69,7 @@ func (o *Options) set(src *sql.Source, opt sql.Option, name string) (err error) 
 			count, err = strconv.ParseInt(n.Text, 10, 32)
 		}
 		if !ok || err != nil || count < 1 {
-			return src.Error(at, "partitions must be a number from 1", "")
+			return src.Error(at, "partitions must be a number from 1", "write partitions = 4")
 		}
 		o.Partitions = int32(count)
 	case "start":
@@ -96,7 +96,8 @@ func (o *Options) set(src *sql.Source, opt sql.Option, name string) (err error) 
 			return src.Error(at, "format must be 'json'", "")
 		}
 	default:
-		hint := sql.DidYouMean(name, append(slices.Clone(optionNames), "key"))
+		// ksqlDB's are called kafka_topic, value_format and the like.
+		hint := sql.DidYouMean(strings.TrimPrefix(strings.TrimPrefix(name, "kafka_"), "value_"), append(slices.Clone(optionNames), "key"))
 		if hint == "" {
 			hint = "the options are " + strings.Join(optionNames, ", ")
 		}

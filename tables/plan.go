@@ -77,7 +77,7 @@ func newPlan(q *sql.Select, feed *feeds.Feed, open bool, params *params) (*plan,
 		in := p.scope("in WHERE")
 		x, err := in.compile(q.Where)
 		if err != nil {
-			return nil, err
+			return nil, p.aliasInWhere(q, items, err)
 		}
 		if p.where, err = in.boolean(q.Where, x, "WHERE"); err != nil {
 			return nil, err
@@ -246,22 +246,22 @@ func (p *plan) grouping(e sql.Expr, items []sql.Item) (sql.Expr, error) {
 			return e, nil
 		}
 		if i := findAlias(items, e.Name); i >= 0 {
-			return p.notAggregate(e, items[i].Expr)
+			return p.notAggregate(e, items[i].Expr, items)
 		}
 	case *sql.Number:
 		i, err := ordinal(s, e, len(items))
 		if err != nil {
 			return nil, err
 		}
-		return p.notAggregate(e, items[i].Expr)
+		return p.notAggregate(e, items[i].Expr, items)
 	}
 	return e, nil
 }
 
-func (p *plan) notAggregate(at sql.Node, e sql.Expr) (sql.Expr, error) {
+func (p *plan) notAggregate(at sql.Node, e sql.Expr, items []sql.Item) (sql.Expr, error) {
 	if hasAggregate(e) {
 		s := &scope{src: p.src}
-		return nil, s.errorf(at, "", "GROUP BY of the aggregate %s", sql.Format(e))
+		return nil, s.errorf(at, p.swallowed(items), "GROUP BY of the aggregate %s", sql.Format(e))
 	}
 	return e, nil
 }

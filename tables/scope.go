@@ -140,7 +140,11 @@ func (s *scope) coerce(at sql.Node, x *expr, typ feeds.Type) (y *expr, ok bool, 
 		}
 		v, why := parseValue(x.val.Str(), typ)
 		if why != "" {
-			return nil, false, s.errorf(at, "", "%s is not %s: %s", x.text, article(typ), why)
+			hint := ""
+			if typ.Kind == feeds.Array {
+				hint = "an array that holds it is asked for by " + x.text + " = ANY (array)"
+			}
+			return nil, false, s.errorf(at, hint, "%s is not %s: %s", x.text, article(typ), why)
 		}
 		return constant(v, typ, x.text), true, nil
 	case x.konst && x.typ.Kind.IsNumber() && typ.Kind.IsNumber():

@@ -31,6 +31,10 @@ var update = flag.Bool("update", false, "rewrite the expected part of the script
 //	stream STREAM    prints the stream's records of its feed's records: key if it has one, row
 //	rows TABLE       prints the table over its feed's records, folded in one piece, in pieces of one record each, and dealt out at random
 //	query TABLE      prints the answer to a look-up; arguments follow the SQL as a line `params: 'a' 1`
+//	explain TABLE    prints how a look-up is answered, in a table of 1000 rows
+//	mistakes         prints each line, a statement, and below it the error with its caret where it points
+//	mistakes table   the same for lines that follow CREATE TABLE t AS
+//	mistakes TABLE   the same for look-ups in a table
 //	scan FEED        prints the answer to a SELECT over the feed's records
 //	try              prints the answer to a SELECT that is a table and a look-up in one
 //	eval FEED        prints type and value of each line's expression, over the feed's first record
@@ -132,6 +136,10 @@ func (s *script) run(command []string) string {
 		return s.stream(arg)
 	case "query":
 		return s.query(arg, input)
+	case "explain":
+		return s.explain(arg, text)
+	case "mistakes":
+		return s.mistakes(arg, input)
 	case "scan":
 		return s.scan(arg, text)
 	case "try":

@@ -20,9 +20,11 @@ type Select struct {
 	Inputs []feeds.Column
 
 	plan     *plan
+	stmt     *sql.Select
 	slots    []int // the plan's inputs in Inputs
 	table    *Table
-	key      []*expr // values of the table's group columns that WHERE asks for; nil when it does not ask for all of them
+	asked    map[*sql.Binary]bool // what of WHERE gives key
+	key      []*expr              // values of the table's group columns that WHERE asks for; nil when it does not ask for all of them
 	distinct bool
 	order    []ordering
 	limit    *expr // nil: all
@@ -91,7 +93,7 @@ func newSelect(stmt *sql.Select, feed *feeds.Feed, open bool) (*Select, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Select{plan: p, distinct: stmt.Distinct != nil}
+	s := &Select{plan: p, stmt: stmt, asked: map[*sql.Binary]bool{}, distinct: stmt.Distinct != nil}
 	for _, it := range p.items {
 		s.Columns = append(s.Columns, it.column)
 	}
@@ -186,6 +188,7 @@ func (s *Select) findKey(stmt *sql.Select) []*expr {
 			for _, pair := range [][2]sql.Expr{{b.X, b.Y}, {b.Y, b.X}} {
 				if c, ok := pair[0].(*sql.Column); ok && found[c.Text] == nil {
 					found[c.Text] = s.keyValue(c.Text, pair[1])
+					s.asked[b] = s.asked[b] || found[c.Text] != nil
 				}
 			}
 		}

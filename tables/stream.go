@@ -13,8 +13,9 @@ import (
 type Stream struct {
 	Definition // the column that WITH (key = ..) names is its Key
 
-	plan *plan
-	key  int // position of that column, -1: none
+	query *sql.Select // as it was written, with the feed's names
+	plan  *plan
+	key   int // position of that column, -1: none
 }
 
 // CompileStream compiles one CREATE STREAM. It writes the statement's names as the feed spells them. Errors are *sql.Error.
@@ -38,7 +39,7 @@ func CompileStream(stmt *sql.CreateStream, resolve Resolve) (*Stream, error) {
 	if err := p.checkNames(); err != nil {
 		return nil, err
 	}
-	s := &Stream{Definition: *d, plan: p, key: -1}
+	s := &Stream{Definition: *d, query: q, plan: p, key: -1}
 	for _, it := range p.items {
 		s.Columns = append(s.Columns, it.column)
 	}

@@ -14,9 +14,10 @@ type Table struct {
 	Definition
 	Window *Window // how groups are divided by time; nil: they are not
 
-	plan *plan
-	keys []feeds.Column // the group columns, in the order of the key
-	envs sync.Pool      // *rowEnv: what Row computes in
+	query *sql.Select // as it was written, with the feed's names
+	plan  *plan
+	keys  []feeds.Column // the group columns, in the order of the key
+	envs  sync.Pool      // *rowEnv: what Row computes in
 }
 
 // Column is one column of a result.
@@ -51,7 +52,7 @@ func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
 		return nil, err
 	}
 	d.Inputs, d.SQL = p.inputs, sql.Format(stmt)
-	t := &Table{Definition: *d, plan: p}
+	t := &Table{Definition: *d, query: q, plan: p}
 	for _, it := range p.items {
 		t.Columns = append(t.Columns, it.column)
 	}
@@ -74,7 +75,13 @@ func (p *plan) keysFirstCome() error {
 			return p.src.Error(g.ast.Pos(), "the window's "+g.text+" is not a column of the result", "add it to SELECT: it is part of a row's key")
 		}
 		if !g.used {
-			return p.src.Error(g.ast.Pos(), "GROUP BY "+g.text+" is not a column of the result", "add it to SELECT: it is part of a row's key")
+			hint := "add it to SELECT: it is part of a row's key"
+			for _, it := range p.items {
+				if c, ok := it.at.(*sql.Column); ok && it.column.Name == g.text && c.Text != g.text {
+					hint = g.text + " is the name of " + c.Text + " there: is a comma missing before it?"
+				}
+			}
+			return p.src.Error(g.ast.Pos(), "GROUP BY "+g.text+" is not a column of the result", hint)
 		}
 	}
 	// The items' expressions name groups by position, so those are compiled anew for the new order.

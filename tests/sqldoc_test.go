@@ -118,6 +118,20 @@ func (d *reference) statement(stmt sql.Statement) (string, error) {
 			return "", err
 		}
 		return d.stream(stream), nil
+	case *sql.Explain:
+		table := d.tables[stmt.Query.From.Text]
+		if table == nil {
+			return "", errors.New("EXPLAIN is of look-ups in tables")
+		}
+		look, err := tables.CompileSelect(stmt.Query, table)
+		if err != nil {
+			return "", err
+		}
+		var lines [][]feeds.Value
+		for _, line := range look.Explain(len(d.rows(table))) {
+			lines = append(lines, []feeds.Value{feeds.StringValue(line)})
+		}
+		return show([]tables.Column{tables.PlanColumn}, lines), nil
 	case *sql.Select:
 		if table := d.tables[stmt.From.Text]; table != nil {
 			look, err := tables.CompileSelect(stmt, table)

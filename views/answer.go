@@ -106,10 +106,16 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req 
 	if err != nil {
 		return err
 	}
+	a.send(w, r, how)
+	return nil
+}
+
+// send writes the answer in the form that the request wants.
+func (a *Answer) send(w http.ResponseWriter, r *http.Request, how format) {
 	w.Header().Set("Content-Type", mediaTypes[how][0])
 	if how == formatJSON {
 		a.writeJSON(w)
-		return nil
+		return
 	}
 	header := w.Header()
 	header.Set("Brotally-As-Of", string(a.AsOf.AppendJSON(nil)))
@@ -125,10 +131,9 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req 
 		header.Set("Content-Disposition", `attachment; filename="`+a.Table+`.csv"`) // a table's name has letters, digits, _ and - only
 	}
 	if r.Method == http.MethodHead {
-		return nil
+		return
 	}
 	a.write(w, output.Format(how))
-	return nil
 }
 
 // write writes the rows in one of the formats that carry nothing else. It stops when the client is gone.

@@ -30,7 +30,7 @@ func FuzzRows(f *testing.F) {
 func FuzzQuery(f *testing.F) {
 	for _, body := range []string{
 		`{"sql":"SELECT * FROM dns_counts WHERE count > $1 ORDER BY 1 LIMIT $2","params":[1,2]}`, `{"sql":"SELECT count FROM dns_counts LIMIT $1","params":[-1]}`,
-		`{"sql":"SELECT sum(count) / $1 FROM dns_counts","params":[1e400],"min_offset":{"dns":{"0":1}}}`, `{"sql":"SELECT 'a' || $1 FROM dns_counts OFFSET 5","params":[null],"format":"csv"}`, `[]`, `{"sql":1}`,
+		`{"sql":"SELECT sum(count) / $1 FROM dns_counts","params":[1e400],"min_offset":{"dns":{"0":1}}}`, `{"sql":"SELECT 'a' || $1 FROM dns_counts OFFSET 5","params":[null],"format":"csv"}`, `{"sql":"EXPLAIN SELECT * FROM dns_counts WHERE id.orig_h = $1"}`, `[]`, `{"sql":1}`,
 	} {
 		f.Add(body)
 	}

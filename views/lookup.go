@@ -11,8 +11,9 @@ import (
 
 // Lookup is a compiled SELECT and the view that it reads.
 type Lookup struct {
-	View   *View
-	Select *tables.Select
+	View    *View
+	Select  *tables.Select
+	Explain bool // it was asked how, not for the rows
 }
 
 // UnknownTable says that there is no table of that name.
@@ -50,6 +51,10 @@ func (v *Views) compile(text string) (Lookup, error) {
 	if err != nil {
 		return Lookup{}, err
 	}
+	explain, asked := statement.(*sql.Explain)
+	if asked {
+		statement = explain.Query
+	}
 	query, ok := statement.(*sql.Select)
 	if !ok {
 		src := &sql.Source{Text: text}
@@ -66,7 +71,7 @@ func (v *Views) compile(text string) (Lookup, error) {
 		return Lookup{}, e
 	}
 	sel, err := tables.CompileSelect(query, view.table)
-	return Lookup{view, sel}, err
+	return Lookup{view, sel, asked}, err
 }
 
 // unknown says that there is no table of that name, and which one may be meant.

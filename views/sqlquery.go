@@ -42,7 +42,7 @@ func (s *server) query(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	req := request{sel: lookup.Select}
-	if n := lookup.Select.Params(); n != len(body.Params) {
+	if n := lookup.Select.Params(); n != len(body.Params) && !(lookup.Explain && len(body.Params) == 0) {
 		return bad("bad_parameter", fmt.Sprintf("the statement takes %d parameter(s), %d given", n, len(body.Params)), `write them as "params": [..], in the order of $1, $2`)
 	}
 	for i, raw := range body.Params {
@@ -59,6 +59,10 @@ func (s *server) query(w http.ResponseWriter, r *http.Request) error {
 	f, err := body.freshness(r)
 	if err != nil {
 		return err
+	}
+	if lookup.Explain {
+		lookup.View.Explain(lookup.Select).send(w, r, format)
+		return nil
 	}
 	return s.answer(w, r, lookup.View, req, f, format)
 }

@@ -30,11 +30,12 @@ func newQuery(p *program) *cobra.Command {
 		Long: `Look up rows of a table through the server of run or demo.
 
 A look-up is a SELECT over a table: WHERE, GROUP BY, ORDER BY, LIMIT and OFFSET, with the functions that tables have. One
-that names a value for each group column reads one row, whatever the table's size. What the answer reflects, an offset of
-each source partition, goes to standard error.`,
+that names a value for each group column reads one row, whatever the table's size; EXPLAIN before it says whether it
+does. What the answer reflects, an offset of each source partition, goes to standard error.`,
 		Example: "  brotally query 'SELECT * FROM dns_counts ORDER BY count DESC LIMIT 10'\n" +
 			"  brotally query \"SELECT count FROM dns_counts WHERE id.orig_h = '10.0.0.1' AND qtype_name = 'A'\" -o csv\n" +
-			"  brotally query 'SELECT id.orig_h, sum(count) AS n FROM dns_counts GROUP BY 1 ORDER BY n DESC' --server http://10.1.2.3:8080",
+			"  brotally query 'SELECT id.orig_h, sum(count) AS n FROM dns_counts GROUP BY 1 ORDER BY n DESC' --server http://10.1.2.3:8080\n" +
+			"  brotally query \"EXPLAIN SELECT count FROM dns_counts WHERE id.orig_h = '10.0.0.1'\"",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return q.run(cmd.Context(), args[0]) },
 	}

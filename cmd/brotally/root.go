@@ -78,7 +78,7 @@ func newRoot(p *program) *cobra.Command {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveDefault)
 	s.register(root)
 	root.AddGroup(&cobra.Group{ID: "look", Title: "To look around, without any Kafka:"}, &cobra.Group{ID: "work", Title: "With your Kafka:"})
-	for _, c := range []*cobra.Command{newDemo(p), newTry(p), newFeeds(p)} {
+	for _, c := range []*cobra.Command{newDemo(p), newTry(p), newFeeds(p), newPlan(p)} {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}

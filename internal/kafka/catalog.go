@@ -85,6 +85,11 @@ func OpenCatalog(admin *Admin, c Config) (*Catalog, error) {
 	return &Catalog{admin: admin, cfg: c, topic: c.CatalogTopic()}, nil
 }
 
+// Catalog is the catalog's topic as it is made.
+func (c Config) Catalog() Topic {
+	return Topic{Name: c.CatalogTopic(), Partitions: 1, Config: map[string]string{"cleanup.policy": "compact"}}
+}
+
 // Topic returns the catalog's topic.
 func (c *Catalog) Topic() string { return c.topic }
 
@@ -176,7 +181,7 @@ func (c *Catalog) Update(ctx context.Context, decide func(map[string]Entry) (map
 	if err != nil || len(changes) == 0 {
 		return err
 	}
-	err = c.admin.Ensure(Topic{Name: c.topic, Partitions: 1, Config: map[string]string{"cleanup.policy": "compact"}})
+	err = c.admin.Ensure(c.cfg.Catalog())
 	if err != nil {
 		return fmt.Errorf("catalog: %w", err)
 	}

@@ -4,7 +4,7 @@ package sql
 // the operator of an operation.
 type Node interface{ Pos() Pos }
 
-// Statement is *CreateTable, *CreateStream or *Select.
+// Statement is *CreateTable, *CreateStream, *Select or *Explain.
 type Statement interface {
 	Node
 	statement()

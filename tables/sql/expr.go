@@ -106,9 +106,12 @@ func (p *parser) operator(left Expr, prec int) (Expr, error) {
 			if err != nil {
 				return nil, err
 			}
+			if p.tok().is(",") {
+				return nil, p.errorAt(p.tok().at, "ANY takes one array", "write IN (a, b, ..)")
+			}
 			return &Any{At: at, Op: op, X: left, Array: array}, p.expect(")", "")
 		case t.is("ALL"):
-			return nil, p.errorAt(t.at, "ALL is not supported", "")
+			return nil, p.errorAt(t.at, "ALL is not supported", "write NOT and ANY")
 		}
 	}
 	right, err := p.expr(prec + 1)
@@ -140,7 +143,14 @@ func (p *parser) is(left Expr) (Expr, error) {
 		right, err := p.expr(precIs + 1)
 		return &IsDistinct{At: at, X: left, Y: right, Not: not}, err
 	}
-	return nil, p.unexpected("NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM")
+	hint := DidYouMean(p.tok().text, []string{"NULL", "TRUE", "FALSE"})
+	switch t := p.tok(); {
+	case t.is("NOTNULL"), p.ahead(1).is("NULL"):
+		hint = "write IS NOT NULL"
+	case t.startsExpression() && hint == "":
+		hint = "values are compared by = and <>"
+	}
+	return nil, p.errorAt(p.tok().at, fmt.Sprintf("expected NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM, found %v", p.tok()), hint)
 }
 
 func (p *parser) likeInBetween(left Expr) (Expr, error) {
@@ -148,7 +158,7 @@ func (p *parser) likeInBetween(left Expr) (Expr, error) {
 	t := p.advance()
 	switch upper(t.text) {
 	case "IN":
-		if err := p.expect("(", "write IN (a, b, ..)"); err != nil {
+		if err := p.expect("(", "write IN (a, b, ..), of an array = ANY (array)"); err != nil {
 			return nil, err
 		}
 		if p.tok().is("SELECT") {
@@ -264,6 +274,9 @@ func (p *parser) primary() (Expr, error) {
 		if t.text == "(" {
 			return p.parenthesized()
 		}
+		if t.text == "[" {
+			return nil, p.errorAt(t.at, "expected an expression, found [", "names stand bare or in double quotes, and arrays have no literals")
+		}
 		if t.text == "*" {
 			return nil, p.errorAt(t.at, "* stands alone or in count(*)", "")
 		}
@@ -306,7 +319,7 @@ func (p *parser) word() (Expr, error) {
 	case p.accept("CAST"):
 		return p.cast(t.at)
 	case t.isReserved():
-		return nil, p.errorAt(t.at, fmt.Sprintf("expected an expression, found the keyword %s", upper(t.text)), "a column of that name is written "+quoteName(lower(t.text)))
+		return nil, p.errorAt(t.at, fmt.Sprintf("expected an expression, found the keyword %s", upper(t.text)), p.keywordHint(t))
 	case next.kind == tokString:
 		return p.typed()
 	case t.is("EXTRACT") && next.is("("):
@@ -443,7 +456,7 @@ func (p *parser) call() (Expr, error) {
 		}
 	}
 	if p.tok().is("OVER") && (p.ahead(1).is("(") || p.ahead(1).kind == tokWord) {
-		return nil, p.errorAt(p.tok().at, "OVER is not supported", "")
+		return nil, p.errorAt(p.tok().at, "OVER is not supported", "GROUP BY gives a row a group")
 	}
 	return c, nil
 }

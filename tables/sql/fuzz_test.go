@@ -13,6 +13,7 @@ func FuzzParse(f *testing.F) {
 		"SELECT - -a, NOT (a), a::text[], x[1][2], a = ANY(b), CASE a WHEN 1 THEN 2 END FROM t",
 		"SELECT interval '1 hour', extract(epoch FROM max(ts)) FROM `a.b`",
 		"SELECT a IS NOT DISTINCT FROM b, a NOT LIKE 'x' ESCAPE '', b BETWEEN -1 AND (1=2) FROM \"A\" -- x",
+		"EXPLAIN SELECT a FROM t WHERE b = $1 LIMIT 5", "EXPLAIN EXPLAIN", "explain analyze select 1",
 		"SELECT İ(1), ſ 'x', K'y', count(*) FILTER (WHERE a) FROM t", "CREATE TABLE", "SELECT 'a", "/* /* */", "$1 $0 1e 1_ .", "\xff\x00",
 	} {
 		f.Add(s)

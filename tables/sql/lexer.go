@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -169,6 +170,9 @@ func (l *lexer) next() error {
 		l.emit(tokWord, l.text[from:l.at], from)
 		return nil
 	}
+	if sign, hint := foreignSign(l.text[from:]); sign != "" && !slices.ContainsFunc(operators, func(op string) bool { return len(op) >= len(sign) && strings.HasPrefix(l.text[from:], op) }) {
+		return l.errorAt(from, "unexpected "+sign, hint)
+	}
 	for _, op := range operators {
 		if strings.HasPrefix(l.text[from:], op) {
 			l.at += len(op)
@@ -238,6 +242,9 @@ func (l *lexer) number() error {
 	r, _ := utf8.DecodeRuneInString(l.text[l.at:])
 	text := l.text[from:l.at]
 	if l.at < len(l.text) && (isNamePart(r) || r == '.') || strings.HasSuffix(text, "_") {
+		if address := bareAddress(l.text[from:]); address != "" {
+			return l.errorAt(from, "not a number: "+address, "addresses and networks are written '"+address+"'")
+		}
 		return l.errorAt(from, "not a number: "+text+string(r), "quote a name that begins with a digit")
 	}
 	l.emit(tokNumber, strings.ReplaceAll(text, "_", ""), from)

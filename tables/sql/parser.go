@@ -116,6 +116,8 @@ func (p *parser) statement() (Statement, error) {
 	switch {
 	case p.tok().is("SELECT"):
 		return p.selectQuery()
+	case p.accept("EXPLAIN"):
+		return p.explain(at)
 	case p.accept("CREATE", "OR"):
 		return nil, p.errorAt(at, "CREATE OR REPLACE is not supported", "a changed definition needs `reset TABLE` or a new name")
 	case p.accept("CREATE", "TABLE"):
@@ -125,17 +127,13 @@ func (p *parser) statement() (Statement, error) {
 		name, with, query, err := p.create("STREAM")
 		return &CreateStream{Source: p.src, At: at, Name: name, With: with, Query: query}, err
 	case p.accept("CREATE"):
-		return nil, p.errorAt(p.tok().at, fmt.Sprintf("expected TABLE or STREAM, found %v", p.tok()), DidYouMean(p.tok().text, []string{"TABLE", "STREAM"}))
+		return nil, p.errorAt(p.tok().at, fmt.Sprintf("expected TABLE or STREAM, found %v", p.tok()), created[upper(p.tok().text)]+hintUnless(created[upper(p.tok().text)], DidYouMean(p.tok().text, []string{"TABLE", "STREAM"})))
 	}
 	hint := ""
 	if t := p.tok(); t.kind == tokWord {
-		switch upper(t.text) {
-		case "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "TRUNCATE", "MERGE", "COPY":
-			hint = "tables change with their feeds alone"
-		case "WITH":
-			hint = "WITH queries are not supported"
-		default:
-			hint = DidYouMean(t.text, []string{"SELECT", "CREATE TABLE", "CREATE"})
+		var known bool
+		if hint, known = statements[upper(t.text)]; !known {
+			hint = DidYouMean(t.text, []string{"SELECT", "CREATE TABLE", "CREATE", "EXPLAIN"})
 		}
 	}
 	return nil, p.errorAt(at, fmt.Sprintf("expected CREATE TABLE, CREATE STREAM or SELECT, found %v", p.tok()), hint)
@@ -161,8 +159,17 @@ func (p *parser) create(what string) (name Name, with []Option, query *Select, e
 	if p.tok().is("(") {
 		hint = "no columns here: they follow from the SELECT"
 	}
+	if p.tok().is("-") {
+		hint = "a name with a dash is written in double quotes"
+	}
+	if p.ahead(1).is("AS") && p.tok().kind == tokWord {
+		hint = "a name is one word; write _ for blanks"
+	}
 	if err = p.expect("AS", hint); err != nil {
 		return name, nil, nil, err
+	}
+	if p.tok().is("(") && p.ahead(1).is("SELECT") {
+		return name, nil, nil, p.errorAt(p.tok().at, "expected SELECT, found (", "leave the parentheses out")
 	}
 	query, err = p.selectQuery()
 	return name, with, query, err
@@ -170,7 +177,7 @@ func (p *parser) create(what string) (name Name, with []Option, query *Select, e
 
 // options reads the list of a WITH clause: (topic = 'x', partitions = 4).
 func (p *parser) options() ([]Option, error) {
-	if err := p.expect("(", ""); err != nil {
+	if err := p.expect("(", "write WITH (option = value, ..)"); err != nil {
 		return nil, err
 	}
 	var out []Option
@@ -259,7 +266,7 @@ func (p *parser) selectQuery() (*Select, error) {
 	at := p.tok().at
 	if p.accept("DISTINCT") {
 		if p.tok().is("ON") && p.ahead(1).is("(") {
-			return nil, p.errorAt(at, "DISTINCT ON is not supported", "")
+			return nil, p.errorAt(at, "DISTINCT ON is not supported", "GROUP BY gives each combination once")
 		}
 		s.Distinct = &Flag{At: at}
 	}
@@ -275,12 +282,12 @@ func (p *parser) selectQuery() (*Select, error) {
 		if !p.accept(",") {
 			break
 		}
-		if p.tok().is("FROM") {
+		if n := p.ahead(1); p.tok().is("FROM") && (n.kind == tokWord || n.kind == tokQuoted) && !n.is("FROM") && !n.is("AS") {
 			return nil, p.errorAt(p.tok().at, "a comma before FROM", "leave the comma out")
 		}
 	}
-	if err := p.expect("FROM", ""); err != nil {
-		return nil, err
+	if !p.accept("FROM") {
+		return nil, p.missingFrom(s.Items)
 	}
 	if p.tok().is("(") {
 		return nil, p.errorAt(p.tok().at, "subqueries are not supported", "FROM takes one feed or table")
@@ -338,7 +345,7 @@ func (p *parser) clauses(s *Select) error {
 			}
 		}
 		if clause < 0 {
-			return p.notAClause(s)
+			return p.notAClause(s, seen)
 		}
 		if clause == seen {
 			return p.errorAt(t.at, clauseOrder[clause]+" is given twice", "")
@@ -371,7 +378,7 @@ func (p *parser) clause(s *Select, name string, at Pos) (err error) {
 	case "EMIT":
 		s.Emit = &Emit{At: at, Final: p.tok().is("FINAL")}
 		if !p.accept("FINAL") && !p.accept("CHANGES") {
-			return p.unexpected("CHANGES or FINAL")
+			return p.errorAt(p.tok().at, fmt.Sprintf("expected CHANGES or FINAL, found %v", p.tok()), DidYouMean(p.tok().text, []string{"CHANGES", "FINAL"}))
 		}
 	case "TTL":
 		s.TTLAt = at
@@ -402,28 +409,30 @@ func (p *parser) clause(s *Select, name string, at Pos) (err error) {
 	return err
 }
 
-// notAClause explains what stands where a clause was expected.
-func (p *parser) notAClause(s *Select) error {
+// notAClause explains what stands where a clause was expected; last is the clause before it, -1: none.
+func (p *parser) notAClause(s *Select, last int) error {
 	t := p.tok()
 	expected := fmt.Sprintf("expected a clause or the end of the statement, found %v", t)
 	switch {
-	case t.is("JOIN"), t.is("LEFT"), t.is("RIGHT"), t.is("INNER"), t.is("FULL"), t.is("CROSS"), t.is(","):
+	case t.is("JOIN"), t.is("LEFT"), t.is("RIGHT"), t.is("INNER"), t.is("FULL"), t.is("CROSS"), t.is("NATURAL"), t.is(",") && last < 0:
 		return p.errorAt(t.at, "joins are not supported", "FROM takes one feed or table")
+	case t.is(","):
+		return p.errorAt(t.at, "a comma behind "+clauseOrder[last], p.commaHint(last))
+	case t.is(")"):
+		return p.errorAt(t.at, expected, "it closes nothing")
 	case t.is("UNION"), t.is("INTERSECT"), t.is("EXCEPT"):
 		return p.errorAt(t.at, upper(t.text)+" is not supported", "")
 	case t.is("GROUP"), t.is("ORDER"):
 		p.advance()
 		return p.expect("BY", "")
-	case t.is("AS") && s.GroupBy == nil && s.Where == nil:
+	case t.is("AS") && last < 0:
 		return p.errorAt(t.at, "a feed takes no alias", "leave it out")
-	case t.kind == tokWord:
-		hint := DidYouMean(t.text, clauseOrder)
-		if hint == "" && p.i > 0 && p.tokens[p.i-1].at >= s.From.At && s.Where == nil && s.GroupBy == nil && len(s.OrderBy) == 0 {
-			hint = "a feed takes no alias"
-		}
-		return p.errorAt(t.at, expected, hint)
 	}
-	return p.errorAt(t.at, expected, "")
+	hint := p.clauseHint(last)
+	if hint == "" && t.kind == tokWord && last < 0 {
+		hint = "a feed takes no alias"
+	}
+	return p.errorAt(t.at, expected, hint)
 }
 
 func (p *parser) expressions() ([]Expr, error) {
@@ -488,7 +497,7 @@ func (p *parser) window(at Pos) (*Window, error) {
 	if !p.accept("TUMBLING") && !p.accept("HOPPING") && !p.accept("SESSION") {
 		return nil, p.errorAt(kind.at, fmt.Sprintf("expected TUMBLING, HOPPING or SESSION, found %v", kind), DidYouMean(kind.text, []string{"TUMBLING", "HOPPING", "SESSION"}))
 	}
-	if err := p.expect("(", ""); err != nil {
+	if err := p.expect("(", "write "+w.Kind+" (SIZE 1 HOUR)"); err != nil {
 		return nil, err
 	}
 	for {
@@ -521,11 +530,15 @@ func (p *parser) windowParam() (WindowParam, error) {
 		known = known || t.is(n)
 	}
 	if !known {
-		return out, p.errorAt(t.at, fmt.Sprintf("expected SIZE, ADVANCE BY, GAP, GRACE or RETENTION, found %v", t), DidYouMean(t.text, names))
+		hint := DidYouMean(t.text, names)
+		if t.kind == tokNumber || t.kind == tokString {
+			hint = "write SIZE 1 HOUR, of sessions GAP 5 MINUTES"
+		}
+		return out, p.errorAt(t.at, fmt.Sprintf("expected SIZE, ADVANCE BY, GAP, GRACE or RETENTION, found %v", t), hint)
 	}
 	p.advance()
 	if out.Name == "ADVANCE" {
-		if err := p.expect("BY", ""); err != nil {
+		if err := p.expect("BY", "write ADVANCE BY 5 MINUTES"); err != nil {
 			return out, err
 		}
 	}

@@ -18,6 +18,9 @@ func Format(n Node) string {
 		w.create("STREAM", n.Name, n.With, n.Query)
 	case *Select:
 		w.selectQuery(n)
+	case *Explain:
+		w.WriteString("EXPLAIN ")
+		w.selectQuery(n.Query)
 	case Name:
 		w.name(n)
 	case TypeName:
