@@ -109,6 +109,7 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 		return nil
 	}
 	c.shared.BadFields += int64(c.record.BadFields)
+	c.record.At = feeds.Position{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset}
 	if c.time >= 0 {
 		if ts := c.record.Values[c.time]; !ts.IsNull() {
 			c.newest = max(c.newest, ts.Micros())

@@ -14,6 +14,7 @@ type aggregate struct {
 	typ    feeds.Type
 	arg    *expr // nil: count(*)
 	filter *expr // nil: none
+	time   *expr // event time, for those that go by it
 	cell   cell
 	kernel kernel
 
@@ -33,6 +34,7 @@ type aggregateSpec struct {
 	usage     string // how it is written, where that is not name(x)
 	distinct  bool   // it is written with DISTINCT
 	shared    bool   // the cell does not depend on the parameter
+	timed     bool   // it goes by event time
 	// most is how many bytes the stored form of a cell can take, where that is more than a few; nil: it is not.
 	most func(arg argument) int
 }
@@ -58,6 +60,9 @@ var aggregates = map[string]*aggregateSpec{
 	"avg": {kernel: sumKernel(true), room: sumRoom(true)},
 	"min": {kernel: extremeKernel(-1), room: extremeRoom, most: textBytes},
 	"max": {kernel: extremeKernel(1), room: extremeRoom, most: textBytes},
+
+	"first": {kernel: outermostKernel(-1), room: outermostRoom, most: outermostBytes, timed: true},
+	"last":  {kernel: outermostKernel(1), room: outermostRoom, most: outermostBytes, timed: true},
 
 	"bool_or":  {kernel: boolKernel(1), room: extremeRoom},
 	"bool_and": {kernel: boolKernel(-1), room: extremeRoom},
@@ -247,6 +252,12 @@ func (p *plan) aggregate(in *scope, e *sql.Call) (*aggregate, error) {
 			return nil, err
 		}
 	}
+	if a.spec.timed {
+		var err error
+		if a.time, err = p.recordTime(in, e); err != nil {
+			return nil, err
+		}
+	}
 	if a.spec.parameter != nil {
 		x, err := in.compile(e.Args[1])
 		if err != nil {
@@ -423,6 +434,17 @@ func (a *aggregate) bindUnfiltered(slots []int) adder {
 				if v := &e.vals[slot]; !v.IsNull() {
 					k.add(s.W, nil, *v)
 				}
+			}
+		}
+	case timedKernel:
+		when := a.time.eval(slots)
+		return func(e *env, s State) {
+			v := value(e)
+			if v.IsNull() {
+				return
+			}
+			if t := when(e); !t.IsNull() {
+				k.takeAt(s, v, t.Micros(), &e.at)
 			}
 		}
 	case sketchKernel:

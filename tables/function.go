@@ -60,7 +60,7 @@ func init() { // in init, for the functions reach it again through the compiler
 }
 
 // laterFunctions are promised by the language and not there yet.
-var laterFunctions = []string{"unnest", "first", "last"}
+var laterFunctions = []string{"unnest"}
 
 func (s *scope) call(e *sql.Call) (*expr, error) {
 	f, ok := functions[e.Name]

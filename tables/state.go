@@ -79,6 +79,12 @@ type sketchKernel interface {
 	take(s State, v feeds.Value)
 }
 
+// timedKernel takes such values with the event time and the place of their record.
+type timedKernel interface {
+	kernel
+	takeAt(s State, v feeds.Value, micros int64, at *feeds.Position)
+}
+
 // NewState returns the state of no records, with memory of its own.
 func (t *Table) NewState() State { return t.plan.newState() }
 
