@@ -192,9 +192,11 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) (
 		if err != nil {
 			return nil, fmt.Errorf("partial of %s: %w", s.table.Name, err)
 		}
-		s.partials[p] = codecs.AppendPartial(s.partials[p], s.table, key, state)
-		if len(s.partials[p]) >= packBytes {
-			send(int(p), codecs.Pack{Source: report.Source})
+		for part := range s.table.Parts(state) {
+			s.partials[p] = codecs.AppendPartial(s.partials[p], s.table, key, part)
+			if len(s.partials[p]) >= packBytes {
+				send(int(p), codecs.Pack{Source: report.Source})
+			}
 		}
 	}
 	for p := range s.partials {

@@ -91,7 +91,9 @@ func functionNames() []string {
 		names = append(names, n)
 	}
 	for n := range aggregates {
-		names = append(names, n)
+		if n != isEstimate {
+			names = append(names, n)
+		}
 	}
 	slices.Sort(names)
 	return append(names, "extract")

@@ -210,7 +210,8 @@ func TestAnySplitOfTheRecordsGivesTheSameRows(t *testing.T) {
 	one := mustCompile(t, "CREATE TABLE t AS SELECT sum(n) AS s, count(*) AS c, min(s) || max(s) AS both FROM kinds WHERE b")
 	rapid.Check(t, func(rt *rapid.T) {
 		records := genRecords().Draw(rt, "records")
-		for _, table := range []*Table{exact, sums, one} {
+		distinct := counting(t, rapid.IntRange(0, 30).Draw(rt, "exact up to"), rapid.IntRange(1, 100).Draw(rt, "part"))
+		for _, table := range []*Table{exact, sums, one, distinct} {
 			fold := func(partitions int, place func(i int) (partition int, flush bool)) [][]feeds.Value {
 				f, err := NewFold(table, kindsLayout, partitions)
 				if err != nil {

@@ -20,9 +20,10 @@ type Table struct {
 	Options Options
 	Window  *Window // how groups are divided by time; nil: they are not
 
-	plan *plan
-	keys []feeds.Column // the group columns, in the order of the key
-	envs sync.Pool      // *rowEnv: what Row computes in
+	plan  *plan
+	keys  []feeds.Column // the group columns, in the order of the key
+	marks []int          // positions in Columns of those that can be estimates
+	envs  sync.Pool      // *rowEnv: what Row computes in
 }
 
 // Column is one column of a result.
@@ -102,9 +103,15 @@ func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
 	if err := p.keysFirstCome(); err != nil {
 		return nil, err
 	}
+	if err := p.addMarks(len(p.items)); err != nil {
+		return nil, err
+	}
 	t := &Table{Name: stmt.Name.Text, Feed: feed, Inputs: p.inputs, SQL: sql.Format(stmt), Options: options, plan: p}
-	for _, it := range p.items {
+	for i, it := range p.items {
 		t.Columns = append(t.Columns, it.column)
+		if it.mark != nil {
+			t.marks = append(t.marks, i)
+		}
 	}
 	for i := range p.groups {
 		at := slices.IndexFunc(p.items, func(it *item) bool { return it.column.Key && it.group == i })

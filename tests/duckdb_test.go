@@ -376,6 +376,9 @@ func (g generator) aggregate() expression {
 		return of("array_agg(DISTINCT %s)", "list_sort(list(DISTINCT %s) FILTER (WHERE %[1]s IS NOT NULL))", x)
 	case 7:
 		a = same("count(*)")
+		if g.IntN(2) == 0 {
+			a = both("count(DISTINCT %s)", g.any(kind, 2))
+		}
 	case 8:
 		x := g.any(kind, 2)
 		if g.IntN(2) == 0 {

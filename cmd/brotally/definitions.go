@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/tables/sql"
 )
@@ -134,7 +135,11 @@ func (d *definitions) checkResults(all []*tables.Table, topics map[string][]stri
 func compileTable(s sql.Statement, resolve tables.Resolve) (*tables.Table, error) {
 	switch s := s.(type) {
 	case *sql.CreateTable:
-		return tables.Compile(s, resolve)
+		t, err := tables.Compile(s, resolve)
+		if n := fault.Distinct(); n > 0 && err == nil {
+			t.LimitDistinct(n, 64)
+		}
+		return t, err
 	case *sql.CreateStream:
 		return nil, s.Source.Error(s.At, "CREATE STREAM is not supported yet", "")
 	case *sql.Select:
