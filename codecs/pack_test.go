@@ -14,7 +14,7 @@ import (
 )
 
 // manyKinds has a state of every kind of word and text.
-const manyKinds = `CREATE TABLE t AS SELECT query, id.orig_h, count(*) AS n, sum(qtype) AS s, avg(rtt) AS a, min(ts) AS first, max(uid) AS u, min(id.resp_h) AS r FROM dns GROUP BY query, id.orig_h`
+const manyKinds = `CREATE TABLE t AS SELECT query, id.orig_h, count(*) AS n, sum(qtype) AS s, avg(rtt) AS a, min(ts) AS first, max(uid) AS u, min(id.resp_h) AS r, count(DISTINCT uid) AS d, last(uid) AS l FROM dns GROUP BY query, id.orig_h`
 
 func sources(t *rapid.T) Source {
 	return Source{Topic: rapid.StringMatching(`[a-z./0-9]{0,20}`).Draw(t, "topic"), Partition: rapid.Int32Range(0, math.MaxInt32).Draw(t, "partition")}

@@ -1,7 +1,10 @@
 package codecs
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -11,9 +14,10 @@ import (
 // rowVersion is the first byte of every value in a group table's changelog.
 const rowVersion = 1
 
-// AppendRow appends a row as the changelog holds it.
+// AppendRow appends a row as the changelog holds it. The values that it counts with count(DISTINCT ..) are records of
+// their own, see [AppendValueKey].
 func AppendRow(b []byte, t *tables.Table, s tables.State) []byte {
-	return t.AppendState(append(b, rowVersion), s)
+	return t.AppendRow(append(b, rowVersion), s)
 }
 
 // ReadRow reads what [AppendRow] wrote into s.
@@ -22,7 +26,7 @@ func ReadRow(b []byte, t *tables.Table, s tables.State) error {
 	if err != nil {
 		return err
 	}
-	if rest, err := t.ReadState(b, s); err != nil {
+	if rest, err := t.ReadRow(b, s); err != nil {
 		return fmt.Errorf("read row: %w", err)
 	} else if len(rest) > 0 {
 		return fmt.Errorf("read row: %d bytes too many", len(rest))
@@ -79,4 +83,46 @@ func ReadProgressRow(b []byte) (p Progress, err error) {
 		return p, fmt.Errorf("read progress: %d bytes too many", len(b))
 	}
 	return p, nil
+}
+
+const valuePrefix = InternalPrefix + "distinct/"
+
+// AppendValueKey appends the group table's key of a value that the count(DISTINCT ..) of that number has counted in a row. row is
+// the key under which the row's values are recorded, see [tables.Updater.RecordValues].
+func AppendValueKey[K string | []byte](b []byte, number int, row K, value []byte) []byte {
+	b = append(b, valuePrefix...)
+	b = binary.AppendUvarint(b, uint64(number))
+	b = binary.AppendUvarint(b, uint64(len(row)))
+	b = append(b, row...)
+	return append(b, value...)
+}
+
+// ParseValueKey reads what [AppendValueKey] wrote; row and value alias key. ok is false for any other key.
+func ParseValueKey(key []byte) (number int, row, value []byte, ok bool) {
+	rest, ok := bytes.CutPrefix(key, []byte(valuePrefix))
+	if !ok {
+		return 0, nil, nil, false
+	}
+	which, n := binary.Uvarint(rest)
+	if n <= 0 || which > math.MaxInt32 {
+		return 0, nil, nil, false
+	}
+	rest = rest[n:]
+	size, n := binary.Uvarint(rest)
+	if n <= 0 || size > uint64(len(rest)-n) {
+		return 0, nil, nil, false
+	}
+	return int(which), rest[n : n+int(size)], rest[n+int(size):], true
+}
+
+// AppendValueRow appends the value of a record that says nothing but that its key is there.
+func AppendValueRow(b []byte) []byte { return append(b, rowVersion) }
+
+// ReadValueRow checks what [AppendValueRow] wrote.
+func ReadValueRow(b []byte) error {
+	b, err := rowBody(b)
+	if err == nil && len(b) > 0 {
+		err = fmt.Errorf("read value: %d bytes too many", len(b))
+	}
+	return err
 }

@@ -92,6 +92,33 @@ func TestProgressKeysReadBack(t *testing.T) {
 	}
 }
 
+func TestValueKeysReadBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		number, group, value := rapid.IntRange(0, 1000).Draw(t, "number"), rapid.String().Draw(t, "group"), rapid.SliceOf(rapid.Byte()).Draw(t, "value")
+		key := AppendValueKey([]byte("before"), number, group, value)[len("before"):]
+		n, g, v, ok := ParseValueKey(key)
+		if !ok || n != number || string(g) != group || string(v) != string(value) || !IsInternal(key) {
+			t.Fatalf("%d %q %q became %d %q %q, %v", number, group, value, n, g, v, ok)
+		}
+		if _, ok := ParseProgressKey(string(key)); ok {
+			t.Fatalf("%q is progress", key)
+		}
+	})
+	for _, key := range []string{"", `\#`, `\#distinct/`, "\\#distinct/\x00", "\\#distinct/\x00\x05four", "\\#distinct/\xff\xff\xff\xff\xff\xff\x01\x00", `\#progress/dns/1`, "distinct/\x00\x00"} {
+		if _, _, _, ok := ParseValueKey([]byte(key)); ok {
+			t.Errorf("%q was read", key)
+		}
+	}
+	if err := ReadValueRow(AppendValueRow(nil)); err != nil {
+		t.Error(err)
+	}
+	for _, b := range [][]byte{nil, {0}, {rowVersion + 1}, {rowVersion, 0}} {
+		if err := ReadValueRow(b); err == nil {
+			t.Errorf("%v is read as a value", b)
+		}
+	}
+}
+
 // TestNoGroupIsInternal: no key of a table looks like one of ours.
 func TestNoGroupIsInternal(t *testing.T) {
 	table := compile(t, `CREATE TABLE t AS SELECT query, count(*) AS n FROM dns GROUP BY query`)

@@ -82,8 +82,17 @@ func (l *Layout) Slot(c Column) int {
 
 // Record is one decoded message. It is reused: what is kept beyond the next decode must be cloned.
 type Record struct {
-	Values    []Value // one a slot of the layout; NULL where the message has no such field
-	BadFields int     // fields that were there but not of their column's type; their values are NULL
+	Values    []Value  // one a slot of the layout; NULL where the message has no such field
+	BadFields int      // fields that were there but not of their column's type; their values are NULL
+	At        Position // where it was read; set by who read the message
+}
+
+// Position is where a record lies in Kafka: it puts records of one event time in an order that does not depend on when
+// they were read.
+type Position struct {
+	Topic     string
+	Partition int32
+	Offset    int64
 }
 
 // Reset makes the record empty with n slots.
@@ -94,4 +103,5 @@ func (r *Record) Reset(n int) {
 	r.Values = r.Values[:n]
 	clear(r.Values)
 	r.BadFields = 0
+	r.At = Position{}
 }

@@ -121,6 +121,7 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 		return nil
 	}
 	c.shared.BadFields += int64(c.record.BadFields)
+	c.record.At = feeds.Position{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset}
 	if c.time >= 0 {
 		if ts := c.record.Values[c.time]; !ts.IsNull() {
 			c.newest = max(c.newest, ts.Micros())
@@ -214,9 +215,11 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) (
 		if err != nil {
 			return nil, fmt.Errorf("partial of %s: %w", s.table.Name, err)
 		}
-		s.partials[p] = codecs.AppendPartial(s.partials[p], s.table, key, state)
-		if len(s.partials[p]) >= packBytes {
-			send(int(p), codecs.Pack{Source: report.Source})
+		for part := range s.table.Parts(state) {
+			s.partials[p] = codecs.AppendPartial(s.partials[p], s.table, key, part)
+			if len(s.partials[p]) >= packBytes {
+				send(int(p), codecs.Pack{Source: report.Source})
+			}
 		}
 	}
 	for p := range s.partials {

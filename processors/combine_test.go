@@ -92,6 +92,53 @@ func TestPacksAreSplit(t *testing.T) {
 	}
 }
 
+// TestManyValuesOfOneGroupAreSplit: a group of more values than a record of Kafka holds comes in several partials, which add
+// up to it.
+func TestManyValuesOfOneGroupAreSplit(t *testing.T) {
+	table := compileOne(t, `CREATE TABLE t AS SELECT qtype_name, count(*) AS n, count(DISTINCT query) AS q, count(DISTINCT uid) AS u, max(query) AS m FROM dns GROUP BY qtype_name`)
+	c := newTestCombiner(t, begin{codecs.Source{Topic: "dns"}, 0, 0}, table, 2)
+	const values = 9000
+	for i := range values {
+		value := fmt.Sprintf(`{"ts": 1.5, "qtype_name": "A", "query": "%s%d", "uid": "%s%d"}`, strings.Repeat("q", 100), i, strings.Repeat("u", 150), i/2)
+		if err := c.add(&sarama.ConsumerMessage{Topic: "dns", Offset: int64(i), Value: []byte(value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.bytes() < values*150 {
+		t.Errorf("%d values are %d bytes", values, c.bytes())
+	}
+	work, err := c.flush(values, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums, packs := table.NewGroups(), 0
+	for _, o := range work.(*combined).packs {
+		if len(o.pack) > packBytes+80<<10 {
+			t.Errorf("a pack has %d bytes", len(o.pack))
+		}
+		pack, err := codecs.ReadPack(o.pack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := codecs.MergePartials(pack.Partials, table, sums, table.NewState()); err != nil {
+			t.Fatal(err)
+		}
+		packs++
+	}
+	for key, s := range sums.All() {
+		row, err := table.Row(key, s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(row[:4]); got != "[A 9000 9000 4500]" {
+			t.Errorf("the packs add up to %s", got)
+		}
+	}
+	if sums.Len() != 1 || packs < 5 {
+		t.Errorf("%d packs have %d groups", packs, sums.Len())
+	}
+}
+
 // TestReportsFollowEachOther: the next one begins where the last one ended, counts begin anew, and what is idle says so
 // once a second.
 func TestReportsFollowEachOther(t *testing.T) {

@@ -87,7 +87,12 @@ func (m *merger) follows(p codecs.Pack) error {
 		fmt.Sprintf("`brotally reset %s` counts anew", m.table.Name))
 }
 
-func (m *merger) bytes() int { return groupBytes(m.current.groups) }
+// bytesAValue is about what a value of count(DISTINCT ..) takes beside itself, once it is a record of the changelog.
+const bytesAValue = 64
+
+func (m *merger) bytes() int {
+	return groupBytes(m.current.groups) + m.current.groups.Values()*bytesAValue
+}
 
 func (m *merger) flush(int64, time.Time) (any, error) {
 	if !m.taken {
@@ -145,22 +150,31 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 	if !ok {
 		ctx.Fail(fmt.Errorf("partition %d of %s is not recovered", ctx.Partition(), w.changelog))
 	}
-	err := partition.Update(func(rows *tables.Groups, progress map[codecs.Source]codecs.Progress) error {
-		return w.apply(work.(*merged), ctx.Partition(), rows, progress)
+	var left []tables.Leftover
+	err := partition.Update(func(rows *tables.Groups, progress map[codecs.Source]codecs.Progress) (err error) {
+		left, err = w.apply(work.(*merged), ctx.Partition(), rows, progress)
+		return err
 	})
 	if err != nil {
 		ctx.Fail(err)
 	}
+	partition.Leave(left...)
+	partition.Forget(mostForgotten, func(key []byte) {
+		w.stage.transaction.Send(w.changelog, ctx.Partition(), key, nil)
+	})
 }
 
-func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progress map[codecs.Source]codecs.Progress) error {
+// mostForgotten is how many records of values a commit deletes in one partition.
+const mostForgotten = 20_000
+
+// apply changes the rows. left are values whose records are to be deleted.
+func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progress map[codecs.Source]codecs.Progress) (left []tables.Leftover, err error) {
 	var (
 		// What is sent is sliced from here; it is never written twice. It is not nil, for a nil key is none, and a compacted
 		// topic takes no record without a key: the only row of a table without GROUP BY has the empty one.
 		out  = []byte{}
 		keys []feeds.Value
 		row  []feeds.Value
-		err  error
 		cut  int // rows
 		send = func(topic string, key []byte, value []byte) {
 			w.stage.transaction.Send(topic, partition, key, value)
@@ -204,21 +218,27 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 	}
 	rows, err := w.updater(partition, held)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	there := codecs.AppendValueRow(nil)
+	rows.RecordValues(func(key []byte, number int, value []byte) {
+		from := len(out)
+		out = codecs.AppendValueKey(out, number, key, value)
+		send(w.changelog, grown(from), there)
+	}, func(l tables.Leftover) { left = append(left, l) })
 	for key, delta := range m.groups.All() {
 		if err := rows.Add(key, delta, changed); err != nil {
-			return fmt.Errorf("row of %s: %w", w.table.Name, err)
+			return nil, fmt.Errorf("row of %s: %w", w.table.Name, err)
 		}
 	}
 	if w.only == partition && held.Len() == 0 {
 		// Without GROUP BY the table has one row, also over no records.
 		if err := rows.Add("", w.table.NewState(), changed); err != nil {
-			return fmt.Errorf("row of %s: %w", w.table.Name, err)
+			return nil, fmt.Errorf("row of %s: %w", w.table.Name, err)
 		}
 	}
 	if err := rows.Flush(changed); err != nil {
-		return fmt.Errorf("row of %s: %w", w.table.Name, err)
+		return nil, fmt.Errorf("row of %s: %w", w.table.Name, err)
 	}
 	if cut > 0 {
 		w.stage.log.Warn("rows are too large for one record, their texts were cut in the result topic", "rows", cut, "bytes", codecs.MaxRecord)
@@ -232,5 +252,5 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		progress[source] = have
 		send(w.changelog, []byte(codecs.ProgressKey(source)), codecs.AppendProgressRow(nil, have))
 	}
-	return nil
+	return left, nil
 }

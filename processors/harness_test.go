@@ -53,6 +53,7 @@ type pipeline struct {
 	sender   sarama.Client // the producer's
 	producer sarama.SyncProducer
 	prepare  func(*processors.Processors) // called before Run; may be nil
+	distinct int                          // up to how many values count(DISTINCT ..) is exact; 0: as always
 }
 
 func newPipeline(t *testing.T, c ...broker.Config) *pipeline {
@@ -243,6 +244,11 @@ func (p *pipeline) compile(definitions string) []*tables.Table {
 	all, err := tables.CompileFile("test.sql", definitions, feeds.Lookup)
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	if p.distinct > 0 {
+		for _, t := range all {
+			t.LimitDistinct(p.distinct, 64)
+		}
 	}
 	return all
 }
@@ -436,6 +442,7 @@ func (p *pipeline) fold(t *tables.Table, topics []string, from starts) (want map
 			case err != nil:
 				c.DeadLettered++
 			default:
+				rec.At = feeds.Position{Topic: topic, Partition: r.partition, Offset: r.offset}
 				if f.Combiner(0).Add(&rec) == tables.Counted {
 					c.Counted++
 				} else {

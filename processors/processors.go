@@ -231,7 +231,7 @@ func (p *Processors) combineStage(pass *pass) *stage {
 func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
 	partials, changelog := p.config.Kafka.PartialsTopic(t.Name), p.config.Kafka.ChangelogTopic(t.Name)
 	s := p.newStage(fault.StageGroup, p.config.Kafka.TableGroup(t.Name), partials)
-	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Log: p.config.Log})
+	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Log: p.config.Log})
 	s.assigned = store.Keep
 	s.intake = func(b begin) (intake, error) {
 		rows, ok := store.Partition(b.source.Partition)

@@ -14,6 +14,7 @@ type aggregate struct {
 	typ    feeds.Type
 	arg    *expr // nil: count(*)
 	filter *expr // nil: none
+	time   *expr // event time, for those that go by it
 	cell   cell
 	kernel kernel
 
@@ -30,9 +31,11 @@ type aggregateSpec struct {
 	room func(arg feeds.Type) (words, extras, flags int)
 	// parameter reads the second argument, which is constant; nil: there is none.
 	parameter func(s *scope, at sql.Expr, x *expr) (float64, error)
-	usage     string // how it is written, where that is not name(x)
-	distinct  bool   // it is written with DISTINCT
-	shared    bool   // the cell does not depend on the parameter
+	usage     string         // how it is written, where that is not name(x)
+	distinct  bool           // it is written with DISTINCT
+	shared    bool           // the cell does not depend on the parameter
+	reads     *aggregateSpec // whose cell it reads, which is there whenever it is; nil: it has its own
+	timed     bool           // it goes by event time
 	// most is how many bytes the stored form of a cell can take, where that is more than a few; nil: it is not.
 	most func(arg argument) int
 }
@@ -47,7 +50,23 @@ type argument struct {
 // pack of up to 256 KiB; no record of ours exceeds 512 KiB.
 const maxStateBytes = 224 << 10
 
+// exactDistinct is count(DISTINCT x).
+var exactDistinct = &aggregateSpec{
+	kernel: exactDistinctKernel, room: sketchRoom, usage: "count(DISTINCT x)", distinct: true,
+	most: func(argument) int { return 1 << denseBits / 4 * 3 }, // of a row; partials are cut
+}
+
+// specOf returns what the call of an aggregate is.
+func specOf(e *sql.Call) *aggregateSpec {
+	if e.Name == "count" && e.Distinct {
+		return exactDistinct
+	}
+	return aggregates[e.Name]
+}
+
 var aggregates = map[string]*aggregateSpec{
+	isEstimate: {kernel: estimateKernel, room: sketchRoom, distinct: true, reads: exactDistinct},
+
 	"count": {
 		kernel: func(_ argument, c *cell) (kernel, feeds.Type, bool) {
 			return counter{*c}, feeds.T(feeds.Bigint), true
@@ -58,6 +77,9 @@ var aggregates = map[string]*aggregateSpec{
 	"avg": {kernel: sumKernel(true), room: sumRoom(true)},
 	"min": {kernel: extremeKernel(-1), room: extremeRoom, most: textBytes},
 	"max": {kernel: extremeKernel(1), room: extremeRoom, most: textBytes},
+
+	"first": {kernel: outermostKernel(-1), room: outermostRoom, most: outermostBytes, timed: true},
+	"last":  {kernel: outermostKernel(1), room: outermostRoom, most: outermostBytes, timed: true},
 
 	"bool_or":  {kernel: boolKernel(1), room: extremeRoom},
 	"bool_and": {kernel: boolKernel(-1), room: extremeRoom},
@@ -234,7 +256,7 @@ func extremeRoom(arg feeds.Type) (words, extras, flags int) {
 
 // aggregate compiles an aggregate's call; in is the scope of its argument.
 func (p *plan) aggregate(in *scope, e *sql.Call) (*aggregate, error) {
-	a := &aggregate{text: sql.Format(e), spec: aggregates[e.Name]}
+	a := &aggregate{text: sql.Format(e), spec: specOf(e)}
 	if err := a.checkCall(in, e); err != nil {
 		return nil, err
 	}
@@ -252,6 +274,12 @@ func (p *plan) aggregate(in *scope, e *sql.Call) (*aggregate, error) {
 			return nil, err
 		}
 		if a.arg, err = in.settle(e.Args[0], x); err != nil {
+			return nil, err
+		}
+	}
+	if a.spec.timed {
+		var err error
+		if a.time, err = p.recordTime(in, e); err != nil {
 			return nil, err
 		}
 	}
@@ -287,7 +315,7 @@ func (a *aggregate) checkCall(in *scope, e *sql.Call) error {
 		want = "two arguments"
 	}
 	switch {
-	case e.Distinct && (e.Name == "count" || e.Name == "sum" || e.Name == "avg"):
+	case e.Distinct && (e.Name == "sum" || e.Name == "avg"):
 		return in.unsupported(e, e.Name+"(DISTINCT ..)")
 	case e.Distinct && !a.spec.distinct && (e.Name == "min" || e.Name == "max" || e.Name == "bool_or" || e.Name == "bool_and" || e.Name == "approx_count_distinct"):
 		return in.errorf(e, "leave it out", "DISTINCT changes nothing in %s", e.Name)
@@ -313,8 +341,15 @@ func (a *aggregate) checkCall(in *scope, e *sql.Call) error {
 // sharing returns the aggregate whose cell a can read, nil if there is none.
 func (p *plan) sharing(a *aggregate) *aggregate {
 	same := func(x, y *expr) bool { return x == nil && y == nil || x != nil && y != nil && x.text == y.text }
+	cell := a.spec
+	switch {
+	case a.spec.reads != nil:
+		cell = a.spec.reads
+	case !a.spec.shared:
+		return nil
+	}
 	for _, b := range p.stored {
-		if a.spec.shared && a.spec == b.spec && same(a.arg, b.arg) && same(a.filter, b.filter) {
+		if b.spec == cell && same(a.arg, b.arg) && same(a.filter, b.filter) {
 			return b
 		}
 	}
@@ -383,6 +418,17 @@ func (p *plan) arrange() {
 		}
 		a.kernel, _, _ = a.spec.kernel(a.argument(), &a.cell)
 	}
+	p.gatherCounting()
+}
+
+// gatherCounting finds the aggregates that count DISTINCT values.
+func (p *plan) gatherCounting() {
+	p.counting = nil
+	for _, a := range p.stored {
+		if k, ok := a.kernel.(countDistinct); ok {
+			p.counting = append(p.counting, k)
+		}
+	}
 }
 
 // argument is what the aggregate is called with; count(*) has no type.
@@ -435,6 +481,17 @@ func (a *aggregate) bindUnfiltered(slots []int) adder {
 				if v := &e.vals[slot]; !v.IsNull() {
 					k.add(s.W, nil, *v)
 				}
+			}
+		}
+	case timedKernel:
+		when := a.time.eval(slots)
+		return func(e *env, s State) {
+			v := value(e)
+			if v.IsNull() {
+				return
+			}
+			if t := when(e); !t.IsNull() {
+				k.takeAt(s, v, t.Micros(), &e.at)
 			}
 		}
 	case sketchKernel:

@@ -66,7 +66,7 @@ func (p *plan) newCombiner(slots []int) *Combiner {
 // Add takes one record in. It keeps nothing of rec, and allocates nothing once the record's group exists (but for a new
 // smallest or greatest string). BenchmarkAdd measures it.
 func (c *Combiner) Add(rec *feeds.Record) Outcome {
-	c.env.vals = rec.Values
+	c.env.vals, c.env.at = rec.Values, rec.At
 	if c.where != nil && c.where(&c.env) != yes {
 		return Filtered
 	}

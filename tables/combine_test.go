@@ -66,7 +66,7 @@ func TestAddAllocatesNothingOnceTheGroupExists(t *testing.T) {
 			sum(len(answers)) AS n, max(entropy(query)) AS e, sum(round(trans_id / 7.0, 1)) AS r, max(greatest(trans_id, 5)) AS g, min(TTLs[1]) AS ttl
 			FROM dns GROUP BY 1, 2, 3, 4, 5, 6, 7, 8`,
 		`CREATE TABLE t AS SELECT qtype_name, approx_count_distinct(id.orig_h) AS n, approx_count_distinct(query) AS q, approx_percentile(trans_id, 0.5) AS half, approx_percentile(trans_id, 0.9) AS p90,
-			top_k(query, 3) AS top, top_k(id.orig_h, 3) AS hosts, array_agg(DISTINCT id.orig_h) AS every, stddev(trans_id) AS sd, bool_or(AA) AS aa FROM dns GROUP BY 1`,
+			count(DISTINCT query) AS dq, count(DISTINCT id.orig_h) AS dh, count(DISTINCT answers) AS da, first(query) AS fq, last(query) AS lq, last(id.orig_h) AS lh, first(answers) AS fa, top_k(query, 3) AS top, top_k(id.orig_h, 3) AS hosts, array_agg(DISTINCT id.orig_h) AS every, stddev(trans_id) AS sd, bool_or(AA) AS aa FROM dns GROUP BY 1`,
 	} {
 		c, records := sample(t, text)
 		i := 0

@@ -45,14 +45,17 @@ func (s *script) dealt(r *rand.Rand, t *tables.Table) [][]feeds.Value {
 	}
 	decoder := codecs.NewJSON(layout)
 	var rec feeds.Record
-	pending := make([][]string, partitions) // taken in and not committed
-	take := func(partition int, line string) {
+	lines := s.records[layout.Feed]
+	pending := make([][]int, partitions) // taken in and not committed
+	take := func(partition int, number int) {
+		line := lines[number]
 		if r.IntN(2) == 0 {
 			line = `{"` + layout.Feed + `":` + line + `}`
 		}
 		if err := decoder.Decode([]byte(line), &rec); err != nil {
 			s.t.Fatalf("%s: %v", line, err)
 		}
+		rec.At.Offset = int64(number) // a record stays where it is, whoever reads it
 		f.Combiner(partition).Add(&rec)
 	}
 	commit := func(partition int) {
@@ -61,19 +64,17 @@ func (s *script) dealt(r *rand.Rand, t *tables.Table) [][]feeds.Value {
 		}
 		pending[partition] = nil
 	}
-	lines := slices.Clone(s.records[layout.Feed])
-	r.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
-	for _, line := range lines {
+	for _, number := range r.Perm(len(lines)) {
 		partition := r.IntN(partitions)
-		pending[partition] = append(pending[partition], line)
-		take(partition, line)
+		pending[partition] = append(pending[partition], number)
+		take(partition, number)
 		switch r.IntN(6) {
 		case 0, 1:
 			commit(partition)
 		case 2: // it dies
 			f.Combiner(partition).Reset()
-			for _, line := range pending[partition] {
-				take(partition, line)
+			for _, number := range pending[partition] {
+				take(partition, number)
 			}
 		}
 	}

@@ -4,8 +4,9 @@ import "github.com/brotally/brotally/feeds"
 
 // env is what an expression is evaluated over: one row of values. It belongs to one goroutine.
 type env struct {
-	vals   []feeds.Value // a record's slots; after grouping: the group columns, then the aggregates
-	params []feeds.Value // bound parameters, converted to the type each place needs
+	vals   []feeds.Value  // a record's slots; after grouping: the group columns, then the aggregates
+	at     feeds.Position // of the record
+	params []feeds.Value  // bound parameters, converted to the type each place needs
 	// elements are those of the arrays that are unnested, in the current row: see unnester.
 	elements []feeds.Value
 	// overflows counts expressions that had no value where SQL's standard has an error: overflow, division by zero,

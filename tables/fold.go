@@ -39,16 +39,18 @@ func (f *Fold) Flush(partition int) error {
 	combiner := f.combiners[partition]
 	unseen := func(Change) error { return nil }
 	for key, state := range combiner.Partials() {
-		f.bytes = f.table.AppendState(f.bytes[:0], state)
-		rest, err := f.table.ReadState(f.bytes, f.partial)
-		if err == nil && len(rest) > 0 {
-			err = errState
-		}
-		if err != nil {
-			return err
-		}
-		if err := f.updater.Add(key, f.partial, unseen); err != nil {
-			return err
+		for part := range f.table.Parts(state) {
+			f.bytes = f.table.AppendState(f.bytes[:0], part)
+			rest, err := f.table.ReadState(f.bytes, f.partial)
+			if err == nil && len(rest) > 0 {
+				err = errState
+			}
+			if err != nil {
+				return err
+			}
+			if err := f.updater.Add(key, f.partial, unseen); err != nil {
+				return err
+			}
 		}
 	}
 	combiner.Reset()

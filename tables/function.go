@@ -60,9 +60,6 @@ func init() { // in init, for the functions reach it again through the compiler
 	}
 }
 
-// laterFunctions are promised by the language and not there yet.
-var laterFunctions = []string{"first", "last"}
-
 func (s *scope) call(e *sql.Call) (*expr, error) {
 	f, ok := functions[e.Name]
 	switch {
@@ -72,8 +69,6 @@ func (s *scope) call(e *sql.Call) (*expr, error) {
 			hint = "conditions on aggregates belong in HAVING"
 		}
 		return nil, s.errorf(e, hint, "aggregate %s is not possible %s", sql.Format(e), s.aggregates)
-	case !ok && slices.Contains(laterFunctions, e.Name):
-		return nil, s.unsupported(e, e.Name+"()")
 	case !ok:
 		return nil, s.errorf(e, functionHint(e.Name), "no function %s", e.Name)
 	case e.Star, e.Distinct, e.Filter != nil:
@@ -100,7 +95,9 @@ func functionNames() []string {
 		names = append(names, n)
 	}
 	for n := range aggregates {
-		names = append(names, n)
+		if n != isEstimate {
+			names = append(names, n)
+		}
 	}
 	slices.Sort(names)
 	return append(names, "extract")

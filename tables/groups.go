@@ -25,7 +25,7 @@ type Groups struct {
 	slab    int        // the key slab being filled
 	wasted  int        // bytes of deleted keys
 	bytes   int        // of entries, states, texts and keys
-	held    int        // of sketches
+	held    holding    // of sketches
 }
 
 // entry is where a group's key lies; its words lie at the same place of states.
@@ -59,12 +59,15 @@ func (g *Groups) Len() int { return g.live }
 // Bytes estimates the memory that g holds, in bytes; of texts that states hold it counts 64 bytes each. It is cheap enough
 // to be asked after every record.
 func (g *Groups) Bytes() int {
-	return g.bytes + g.held + 4*len(g.slots) + 4*cap(g.free) + 48*g.extras*g.live
+	return g.bytes + g.held.bytes + 4*len(g.slots) + 4*cap(g.free) + 48*g.extras*g.live
 }
 
 // SketchBytes estimates the memory that sketches of the groups take, in bytes: what of [Groups.Bytes] grows without new
 // groups, and is given back by Reset.
-func (g *Groups) SketchBytes() int { return g.held }
+func (g *Groups) SketchBytes() int { return g.held.bytes }
+
+// Values returns how many values count(DISTINCT x) holds one by one, over all groups.
+func (g *Groups) Values() int { return g.held.values }
 
 // KeyBytes estimates how long all keys are together, in bytes; like SketchBytes it begins at 0 after Reset.
 func (g *Groups) KeyBytes() int {
@@ -169,7 +172,7 @@ func (g *Groups) Reset() {
 	for _, t := range g.texts {
 		clear(t)
 	}
-	g.used, g.live, g.next, g.slab, g.wasted, g.held, g.free = 0, 0, 0, 0, 0, 0, g.free[:0]
+	g.used, g.live, g.next, g.slab, g.wasted, g.held, g.free = 0, 0, 0, 0, 0, holding{}, g.free[:0]
 }
 
 // find returns the key's entry and slot, or the slot where it would be put.

@@ -23,8 +23,9 @@ type plan struct {
 	grouped    bool
 	groups     []*group // those that the window adds come last
 	aggregates []*aggregate
-	stored     []*aggregate // those of them that have a cell of their own
-	having     *expr        // over groups and aggregates
+	stored     []*aggregate    // those of them that have a cell of their own
+	counting   []countDistinct // those of these that are count(DISTINCT x)
+	having     *expr           // over groups and aggregates
 	havingAST  sql.Expr
 	unnests    []unnest // a record gives a row an element of them
 	items      []*item
@@ -48,6 +49,7 @@ type item struct {
 	at     sql.Expr
 	expr   *expr // over inputs; in a grouped plan over groups and aggregates
 	group  int   // position of the group it is, else -1
+	mark   *expr // says that its value is an estimate; nil: it never is
 }
 
 // newPlan resolves a SELECT over feed. open says that CAST may declare columns that the feed does not know. params is nil

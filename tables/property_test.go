@@ -40,7 +40,7 @@ func mustCompile(t testing.TB, text string) *Table {
 func exactAggregates(t testing.TB) *Table {
 	var items []string
 	for _, c := range kinds.Columns[2:] {
-		for _, f := range []string{"count", "min", "max"} {
+		for _, f := range []string{"count", "min", "max", "first", "last"} {
 			items = append(items, fmt.Sprintf("%s(%s) AS %s_%s", f, c.Name, f, c.Name))
 		}
 		items = append(items, fmt.Sprintf("array_agg(DISTINCT %s) AS set_%s", c.Name, c.Name))
@@ -97,10 +97,15 @@ func genValue(kind feeds.Kind) *rapid.Generator[feeds.Value] {
 // genRecords makes records of kinds; few groups, so that they have several records each.
 func genRecords() *rapid.Generator[[]*feeds.Record] {
 	record := rapid.Custom(func(t *rapid.T) *feeds.Record {
-		rec := &feeds.Record{}
+		// Few times and places, so that every tie is there.
+		rec := &feeds.Record{At: feeds.Position{
+			Topic: rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "topic"), Partition: rapid.Int32Range(0, 2).Draw(t, "partition"), Offset: rapid.Int64Range(0, 2).Draw(t, "offset"),
+		}}
 		for _, c := range kinds.Columns {
 			v := genValue(c.Type.Kind).Draw(t, c.Name)
 			switch c.Name {
+			case "ts":
+				v = rapid.SampledFrom([]feeds.Value{feeds.NullValue, feeds.TimestampValue(-1), feeds.TimestampValue(0), feeds.TimestampValue(1), v}).Draw(t, "ts")
 			case "g":
 				v = rapid.SampledFrom([]feeds.Value{feeds.NullValue, feeds.StringValue("a")}).Draw(t, "g")
 			case "h":
@@ -205,7 +210,8 @@ func TestAnySplitOfTheRecordsGivesTheSameRows(t *testing.T) {
 	one := mustCompile(t, "CREATE TABLE t AS SELECT sum(n) AS s, count(*) AS c, min(s) || max(s) AS both FROM kinds WHERE b")
 	rapid.Check(t, func(rt *rapid.T) {
 		records := genRecords().Draw(rt, "records")
-		for _, table := range []*Table{exact, sums, one} {
+		distinct := counting(t, rapid.IntRange(0, 30).Draw(rt, "exact up to"), rapid.IntRange(1, 100).Draw(rt, "part"))
+		for _, table := range []*Table{exact, sums, one, distinct} {
 			fold := func(partitions int, place func(i int) (partition int, flush bool)) [][]feeds.Value {
 				f, err := NewFold(table, kindsLayout, partitions)
 				if err != nil {

@@ -10,6 +10,7 @@ import (
 type rowEnv struct {
 	env
 	items  []eval // by position in Columns
+	marks  []eval // by position in the table's marks
 	having cond   // nil: every row
 }
 
@@ -17,6 +18,9 @@ func (p *plan) newRowEnv() *rowEnv {
 	e := &rowEnv{}
 	for _, it := range p.items {
 		e.items = append(e.items, it.expr.eval(nil))
+		if it.mark != nil {
+			e.marks = append(e.marks, it.mark.eval(nil))
+		}
 	}
 	if p.having != nil {
 		e.having = p.having.bindCond(nil)
@@ -39,6 +43,10 @@ func (p *plan) compute(e *env, key string, s State) (err error) {
 // alias key and s. It returns an error when key is not a key of the table. An expression over aggregates that overflows
 // is NULL.
 func (t *Table) Row(key string, s State, row []feeds.Value) ([]feeds.Value, error) {
+	return t.row(key, s, row, false)
+}
+
+func (t *Table) row(key string, s State, row []feeds.Value, marked bool) ([]feeds.Value, error) {
 	e := t.envs.Get().(*rowEnv)
 	defer t.envs.Put(e)
 	if err := t.plan.compute(&e.env, key, s); err != nil {
@@ -47,6 +55,11 @@ func (t *Table) Row(key string, s State, row []feeds.Value) ([]feeds.Value, erro
 	row = row[:0]
 	for _, value := range e.items {
 		row = append(row, value(&e.env))
+	}
+	if marked {
+		for _, value := range e.marks {
+			row = append(row, value(&e.env))
+		}
 	}
 	clear(e.vals) // or the pool would keep the strings alive
 	return row, nil

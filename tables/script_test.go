@@ -198,11 +198,12 @@ func (s *script) define(text string) string {
 func (s *script) decode(layout *feeds.Layout, add func(rec *feeds.Record)) {
 	d := codecs.NewJSON(layout)
 	var rec feeds.Record
-	for _, line := range s.records[layout.Feed] {
+	for offset, line := range s.records[layout.Feed] {
 		msg := []byte(line)
 		if err := d.Decode(msg, &rec); err != nil {
 			s.t.Fatalf("%s: %v", line, err)
 		}
+		rec.At.Offset = int64(offset)
 		add(&rec)
 		for i := range msg {
 			msg[i] = '#' // nothing may be kept of a record but what was cloned

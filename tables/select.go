@@ -15,8 +15,8 @@ import (
 // and safe for concurrent use.
 type Select struct {
 	Columns []Column // of the answer
-	// Inputs are the columns of the rows that Run reads: the table's result columns, or the feed's columns that the
-	// expressions name.
+	// Inputs are the columns of the rows that Run reads: the table's result columns, and its marks where it has any, or the
+	// feed's columns that the expressions name. Rows without their marks will do.
 	Inputs []feeds.Column
 
 	plan     *plan
@@ -29,6 +29,7 @@ type Select struct {
 	order    []ordering
 	limit    *expr // nil: all
 	offset   *expr // nil: 0
+	marks    []int // positions in Columns of those that can be estimates
 }
 
 // ordering is one expression of ORDER BY.
@@ -42,6 +43,8 @@ type ordering struct {
 type Rows struct {
 	Columns []Column
 	Values  [][]feeds.Value // by row, then by column; memory of its own
+	// Estimates are the values that are estimates where they would be exact.
+	Estimates []Estimates
 }
 
 // CompileSelect compiles a look-up in t. Errors are *sql.Error.
@@ -58,7 +61,10 @@ func CompileSelect(stmt *sql.Select, t *Table) (*Select, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Inputs, s.table = rows.Columns, t
+	s.table = t
+	if s.Inputs, err = s.markInputs(rows); err != nil {
+		return nil, err
+	}
 	s.bindInputs()
 	s.key = s.findKey(stmt)
 	return s, nil
@@ -69,6 +75,9 @@ func CompileSelect(stmt *sql.Select, t *Table) (*Select, error) {
 func CompileScan(stmt *sql.Select, feed *feeds.Feed) (*Select, error) {
 	s, err := newSelect(stmt, feed, true)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.addMarks(); err != nil {
 		return nil, err
 	}
 	s.Inputs = s.plan.inputs
@@ -307,6 +316,9 @@ func (s *Select) run(rows iter.Seq[[]feeds.Value], params []feeds.Value, out *co
 			out.limit += offset
 		}
 	}
+	if s.table != nil && len(s.table.marks) > 0 {
+		rows = s.withMarks(rows)
+	}
 	if out.limit > 0 {
 		if s.plan.grouped {
 			err = s.runGrouped(&e, rows, out)
@@ -320,7 +332,18 @@ func (s *Select) run(rows iter.Seq[[]feeds.Value], params []feeds.Value, out *co
 	case out.over != nil:
 		return nil, out.over
 	}
-	return &Rows{Columns: s.Columns, Values: out.rows(offset)}, nil
+	return &Rows{Columns: s.Columns, Values: out.rows(offset), Estimates: out.estimates(s.marks, offset)}, nil
+}
+
+// evals are the items, and behind them the marks.
+func (s *Select) evals(slots []int) (items []eval) {
+	for _, it := range s.plan.items {
+		items = append(items, it.expr.eval(slots))
+	}
+	for _, column := range s.marks {
+		items = append(items, s.plan.items[column].mark.eval(slots))
+	}
+	return items
 }
 
 func (s *Select) runPlain(e *env, rows iter.Seq[[]feeds.Value], out *collector) {
@@ -328,10 +351,7 @@ func (s *Select) runPlain(e *env, rows iter.Seq[[]feeds.Value], out *collector) 
 	if s.plan.where != nil {
 		where = s.plan.where.bindCond(s.slots)
 	}
-	items := make([]eval, len(s.plan.items))
-	for i, it := range s.plan.items {
-		items[i] = it.expr.eval(s.slots)
-	}
+	items := s.evals(s.slots)
 	unnested := s.plan.newUnnester(s.slots)
 	for row := range rows {
 		e.vals = row
@@ -369,10 +389,7 @@ func (s *Select) runGrouped(e *env, rows iter.Seq[[]feeds.Value], out *collector
 	if s.plan.having != nil {
 		having = s.plan.having.bindCond(nil)
 	}
-	items := make([]eval, len(s.plan.items))
-	for i, it := range s.plan.items {
-		items[i] = it.expr.eval(nil)
-	}
+	items := s.evals(nil)
 	for key, state := range c.groups.All() {
 		if err := s.plan.compute(e, key, state); err != nil {
 			return err

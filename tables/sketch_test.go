@@ -326,8 +326,8 @@ func TestGroupsCountSketches(t *testing.T) {
 			for _, s := range g.All() {
 				held += take(s)
 			}
-			if held != g.held {
-				rt.Fatalf("sketches take %d bytes, %d are counted", held, g.held)
+			if held != g.held.bytes {
+				rt.Fatalf("sketches take %d bytes, %d are counted", held, g.held.bytes)
 			}
 		}
 	})

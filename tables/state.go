@@ -16,21 +16,38 @@ type State struct {
 	W []uint64
 	X []any // nil, a string or a sketch each
 
-	held *int // of the Groups that it is part of: bytes that sketches take; nil: nobody counts
+	held *holding // of the Groups that it is part of; nil: nobody counts
+}
+
+// holding is what the sketches of all groups of a Groups take together.
+type holding struct {
+	bytes  int
+	values int // that count(DISTINCT x) holds one by one
 }
 
 // grow notes that sketches of s take n bytes more.
 func (s State) grow(n int) {
 	if s.held != nil {
-		*s.held += n
+		s.held.bytes += n
+	}
+}
+
+// growValues notes that they hold n values more.
+func (s State) growValues(n int) {
+	if s.held != nil {
+		s.held.values += n
 	}
 }
 
 // drop forgets the extras.
 func (s State) drop() {
 	for i, x := range s.X {
-		if k, ok := x.(sketch); ok {
+		switch k := x.(type) {
+		case sketch:
 			s.grow(-k.bytes())
+		case *distinctValues:
+			s.grow(-k.bytes())
+			s.growValues(-k.set.n)
 		}
 		s.X[i] = nil
 	}
@@ -79,6 +96,12 @@ type sketchKernel interface {
 	take(s State, v feeds.Value)
 }
 
+// timedKernel takes such values with the event time and the place of their record.
+type timedKernel interface {
+	kernel
+	takeAt(s State, v feeds.Value, micros int64, at *feeds.Position)
+}
+
 // NewState returns the state of no records, with memory of its own.
 func (t *Table) NewState() State { return t.plan.newState() }
 
@@ -102,10 +125,19 @@ func (p *plan) merge(dst, src State) {
 
 // AppendState appends s in a compact form that [Table.ReadState] of the same definition reads; it knows where it ends.
 func (t *Table) AppendState(b []byte, s State) []byte {
-	for _, flags := range s.W[:t.plan.layout.flags] {
+	return t.plan.appendState(b, s, false)
+}
+
+// appendState appends s; row says that it is a row, whose values are records of their own.
+func (p *plan) appendState(b []byte, s State, row bool) []byte {
+	for _, flags := range s.W[:p.layout.flags] {
 		b = binary.AppendUvarint(b, flags)
 	}
-	for _, a := range t.plan.stored {
+	for _, a := range p.stored {
+		if d, ok := a.kernel.(countDistinct); ok && row {
+			b = d.appendRow(b, s)
+			continue
+		}
 		b = a.kernel.append(b, s)
 	}
 	return b
@@ -114,6 +146,10 @@ func (t *Table) AppendState(b []byte, s State) []byte {
 // ReadState overwrites s with what [Table.AppendState] wrote at the start of b and returns what follows. s keeps nothing
 // of b. After an error s holds anything.
 func (t *Table) ReadState(b []byte, s State) (rest []byte, err error) {
+	return t.readState(b, s, false)
+}
+
+func (t *Table) readState(b []byte, s State, row bool) (rest []byte, err error) {
 	clear(s.W)
 	s.drop()
 	for i := range t.plan.layout.flags {
@@ -125,7 +161,12 @@ func (t *Table) ReadState(b []byte, s State) (rest []byte, err error) {
 	}
 	for _, a := range t.plan.stored {
 		var ok bool
-		if b, ok = a.kernel.read(b, s); !ok {
+		if d, counts := a.kernel.(countDistinct); counts && row {
+			b, ok = d.readRow(b, s)
+		} else {
+			b, ok = a.kernel.read(b, s)
+		}
+		if !ok {
 			return b, fmt.Errorf("table %s: %w", t.Name, errState)
 		}
 	}

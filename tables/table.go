@@ -17,6 +17,7 @@ type Table struct {
 	query *sql.Select // as it was written, with the feed's names
 	plan  *plan
 	keys  []feeds.Column // the group columns, in the order of the key
+	marks []int          // positions in Columns of those that can be estimates
 	envs  sync.Pool      // *rowEnv: what Row computes in
 }
 
@@ -51,10 +52,16 @@ func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
 	if err := p.keysFirstCome(); err != nil {
 		return nil, err
 	}
+	if err := p.addMarks(len(p.items)); err != nil {
+		return nil, err
+	}
 	d.Inputs, d.SQL = p.inputs, sql.Format(stmt)
 	t := &Table{Definition: *d, query: q, plan: p}
-	for _, it := range p.items {
+	for i, it := range p.items {
 		t.Columns = append(t.Columns, it.column)
+		if it.mark != nil {
+			t.marks = append(t.marks, i)
+		}
 	}
 	for i := range p.groups {
 		at := slices.IndexFunc(p.items, func(it *item) bool { return it.column.Key && it.group == i })

@@ -8,6 +8,7 @@ type Updater struct {
 	sessions *sessions // of the rows; nil without session windows
 	scratch  State
 	key      []byte
+	log      valueLog
 
 	// Where one partial changes several rows, or several partials the same, changes are gathered until Flush.
 	before map[string]before
@@ -47,17 +48,29 @@ func (t *Table) NewUpdater(rows *Groups) (*Updater, error) {
 	return u, nil
 }
 
+// RecordValues makes the Updater say which values of count(DISTINCT x) become records of the changelog and which records are to
+// be deleted. A key and a value are valid during the call.
+func (u *Updater) RecordValues(added func(key []byte, number int, value []byte), left func(Leftover)) {
+	u.log.added, u.log.left = added, left
+}
+
+// site is where the values of a row are recorded; key is the row's, of a session the group's.
+func (u *Updater) site(key []byte, first int64) site {
+	return site{key: key, first: first, log: &u.log, session: u.sessions != nil}
+}
+
 // Add adds a partial to the row or, with hopping windows, to the rows that it is part of. changed is called for a row that
 // no other partial of this commit can change, the others wait for Flush. Errors are changed's, or say that the key is not
 // one of the table.
 func (u *Updater) Add(key string, partial State, changed func(Change) error) error {
 	switch {
 	case u.before == nil:
-		state, was, err := u.touch([]byte(key))
+		u.key = append(u.key[:0], key...)
+		state, was, err := u.touch(u.key)
 		if err != nil {
 			return err
 		}
-		u.table.Merge(state, partial)
+		u.table.plan.mergeRow(state, partial, u.site(u.key, 0))
 		return u.report(key, state, was, changed)
 	case u.sessions != nil:
 		return u.addToSession(key, partial)
@@ -129,7 +142,7 @@ func (u *Updater) addToWindows(key string, pane State) error {
 		if err != nil {
 			return err
 		}
-		u.table.Merge(state, pane)
+		u.table.plan.mergeRow(state, pane, u.site(u.key, 0))
 		start -= w.Advance.Microseconds()
 	}
 	return nil
@@ -160,7 +173,7 @@ func (u *Updater) addToSession(key string, partial State) error {
 		if err != nil {
 			return err
 		}
-		u.table.Merge(u.scratch, state)
+		u.table.plan.moveRow(u.scratch, state, u.site(u.key[:len(group)], 0))
 		u.rows.Delete(u.key)
 	}
 	u.key = bounded(joined)
@@ -168,9 +181,10 @@ func (u *Updater) addToSession(key string, partial State) error {
 	if err != nil {
 		return err
 	}
+	s := u.site(u.key[:len(group)], joined.first)
 	if moved {
-		u.table.Merge(state, u.scratch)
+		u.table.plan.moveRow(state, u.scratch, s)
 	}
-	u.table.Merge(state, partial)
+	u.table.plan.mergeRow(state, partial, s)
 	return nil
 }

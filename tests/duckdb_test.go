@@ -358,7 +358,7 @@ func (g generator) aggregate() expression {
 	}
 	kind := comparable[g.IntN(len(comparable))]
 	var a expression
-	switch g.IntN(9) {
+	switch g.IntN(10) {
 	case 0:
 		a = both("count(%s)", g.any(kind, 2))
 	case 1:
@@ -376,6 +376,16 @@ func (g generator) aggregate() expression {
 		return of("array_agg(DISTINCT %s)", "list_sort(list(DISTINCT %s) FILTER (WHERE %[1]s IS NOT NULL))", x)
 	case 7:
 		a = same("count(*)")
+		if g.IntN(2) == 0 {
+			a = both("count(DISTINCT %s)", g.any(kind, 2))
+		}
+	case 8:
+		x := g.any(kind, 2)
+		if g.IntN(2) == 0 {
+			a = of("first(%s)", "arg_min(%s, ts)", x)
+		} else {
+			a = of("last(%s)", "arg_max(%s, ts)", x)
+		}
 	default:
 		a = both("sum(%s)", g.leaf("double"))
 	}

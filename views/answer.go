@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,6 +127,13 @@ func (a *Answer) send(w http.ResponseWriter, r *http.Request, how format) {
 	if a.Partial {
 		header.Set("Brotally-Partial", "true")
 	}
+	if len(a.Approximate) > 0 {
+		var names []string
+		for _, e := range a.Approximate {
+			names = append(names, url.QueryEscape(a.Columns[e.Column].Name))
+		}
+		header.Set("Brotally-Approximate", strings.Join(names, ","))
+	}
 	if how == formatCSV {
 		header.Set("Content-Type", "text/csv; charset=utf-8; header=present")
 		header.Set("Content-Disposition", `attachment; filename="`+a.Table+`.csv"`) // a table's name has letters, digits, _ and - only
@@ -219,9 +227,31 @@ func (a *Answer) appendMeta(b []byte) []byte {
 	if a.Partial {
 		b = append(b, `,"partial":true`...)
 	}
+	b = a.appendApproximate(b)
 	b = append(b, `,"took_ms":`...)
 	b = strconv.AppendFloat(b, float64(a.Took.Microseconds())/1000, 'f', -1, 64)
 	return append(b, '}')
+}
+
+// appendApproximate says which values are estimates: of each column that has any the numbers of the rows, from 0.
+func (a *Answer) appendApproximate(b []byte) []byte {
+	if len(a.Approximate) == 0 {
+		return b
+	}
+	for i, e := range a.Approximate {
+		b = append(b, []string{`,"approximate":[`, `,`}[min(i, 1)]...)
+		b = append(b, `{"column":`...)
+		b = output.AppendJSON(b, feeds.StringValue(a.Columns[e.Column].Name))
+		b = append(b, `,"rows":[`...)
+		for j, row := range e.Rows {
+			if j > 0 {
+				b = append(b, ',')
+			}
+			b = strconv.AppendInt(b, int64(row), 10)
+		}
+		b = append(b, `]}`...)
+	}
+	return append(b, ']')
 }
 
 // eventTime is the newest event time, NULL if there is none.

@@ -17,9 +17,11 @@ type Answer struct {
 	Table   string
 	Columns []tables.Column
 	Rows    [][]feeds.Value
-	AsOf    *AsOf
-	Took    time.Duration
-	Partial bool // the view was not ready: rows are missing, and AsOf is no floor
+	// Approximate are the values that are estimates where they would be exact: count(DISTINCT ..) of very many.
+	Approximate []tables.Estimates
+	AsOf        *AsOf
+	Took        time.Duration
+	Partial     bool // the view was not ready: rows are missing, and AsOf is no floor
 }
 
 // NotReady says that a view does not have all of its table yet.
@@ -86,7 +88,7 @@ func (v *View) run(ctx context.Context, r request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Columns, a.Rows, a.Took = rows.Columns, rows.Values, time.Since(start)
+	a.Columns, a.Rows, a.Approximate, a.Took = rows.Columns, rows.Values, rows.Estimates, time.Since(start)
 	return a, nil
 }
 
@@ -144,7 +146,7 @@ func (v *View) shownRow(key string, state tables.State) ([]feeds.Value, error) {
 	if shown, err := v.table.Shows(key, state); err != nil || !shown {
 		return nil, err
 	}
-	return v.table.Row(key, state, nil)
+	return v.table.MarkedRow(key, state, nil)
 }
 
 // scanned is how many rows a scan reads before it lets the changelog's next records in, and looks whether anybody still
@@ -189,7 +191,7 @@ func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feed
 				return true
 			}
 			if err == nil {
-				row, err = v.table.Row(key, state, row[:0])
+				row, err = v.table.MarkedRow(key, state, row[:0])
 			}
 			if err != nil {
 				*broken = fmt.Errorf("row of %s: %w", v.table.Name, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/tables/sql"
 )
@@ -111,6 +112,9 @@ func add(all *tables.Definitions, s sql.Statement, resolve tables.Resolve) (*tab
 	added, err := all.Add(s, resolve)
 	if err != nil {
 		return nil, err
+	}
+	if n := fault.Distinct(); n > 0 && added.Kind == tables.KindTable {
+		all.Tables[len(all.Tables)-1].LimitDistinct(n, 64)
 	}
 	for _, other := range all.All() {
 		if other != added && other.Topic() == added.Topic() {

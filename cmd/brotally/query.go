@@ -175,5 +175,13 @@ func reflects(rows *client.Rows) string {
 	if rows.Meta.Partial {
 		text += "; the table is being restored, rows are missing"
 	}
+	for _, a := range rows.Meta.Approximate {
+		text += "; " + approximate(a.Column, len(a.Rows))
+	}
 	return text
+}
+
+// approximate says that values of a column are estimates.
+func approximate(column string, rows int) string {
+	return fmt.Sprintf("%s is approximate in %s", column, count(int64(rows), "row"))
 }

@@ -300,6 +300,11 @@ func (t *try) show(ctx context.Context, cfg kafka.Config, stages *processors.Pro
 		if err := t.print.print(t.program, columns, answer.Rows); err != nil {
 			return err
 		}
+		for _, e := range answer.Approximate {
+			if !t.quiet {
+				t.say("%s", approximate(answer.Columns[e.Column].Name, len(e.Rows)))
+			}
+		}
 		t.summary(a.table.Name, int64(len(answer.Rows)), answer.AsOf.Counts, len(all) > 1)
 	}
 	t.sayLogs(start)

@@ -3,7 +3,8 @@
 //
 //	go build -tags faults ./cmd/brotally
 //
-// builds a program that listens to BROTALLY_FAULT (see [Point]) and BROTALLY_UNPROTECTED (see [Off]).
+// builds a program that listens to BROTALLY_FAULT (see [Point]), BROTALLY_UNPROTECTED (see [Off]) and BROTALLY_DISTINCT (see
+// [Distinct]).
 package fault
 
 // The stages that a point belongs to.

@@ -48,5 +48,14 @@ func Point(stage, name string) {
 	select {} // the signal is on its way; nothing more must happen
 }
 
+// Distinct returns up to how many values count(DISTINCT ..) is to be exact, as BROTALLY_DISTINCT says; 0: as usual.
+func Distinct() int {
+	n, err := strconv.Atoi(os.Getenv("BROTALLY_DISTINCT"))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // Off reports whether BROTALLY_UNPROTECTED names the protection.
 func Off(protection string) bool { return slices.Contains(off, protection) }

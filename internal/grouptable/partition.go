@@ -17,16 +17,20 @@ import (
 // It is safe for any number of readers beside one writer.
 type Partition struct {
 	table   *tables.Table
+	values  bool   // it holds the values that count(DISTINCT ..) has counted
 	changed func() // called after progress has moved, without the lock
 
 	mu       sync.RWMutex // guards all below
 	rows     *tables.Groups
 	progress map[codecs.Source]codecs.Progress
-	next     int64 // the changelog's next offset: what lies below is in rows
+	next     int64             // the changelog's next offset: what lies below is in rows
+	left     []tables.Leftover // records of values that are to be deleted
+	loose    *tables.Values    // the rows' values while the changelog is read; nil: they have them
 }
 
-func newPartition(t *tables.Table, changed func()) *Partition {
-	return &Partition{table: t, changed: changed, rows: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}}
+func newPartition(c Config, changed func()) *Partition {
+	t := c.Table
+	return &Partition{table: t, values: c.Values && t.HasValues(), changed: changed, rows: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}}
 }
 
 // Update calls fn with the rows and the progress to change. fn must not keep them.
@@ -62,12 +66,19 @@ func (p *Partition) Len() int {
 func (p *Partition) Bytes() int {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.rows.Bytes()
+	n := p.rows.Bytes()
+	for i := range p.left {
+		n += p.left[i].Bytes()
+	}
+	return n
 }
 
 // apply takes in one changelog record; a nil value is a tombstone. The caller holds the lock.
 func (p *Partition) apply(key, value []byte) error {
 	if codecs.IsInternal(key) {
+		if _, _, _, ok := codecs.ParseValueKey(key); ok {
+			return nil // who only follows rows does without
+		}
 		source, ok := codecs.ParseProgressKey(string(key))
 		switch {
 		case !ok:
@@ -127,7 +138,7 @@ func (p *Partition) Set(key string, value []byte) error {
 	p.mu.Lock()
 	err := p.apply([]byte(key), value)
 	p.mu.Unlock()
-	if codecs.IsInternal([]byte(key)) {
+	if _, ok := codecs.ParseProgressKey(key); ok {
 		p.changed()
 	}
 	return err

@@ -19,7 +19,7 @@ var _ storage.Storage = (*Partition)(nil)
 func newRows(t *testing.T, queries ...string) (p *Partition, keys []string) {
 	t.Helper()
 	table := compile(t, hosts)
-	p = newPartition(table, func() {})
+	p = newPartition(Config{Table: table}, func() {})
 	for _, q := range queries {
 		key, err := table.EncodeKey([]feeds.Value{feeds.StringValue(q)})
 		if err != nil {

@@ -22,7 +22,10 @@ import (
 type Config struct {
 	Client sarama.Client // finds leaders and offsets; not closed by the Store
 	Table  *tables.Table
-	Topic  string       // the changelog
+	Topic  string // the changelog
+	// Values says that rows are written here, which takes the values that count(DISTINCT ..) has counted. Who only reads rows
+	// does without: they say how many there are.
+	Values bool
 	Log    *slog.Logger // defaults to discarding
 }
 
@@ -112,7 +115,7 @@ func (s *Store) Builder(current func() context.Context) storage.Builder {
 func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 	p, ok := s.Partition(number)
 	if !ok {
-		p = newPartition(s.config.Table, s.notify)
+		p = newPartition(s.config, s.notify)
 	}
 	began := time.Now()
 	from := p.next
@@ -131,12 +134,19 @@ func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 		at = next
 	}
 	p.mu.Lock()
+	if err := p.recovering(); err != nil {
+		p.mu.Unlock()
+		return nil, err
+	}
 	reading, err := reader.Recover(ctx, func(offset int64, key, value []byte, _ int64) error {
 		s.recovered.Add(1)
 		moved(offset + 1)
 		fault.Point(fault.StageGroup, fault.Recovering)
-		return p.apply(key, value)
+		return p.recover(key, value)
 	})
+	if err == nil {
+		err = p.recovered()
+	}
 	p.next = max(p.next, reading.Next)
 	moved(max(at, reading.Next))
 	p.mu.Unlock()

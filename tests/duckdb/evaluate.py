@@ -43,6 +43,7 @@ def main():
     work = json.load(sys.stdin)
     db = duckdb.connect()
     db.execute("SET threads = 1")
+    db.execute("SET enable_progress_bar = false")  # it goes to stdout where a query takes long
     db.execute("SET TimeZone = 'UTC'")
     names = ", ".join(f'"{name}" {kind}' for name, kind in work["columns"])
     db.execute(f"CREATE TABLE r (number BIGINT, {names})")

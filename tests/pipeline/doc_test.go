@@ -47,6 +47,8 @@
 // quotes. What a text file cannot show is written in angle brackets, in records to be sent, too: <U+202E> is a character,
 // <0xff> a byte that is no UTF-8, <x*2048> a character many times. A record <null> has no value, <empty> an empty one.
 //
+// count(DISTINCT x) is exact up to 10 values in scripts, so that they can be read that go beyond.
+//
 // # Crashing
 //
 // Each script runs a second time, as NAME/crashing: between any two steps all instances are killed and started again,

@@ -153,11 +153,14 @@ func (i *instance) address() string {
 	return i.url
 }
 
+// distinct is up to how many values count(DISTINCT ..) is exact in scripts.
+const distinct = 10
+
 // command is one of the program's, in the script's folder and without the settings of whoever runs the tests.
 func (w *world) command(args []string, env ...string) *exec.Cmd {
 	cmd := exec.Command(w.binary, args...)
 	cmd.Dir, cmd.SysProcAttr = w.dir, orphan
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BROTALLY_") }), env...)
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BROTALLY_") }), append(env, fmt.Sprint("BROTALLY_DISTINCT=", distinct))...)
 	return cmd
 }
 

@@ -131,3 +131,13 @@ SELECT len(tunnel_parents) AS n_parents, count(*) AS n FROM conn GROUP BY 1;
 
 CREATE TABLE a07_http_tags_len AS
 SELECT len(tags) AS n_tags, array_length(resp_mime_types) AS n_mime, resp_mime_types[1] AS first_mime, count(*) AS n FROM http GROUP BY 1, 2, 3;
+
+CREATE TABLE q03_dns_distinct_query_by_orig AS
+SELECT id.orig_h, count(DISTINCT query) AS distinct_query, count(query) AS n_query, count(*) AS n FROM dns GROUP BY 1;
+
+CREATE TABLE q03b_dns_distinct_query_all AS
+SELECT count(DISTINCT query) AS distinct_query, count(DISTINCT id.orig_h) AS distinct_orig, count(*) AS n FROM dns;
+
+CREATE TABLE q03c_conn_distinct_resp_by_orig AS
+SELECT id.orig_h, count(DISTINCT id.resp_h) AS distinct_resp_h, count(DISTINCT id.resp_p) AS distinct_resp_p, count(DISTINCT uid) AS distinct_uid, count(*) AS n
+FROM conn GROUP BY 1;

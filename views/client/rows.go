@@ -35,8 +35,17 @@ type Meta struct {
 	// Partial says that the table was being restored, and that rows are missing.
 	Partial bool `json:"partial"`
 
+	// Approximate are the values that are estimates where they would be exact: count(DISTINCT ..) of very many.
+	Approximate []Approximate `json:"approximate"`
+
 	Counts Counts  `json:"counts"`
 	TookMS float64 `json:"took_ms"` // milliseconds in the server
+}
+
+// Approximate are the values of one column that are estimates.
+type Approximate struct {
+	Column string `json:"column"`
+	Rows   []int  `json:"rows"` // numbers of the answer's rows, from 0
 }
 
 // Counts say what became of the records of a table's source. Read = Counted + Filtered + OtherFeed + NoTime + DeadLettered.
