@@ -75,6 +75,22 @@ func TestAStreamsRowsReadBack(t *testing.T) {
 	}
 }
 
+func TestNumericsOfAnySize(t *testing.T) {
+	layout := &feeds.Layout{Columns: []feeds.Column{{Name: "n", Type: feeds.T(feeds.Numeric)}}}
+	for text, want := range map[string]string{
+		"170141183460469231731687303715884105727": "170141183460469231731687303715884105727", "-170141183460469231731687303715884105728": "-170141183460469231731687303715884105728",
+		"170141183460469231731687303715884105728": "NULL", "1.5": "NULL", "18446744073709551616.5": "NULL", "-0": "0", "1e3": "1000",
+	} {
+		var rec feeds.Record
+		if err := NewJSON(layout).Decode([]byte(`{"n":`+text+`}`), &rec); err != nil {
+			t.Fatal(err)
+		}
+		if got := rec.Values[0].String(); got != want {
+			t.Errorf("%s is read as %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestPlaces(t *testing.T) {
 	if got := string(AppendPlace([]byte("x "), Source{Topic: "a/b.c", Partition: 7}, 1<<40)); got != "x a/b.c/7/1099511627776" {
 		t.Errorf("the place is %s", got)
