@@ -57,6 +57,10 @@ func fromNumber(kind feeds.Kind, raw []byte) (v feeds.Value, ok bool) {
 		return feeds.UbigintValue(magnitude), ok && (!negative || magnitude == 0)
 	case feeds.Numeric:
 		negative, magnitude, ok := parseInteger(raw)
+		if !ok && len(raw) <= digits128 {
+			whole, ok := feeds.ParseInt128(alias(raw))
+			return feeds.NumericValue(whole), ok
+		}
 		whole := feeds.Int128FromUint(magnitude)
 		if negative {
 			whole, _ = whole.Neg()
@@ -74,6 +78,9 @@ func fromNumber(kind feeds.Kind, raw []byte) (v feeds.Value, ok bool) {
 	}
 	return v, false
 }
+
+// digits128 is how long 128 bits are at most, with a sign. A longer text would take its time, and whoever sends it chooses.
+const digits128 = 40
 
 // parseInteger reads a JSON number that is a whole one, however it is written. ok is false when it is not whole or its
 // magnitude does not fit 64 bits.

@@ -23,3 +23,12 @@ func AppendPlace(b []byte, s Source, offset int64) []byte {
 func AppendStreamRow(b []byte, s *tables.Stream, row []feeds.Value) (value []byte, cut bool) {
 	return appendFitting(b, s.Columns, row)
 }
+
+// DecodeRow reads what [AppendStreamRow] wrote into rec, whose layout has the stream's columns. It is [JSON.Decode] for a
+// record that stands for itself: a text in it that looks like a record of Zeek's, or a _path, is a text.
+func (d *JSON) DecodeRow(msg []byte, rec *feeds.Record) error {
+	if d.rec = rec; !d.scan(msg) {
+		return explain(msg)
+	}
+	return nil
+}

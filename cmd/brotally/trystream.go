@@ -27,7 +27,7 @@ func (t *try) printStream(ctx context.Context, cfg kafka.Config, s *tables.Strea
 	}
 	decoder, rec := codecs.NewJSON(layout), feeds.Record{}
 	err = eachRecord(ctx, cfg, s.Topic(), func(value []byte) error {
-		if err := decoder.Decode(value, &rec); err != nil {
+		if err := decoder.DecodeRow(value, &rec); err != nil {
 			return fmt.Errorf("a record of stream %s: %w", s.Name, err)
 		}
 		if rec.BadFields > 0 {
