@@ -80,7 +80,7 @@ func (a outermost) moment(w []uint64) moment {
 
 // inner keeps the value, in the words behind those of the moment.
 func (a outermost) inner() extreme {
-	inner := extreme{a.cell, a.kind, a.sign}
+	inner := extreme(a)
 	inner.w += outermostWords
 	return inner
 }
