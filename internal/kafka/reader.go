@@ -52,10 +52,11 @@ type Reader struct {
 	c    ReaderConfig
 	conf *sarama.Config // for our connection, of which there is one at a time
 
-	pos  int64 // next offset to read
-	high int64 // high watermark and last stable offset of the last fetch; -1 before the first
-	last int64
-	size int32 // bytes to ask for; grows while one batch does not fit
+	pos   int64 // next offset to read
+	began int64 // pos when nothing had been read
+	high  int64 // high watermark and last stable offset of the last fetch; -1 before the first
+	last  int64
+	size  int32 // bytes to ask for; grows while one batch does not fit
 
 	mu     sync.Mutex // guards broker: a cancelled fetch closes it from another goroutine
 	broker *sarama.Broker
@@ -91,6 +92,7 @@ func NewReader(ctx context.Context, c ReaderConfig) (*Reader, error) {
 		}
 		r.pos = at
 	}
+	r.began = r.pos
 	return r, nil
 }
 
@@ -160,7 +162,7 @@ func (r *Reader) ReadTo(ctx context.Context, target int64, fn RecordFunc) (Readi
 		if ahead != nil {
 			f, ahead = <-ahead, nil
 		} else {
-			f = r.fetch(ctx, r.pos)
+			f = r.fetchHere(ctx)
 		}
 		if f.err != nil {
 			done.Next = r.pos
@@ -197,7 +199,7 @@ func (r *Reader) ReadTo(ctx context.Context, target int64, fn RecordFunc) (Readi
 // Poll fetches once and gives fn what came: for following a partition's end. It returns how many records that was, 0 when
 // there was nothing to read within MaxWait. What passes (a new leader, a broker that restarts) is retried until ctx is done.
 func (r *Reader) Poll(ctx context.Context, fn RecordFunc) (int64, error) {
-	f := r.fetch(ctx, r.pos)
+	f := r.fetchHere(ctx)
 	if f.err != nil {
 		return 0, f.err
 	}
@@ -301,6 +303,19 @@ func legacy(set *sarama.MessageSet, give func(int64, []byte, []byte, time.Time) 
 		}
 	}
 	return nil
+}
+
+// fetchHere fetches at the position. A reader that is to begin where the partition does, and has not yet, follows when that
+// moves: what was deleted since it looked is not missing.
+func (r *Reader) fetchHere(ctx context.Context) fetched {
+	for {
+		f := r.fetch(ctx, r.pos)
+		var out *OutOfRange
+		if r.c.From != sarama.OffsetOldest || r.pos != r.began || !errors.As(f.err, &out) || out.Oldest <= r.pos {
+			return f
+		}
+		r.pos, r.began = out.Oldest, out.Oldest
+	}
 }
 
 // fetch asks for what is at from until the broker answers, a retry makes no sense or ctx is done.

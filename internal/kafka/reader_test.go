@@ -355,8 +355,20 @@ func TestReaderOutOfRange(t *testing.T) {
 			}
 		}
 		var got rows
-		if _, err := c.reader(topic, sarama.OffsetOldest).Recover(t.Context(), got.take); err != nil || len(got) != 2 {
-			t.Errorf("from the oldest: %v, %v", got, err)
+		r := c.reader(topic, sarama.OffsetOldest)
+		if err := c.admin.DeleteRecords(topic, map[int32]int64{0: 4}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Recover(t.Context(), got.take); err != nil || len(got) != 1 {
+			t.Errorf("from the oldest, of which one was deleted meanwhile: %v, %v", got, err)
+		}
+		c.put(topic, "f=6", "g=7")
+		if err := c.admin.DeleteRecords(topic, map[int32]int64{0: 6}); err != nil {
+			t.Fatal(err)
+		}
+		var out *OutOfRange
+		if _, err := r.Recover(t.Context(), got.take); !errors.As(err, &out) {
+			t.Errorf("what it had not read yet was deleted: %v", err)
 		}
 	})
 }
