@@ -196,8 +196,13 @@ func supervise(ctx context.Context, ready func(context.Context) error, build fun
 			return err
 		case errors.As(err, &refused):
 			return refused
-		case (errors.Is(err, sarama.ErrFencedInstancedId) || kafka.Classify(err) == kafka.Fenced) && s.roster.replaced(s.admin, s.config.Instance):
-			// Who takes our name takes our transactional id first, so that a commit hears of it before a heartbeat does.
+		}
+		// Who takes our name takes our transactional id first, so that a commit hears of it before a heartbeat does, and before
+		// the group does. So this is asked once more before we take both back: two that only asked at once could go on
+		// taking them from each other.
+		fenced := errors.Is(err, sarama.ErrFencedInstancedId) || kafka.Classify(err) == kafka.Fenced
+		inUse := func() bool { return fenced && s.roster.replaced(s.admin, s.config.Instance) }
+		if inUse() {
 			return &InstanceInUse{Instance: s.config.Instance, Group: string(s.group), Err: err}
 		}
 		if time.Since(began) > time.Minute {
@@ -208,6 +213,9 @@ func supervise(ctx context.Context, ready func(context.Context) error, build fun
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil
+		}
+		if inUse() {
+			return &InstanceInUse{Instance: s.config.Instance, Group: string(s.group), Err: err}
 		}
 		pause = min(2*pause, slowest)
 	}
