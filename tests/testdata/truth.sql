@@ -141,3 +141,6 @@ SELECT count(DISTINCT query) AS distinct_query, count(DISTINCT id.orig_h) AS dis
 CREATE TABLE q03c_conn_distinct_resp_by_orig AS
 SELECT id.orig_h, count(DISTINCT id.resp_h) AS distinct_resp_h, count(DISTINCT id.resp_p) AS distinct_resp_p, count(DISTINCT uid) AS distinct_uid, count(*) AS n
 FROM conn GROUP BY 1;
+
+CREATE TABLE q09_weird_count_by_name AS
+SELECT name, count(*) AS n, extract(epoch FROM min(ts)) AS min_ts, extract(epoch FROM max(ts)) AS max_ts FROM weird GROUP BY 1;
