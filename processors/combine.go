@@ -29,7 +29,8 @@ type outgoing struct {
 	pack      []byte
 }
 
-// packBytes is when a pack is sent and the next one begun. No record of ours may exceed 512 KiB.
+// packBytes is when a pack is sent and the next one begun. No record of ours may exceed 512 KiB. Where a partial changes many
+// rows it is a part of that, for stage 2 takes packs whole.
 const packBytes = 256 << 10
 
 // idleProgress is how often a stage 1 without records says that it is there, and what time it is: without it no window
@@ -217,7 +218,7 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) (
 		}
 		for part := range s.table.Parts(state) {
 			s.partials[p] = codecs.AppendPartial(s.partials[p], s.table, key, part)
-			if len(s.partials[p]) >= packBytes {
+			if len(s.partials[p]) >= packBytes/s.table.RowsAPartial() {
 				send(int(p), codecs.Pack{Source: report.Source})
 			}
 		}

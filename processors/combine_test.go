@@ -269,3 +269,38 @@ func TestLongKeysFillAnInterval(t *testing.T) {
 		t.Errorf("a thousand short keys hold %d bytes, long ones %d", short, long)
 	}
 }
+
+// TestPanesCountAsTheirWindows: what panes become in stage 2 is part of how much a commit interval may hold, and packs of them
+// are small enough for stage 2 to stop in time.
+func TestPanesCountAsTheirWindows(t *testing.T) {
+	const panes, windows = 3000, 60
+	table := compileOne(t, `CREATE TABLE t AS SELECT window_start, uid, count(*) AS n FROM dns WINDOW HOPPING (SIZE 1 HOUR, ADVANCE BY 1 MINUTE) GROUP BY uid`)
+	c := newTestCombiner(t, begin{codecs.Source{Topic: "dns"}, 0, 0}, table, 1)
+	for i := range panes {
+		if err := c.add(&sarama.ConsumerMessage{Topic: "dns", Offset: int64(i), Value: fmt.Appendf(nil, `{"ts":1.5,"uid":"C%d"}`, i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	work, err := c.flush(panes, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMerger(&placedTable{Table: table}, nil)
+	rows := 0
+	for _, o := range work.(*combined).packs {
+		if len(o.pack) > packBytes/windows+100 {
+			t.Errorf("a pack has %d bytes, which become %d times as much", len(o.pack), windows)
+		}
+		if err := m.add(&sarama.ConsumerMessage{Topic: "partials", Value: o.pack}); err != nil {
+			t.Fatal(err)
+		}
+		if grown := m.current.groups.Len() * windows; m.bytes() < grown*bytesAGroup {
+			t.Fatalf("%d rows count as %d bytes", grown, m.bytes())
+		} else {
+			rows = grown
+		}
+	}
+	if rows != panes*windows {
+		t.Errorf("%d rows, want %d", rows, panes*windows)
+	}
+}

@@ -90,8 +90,9 @@ func (m *merger) follows(p codecs.Pack) error {
 // bytesAValue is about what a value of count(DISTINCT ..) takes beside itself, once it is a record of the changelog.
 const bytesAValue = 64
 
+// bytes counts a partial for each row that it changes: a pane is written into every hopping window that it is part of.
 func (m *merger) bytes() int {
-	return groupBytes(m.current.groups) + m.current.groups.Values()*bytesAValue
+	return (groupBytes(m.current.groups) + m.current.groups.Values()*bytesAValue) * m.table.RowsAPartial()
 }
 
 func (m *merger) flush(int64, time.Time) (any, error) {
@@ -116,32 +117,32 @@ type rowWriter struct {
 	result    string
 	only      int32 // the partition of a table's only row, -1 where it has keys
 
-	mu       sync.Mutex // guards all below; Goka calls back from a goroutine a partition
-	updaters map[int32]partitionUpdater
+	mu       sync.Mutex                // guards all below; Goka calls back from a goroutine a partition
+	updaters map[int32]*tables.Updater // of this session's partitions
 }
 
-// updater returns what changes a partition's rows. It is made anew when the rows are others: after a rebalance a partition that
-// comes back has been recovered from the start.
+// assigned keeps the rows of the session's partitions alone. What was known of them beside the rows is made anew: a partition
+// that was ours before may have been another's meanwhile, without us noticing.
+func (w *rowWriter) assigned(partitions []int32) {
+	w.store.Keep(partitions)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.updaters)
+}
+
+// updater returns what changes a partition's rows.
 func (w *rowWriter) updater(partition int32, rows *tables.Groups) (*tables.Updater, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if have, ok := w.updaters[partition]; ok && have.rows == rows {
-		return have.Updater, nil
+	if have, ok := w.updaters[partition]; ok {
+		return have, nil
 	}
 	u, err := w.table.NewUpdater(rows)
 	if err != nil {
 		return nil, fmt.Errorf("rows of %s: %w", w.table.Name, err)
 	}
-	if w.updaters == nil {
-		w.updaters = map[int32]partitionUpdater{}
-	}
-	w.updaters[partition] = partitionUpdater{u, rows}
+	w.updaters[partition] = u
 	return u, nil
-}
-
-type partitionUpdater struct {
-	*tables.Updater
-	rows *tables.Groups
 }
 
 // write is stage 2's Goka callback.

@@ -232,7 +232,6 @@ func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
 	partials, changelog := p.config.Kafka.PartialsTopic(t.Name), p.config.Kafka.ChangelogTopic(t.Name)
 	s := p.newStage(fault.StageGroup, p.config.Kafka.TableGroup(t.Name), partials)
 	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Log: p.config.Log})
-	s.assigned = store.Keep
 	s.intake = func(b begin) (intake, error) {
 		rows, ok := store.Partition(b.source.Partition)
 		if !ok {
@@ -244,7 +243,8 @@ func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
 		goka.WithStorageBuilder(store.Builder(s.current)),
 		goka.WithTopicManagerBuilder(store.TopicManager(s.topicManager)),
 	}
-	w := &rowWriter{stage: s, table: t.Table, store: store, changelog: changelog, result: t.result, only: -1}
+	w := &rowWriter{stage: s, table: t.Table, store: store, changelog: changelog, result: t.result, only: -1, updaters: map[int32]*tables.Updater{}}
+	s.assigned = w.assigned
 	if !slices.ContainsFunc(t.Columns, func(c tables.Column) bool { return c.Key }) {
 		w.only, _ = grouptable.NewPartitioner(t.Table).Of("", t.partitions) // the empty key is valid where there are no columns
 	}

@@ -129,8 +129,8 @@ func (p *pump) run(ctx context.Context) error {
 	}
 }
 
-// lookEvery is after how many bytes of messages the intake is asked again how much it holds.
-const lookEvery = 64 << 10
+// lookEvery is after how many bytes of messages the intake is asked again how much it holds: a message may become much.
+const lookEvery = 16 << 10
 
 // take gives the batch to the intake, as far as there is room, and waits for more until ctx is done.
 func (p *pump) take(ctx context.Context, batch []*sarama.ConsumerMessage) error {

@@ -1,6 +1,11 @@
 package tables
 
-import "slices"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // span is one session of a group: the times of its first and last record, in microseconds since the Unix epoch.
 type span struct {
@@ -19,6 +24,31 @@ type sessions struct {
 
 func newSessions(w *window) *sessions {
 	return &sessions{gap: w.Gap.Microseconds(), of: map[string][]span{}}
+}
+
+// load adds the sessions that a table's rows are. It returns an error when two of them should have been one.
+func (s *sessions) load(p *plan, rows *Groups) error {
+	for key := range rows.All() {
+		group, first, last, err := p.cutWindow(key)
+		if err != nil {
+			return err
+		}
+		if s.of[group] == nil {
+			group = strings.Clone(group) // or the rows' memory would stay as long as the session
+		}
+		s.ids++
+		s.of[group] = append(s.of[group], span{first, last, s.ids})
+	}
+	for group, spans := range s.of {
+		slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+		for i := 1; i < len(spans); i++ {
+			if spans[i].first-spans[i-1].last <= s.gap {
+				return fmt.Errorf("sessions of group %q overlap: the changelog was not written by one owner at a time", group)
+			}
+		}
+		s.bytes += len(group) + sessionGroupBytes + len(spans)*sessionBytes
+	}
+	return nil
 }
 
 // join adds a stretch of time to the group's sessions. It returns the session that it is part of now, and those that went up

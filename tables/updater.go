@@ -37,12 +37,8 @@ func (t *Table) NewUpdater(rows *Groups) (*Updater, error) {
 	u.before = map[string]before{}
 	if w.Kind == Session {
 		u.sessions, u.scratch = newSessions(w), t.NewState()
-		for key := range rows.All() {
-			group, first, last, err := t.plan.cutWindow(key)
-			if err != nil {
-				return nil, err
-			}
-			u.sessions.join([]byte(group), first, last)
+		if err := u.sessions.load(t.plan, rows); err != nil {
+			return nil, err
 		}
 	}
 	return u, nil
@@ -95,10 +91,17 @@ func (u *Updater) Flush(changed func(Change) error) error {
 			return err
 		}
 	}
+	if len(u.order) > keepChanges {
+		u.before, u.order = map[string]before{}, nil // clearing a map costs as much as it once held
+		return nil
+	}
 	clear(u.before)
 	u.order = u.order[:0]
 	return nil
 }
+
+// keepChanges is for how many changed rows memory is kept from one commit to the next.
+const keepChanges = 1 << 14
 
 // touch returns the state of a row, which it makes if there is none, and what the row was before.
 func (u *Updater) touch(key []byte) (State, before, error) {
@@ -120,12 +123,14 @@ func (u *Updater) report(key string, state State, was before, changed func(Chang
 
 // row is touch for rows that wait for Flush.
 func (u *Updater) row(key []byte) (State, error) {
-	state, was, err := u.touch(key)
-	if _, known := u.before[string(key)]; !known {
-		name := string(key)
-		u.before[name] = was
-		u.order = append(u.order, name)
+	if _, known := u.before[string(key)]; known {
+		state, _ := u.rows.Upsert(key)
+		return state, nil
 	}
+	state, was, err := u.touch(key)
+	name := string(key)
+	u.before[name] = was
+	u.order = append(u.order, name)
 	return state, err
 }
 

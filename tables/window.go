@@ -57,6 +57,14 @@ func (w *Window) start(micros int64) int64 {
 	}
 }
 
+// RowsAPartial returns how many rows a partial changes: the hopping windows that a pane is part of, else 1.
+func (t *Table) RowsAPartial() int {
+	if t.Window == nil || t.Window.Kind != Hopping {
+		return 1
+	}
+	return int(t.Window.Size / t.Window.Advance)
+}
+
 // window is a plan's WINDOW.
 type window struct {
 	Window

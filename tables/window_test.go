@@ -279,3 +279,44 @@ func TestWindowsCountWhatHasNoTime(t *testing.T) {
 		t.Error("what has no time is in a window")
 	}
 }
+
+// Rows that two owners wrote at the same time are not taken for sessions.
+func TestOverlappingSessionsAreRefused(t *testing.T) {
+	table := compileVisits(t, `CREATE TABLE t AS SELECT host, window_start, window_end, count(*) FROM visits WINDOW SESSION (GAP 3 SECONDS) GROUP BY host`)
+	rows := table.NewGroups()
+	session := func(host string, first, last int64) {
+		key, err := table.EncodeKey([]feeds.Value{feeds.StringValue(host), feeds.TimestampValue(first * 1e6), feeds.TimestampValue(last * 1e6)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows.Upsert(key)
+	}
+	session("a", 20, 30)
+	session("a", 1, 5)
+	session("b", 6, 30)
+	if _, err := table.NewUpdater(rows); err != nil {
+		t.Errorf("sessions far apart: %v", err)
+	}
+	session("a", 8, 9)
+	if _, err := table.NewUpdater(rows); err == nil {
+		t.Error("sessions within the gap of each other were taken")
+	}
+}
+
+// A pane is as many rows as it has windows, and that is how it counts.
+func TestRowsAPartial(t *testing.T) {
+	for window, want := range map[string]int{
+		"TUMBLING (SIZE 1 HOUR)":                           1,
+		"SESSION (GAP 1 HOUR)":                             1,
+		"HOPPING (SIZE 1 HOUR, ADVANCE BY 1 MINUTE)":       60,
+		"HOPPING (SIZE 1000 SECONDS, ADVANCE BY 1 SECOND)": 1000,
+	} {
+		end := ""
+		if strings.HasPrefix(window, "SESSION") {
+			end = ", window_end"
+		}
+		if got := compileVisits(t, "CREATE TABLE t AS SELECT window_start"+end+", count(*) FROM visits WINDOW "+window).RowsAPartial(); got != want {
+			t.Errorf("%s: %d, want %d", window, got, want)
+		}
+	}
+}

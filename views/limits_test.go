@@ -140,7 +140,7 @@ func TestPointLookupsReadOneRow(t *testing.T) {
 		}
 		if point {
 			// Whatever another partition holds, it is not looked at: the row is found where its key says.
-			if row, err := l.View.row(l.View.held.Load(), string(key)); err != nil || row == nil {
+			if row, found, err := l.View.row(l.View.held.Load(), string(key)); err != nil || !found || row == nil {
 				t.Errorf("%s: row %v, %v", test.text, row, err)
 			}
 		}

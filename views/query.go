@@ -100,8 +100,8 @@ func (v *View) notReady(h *held) error {
 
 // point reads the one row with that key.
 func (v *View) point(h *held, r request) (*tables.Rows, error) {
-	row, err := v.row(h, string(r.key))
-	if err == nil && row == nil && v.single() {
+	row, found, err := v.row(h, string(r.key))
+	if err == nil && !found && v.single() {
 		row, err = v.empty()
 	}
 	if err != nil {
@@ -118,27 +118,28 @@ func (v *View) point(h *held, r request) (*tables.Rows, error) {
 	return rows, nil
 }
 
-// row returns the row of a group, nil if there is none.
-func (v *View) row(h *held, key string) (row []feeds.Value, err error) {
+// row returns the row of a group; nil when there is none, and when HAVING leaves it out, although the group is found.
+func (v *View) row(h *held, key string) (row []feeds.Value, found bool, err error) {
 	if h.store == nil {
-		return nil, nil
+		return nil, false, nil
 	}
 	p := v.partitioners.Get().(*grouptable.Partitioner)
 	number, err := p.Of(key, h.partitions)
 	v.partitioners.Put(p)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	partition, ok := h.store.Partition(number)
 	if !ok {
-		return nil, nil
+		return nil, false, nil
 	}
 	partition.Read(func(groups *tables.Groups) {
-		if state, ok := groups.Get([]byte(key)); ok {
+		var state tables.State
+		if state, found = groups.Get([]byte(key)); found {
 			row, err = v.shownRow(key, state)
 		}
 	})
-	return row, err
+	return row, found, err
 }
 
 // shownRow is a group's row, nil when HAVING leaves it out.
