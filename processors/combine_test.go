@@ -304,3 +304,36 @@ func TestPanesCountAsTheirWindows(t *testing.T) {
 		t.Errorf("%d rows, want %d", rows, panes*windows)
 	}
 }
+
+// TestLongTextsFillAnInterval: they also choose what aggregates hold, in stage 1 and 2.
+func TestLongTextsFillAnInterval(t *testing.T) {
+	table := compileOne(t, `CREATE TABLE t AS SELECT trans_id, min(query) AS a, max(query) AS z, first(query) AS f, last(query) AS l FROM dns GROUP BY trans_id`)
+	c := newTestCombiner(t, begin{codecs.Source{Topic: "dns"}, 0, 0}, table, 1)
+	m := newMerger(&placedTable{Table: table}, nil)
+	const groups = 1000
+	for i := range groups {
+		value := fmt.Sprintf(`{"ts": 1.0, "trans_id": %d, "query": "%s%d"}`, i, strings.Repeat("q", 1024), i)
+		if err := c.add(&sarama.ConsumerMessage{Topic: "dns", Offset: int64(i), Value: []byte(value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	texts := groups * 4 * 1024
+	if held := c.bytes(); held < texts || held > texts+texts/4 {
+		t.Errorf("stage 1 holds %d bytes, its texts have %d", held, texts)
+	}
+	work, err := c.flush(groups, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.bytes() != 0 {
+		t.Errorf("%d bytes are held after a flush", c.bytes())
+	}
+	for _, o := range work.(*combined).packs {
+		if err := m.add(&sarama.ConsumerMessage{Topic: "partials", Value: o.pack}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if held := m.bytes(); held < texts || held > texts+texts/4 {
+		t.Errorf("stage 2 holds %d bytes, its texts have %d", held, texts)
+	}
+}

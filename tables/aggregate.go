@@ -479,7 +479,7 @@ func (a *aggregate) bindUnfiltered(slots []int) adder {
 		if slot >= 0 {
 			return func(e *env, s State) {
 				if v := &e.vals[slot]; !v.IsNull() {
-					k.add(s.W, nil, *v)
+					k.add(s.W, *v)
 				}
 			}
 		}
@@ -494,7 +494,14 @@ func (a *aggregate) bindUnfiltered(slots []int) adder {
 				k.takeAt(s, v, t.Micros(), &e.at)
 			}
 		}
-	case sketchKernel:
+	case extraKernel:
+		if slot >= 0 {
+			return func(e *env, s State) {
+				if v := &e.vals[slot]; !v.IsNull() {
+					k.take(s, *v)
+				}
+			}
+		}
 		return func(e *env, s State) {
 			if v := value(e); !v.IsNull() {
 				k.take(s, v)
@@ -505,13 +512,13 @@ func (a *aggregate) bindUnfiltered(slots []int) adder {
 	if slot >= 0 {
 		return func(e *env, s State) {
 			if v := &e.vals[slot]; !v.IsNull() {
-				words.add(s.W, s.X, *v)
+				words.add(s.W, *v)
 			}
 		}
 	}
 	return func(e *env, s State) {
 		if v := value(e); !v.IsNull() {
-			words.add(s.W, s.X, v)
+			words.add(s.W, v)
 		}
 	}
 }

@@ -222,8 +222,10 @@ func (c *changelog) check(all []*feeds.Record) {
 		for _, a := range c.table.plan.counting {
 			if k := a.held(row); k != nil {
 				exact += k.set.n
-				bytes += k.bytes()
 			}
+		}
+		for _, x := range row.X {
+			bytes += extraBytes(x)
 		}
 		alone := c.table.NewState() // as views have it
 		if _, err := c.table.ReadRow([]byte(c.rows[key]), alone); err != nil {

@@ -43,8 +43,8 @@ const (
 // Describe says what the table reads, keeps and shows, and what to beware of. Of Kafka it knows the feed's topics alone.
 //
 // How the bytes are estimated: a group takes 24 bytes for its place, the length of its key, 8 for each word of its
-// aggregates and 64 for each text that one holds; a sketch what one takes that has seen two values, and at most what one
-// takes that has seen thousands of different ones, which is measured by filling one. Texts are taken to have 20 bytes,
+// aggregates and 40 with its length for each text that one holds; a sketch what one takes that has seen two values, and at
+// most what one takes that has seen thousands of different ones, which is measured by filling one. Texts are taken to have 20 bytes,
 // addresses to be IPv4; at most they are IPv6 and as long as a key part may be. [Groups.Bytes] of real tables is within half and twice
 // of it.
 func (t *Table) Describe() []Detail {
@@ -154,8 +154,8 @@ func (t *Table) stage1Text() string {
 // full on average.
 const groupBytes = 16 + 8
 
-// extraBytes is what [Groups] counts for an extra: its place, and what it takes a text to have.
-const extraBytes = 16 + 48
+// extraPlace is what an extra's place in a State takes.
+const extraPlace = 16
 
 func (t *Table) describeKey() (d []Detail) {
 	for _, it := range t.plan.items {
@@ -191,7 +191,7 @@ func (t *Table) describeAggregates() (d []Detail) {
 func (a *aggregate) size() (bytes, most int, text string) {
 	arg := a.argument()
 	words, extras, _ := a.spec.room(arg.typ)
-	bytes = 8*words + extraBytes*extras
+	bytes = 8*words + extraPlace*extras
 	most = bytes
 	k, ok := a.kernel.(sketched)
 	switch {
@@ -204,8 +204,9 @@ func (a *aggregate) size() (bytes, most int, text string) {
 			many.add(specimen(arg.typ, i, true))
 		}
 		return bytes + few.bytes(), most + many.bytes(), "a sketch, which grows with the different values it sees"
-	case a.spec.most != nil:
-		most += a.spec.most(arg)
+	case extras > 0: // a text, or an array as a key has it
+		form := specimen(arg.typ, 1, false).AppendKey(nil)
+		return bytes + textOverhead + len(form), most + textOverhead + a.spec.most(arg), ""
 	}
 	return bytes, most, ""
 }

@@ -52,6 +52,7 @@ func TestTheEstimateOfAGroupIsNearWhatGroupsTake(t *testing.T) {
 		"CREATE TABLE t AS SELECT ip, approx_percentile(d, 0.5) AS h, approx_percentile(d, 0.9) AS p FROM kinds GROUP BY ip",
 		"CREATE TABLE t AS SELECT i, top_k(s, 5) AS top, array_agg(DISTINCT ip) AS ips FROM kinds GROUP BY i",
 		"CREATE TABLE t AS SELECT i, min(s) AS a, max(s) AS z, top_k(ip, 3) AS top FROM kinds GROUP BY i",
+		"CREATE TABLE t AS SELECT ts, first(s) AS f, last(s) AS l, last(n) AS ln, first(ip) AS fi FROM kinds GROUP BY ts",
 	} {
 		table := mustCompile(t, text)
 		group := part(table, PartGroup)[0]

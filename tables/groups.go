@@ -24,8 +24,8 @@ type Groups struct {
 	keys    [][]byte   // key slabs, filled one after the other, never overwritten before Reset
 	slab    int        // the key slab being filled
 	wasted  int        // bytes of deleted keys
-	bytes   int        // of entries, states, texts and keys
-	held    holding    // of sketches
+	bytes   int        // of entries, states, keys and the places of extras
+	held    holding    // what extras take beside their places
 }
 
 // entry is where a group's key lies; its words lie at the same place of states.
@@ -56,14 +56,14 @@ func (p *plan) newGroups() *Groups {
 // Len returns the number of groups.
 func (g *Groups) Len() int { return g.live }
 
-// Bytes estimates the memory that g holds, in bytes; of texts that states hold it counts 64 bytes each. It is cheap enough
-// to be asked after every record.
+// Bytes estimates the memory that g holds, in bytes, texts and sketches included. It is cheap enough to be asked after
+// every record.
 func (g *Groups) Bytes() int {
-	return g.bytes + g.held.bytes + 4*len(g.slots) + 4*cap(g.free) + 48*g.extras*g.live
+	return g.bytes + g.held.bytes + 4*len(g.slots) + 4*cap(g.free)
 }
 
-// SketchBytes estimates the memory that sketches of the groups take, in bytes: what of [Groups.Bytes] grows without new
-// groups, and is given back by Reset.
+// SketchBytes estimates the memory that sketches, sets of values and texts of the groups take, those in keys left aside, in
+// bytes: what of [Groups.Bytes] grows without new groups, and is given back by Reset.
 func (g *Groups) SketchBytes() int { return g.held.bytes }
 
 // Values returns how many values count(DISTINCT x) holds one by one, over all groups.

@@ -29,7 +29,7 @@ func wordsOf(kind feeds.Kind) int {
 	return 1
 }
 
-func (a extreme) add(w []uint64, _ []any, v feeds.Value) {
+func (a extreme) add(w []uint64, v feeds.Value) {
 	if w[a.word]&a.bit != 0 && feeds.Compare(v, a.load(w))*a.sign <= 0 {
 		return
 	}
@@ -118,7 +118,7 @@ func (a extreme) load(w []uint64) feeds.Value {
 
 func (a extreme) merge(dst, src State) {
 	if a.seen(src) {
-		a.add(dst.W, nil, a.load(src.W))
+		a.add(dst.W, a.load(src.W))
 	}
 }
 
@@ -160,25 +160,32 @@ type textExtreme struct {
 // maxTextBytes bounds the text that a row holds for one min or max, as a key part is bounded.
 const maxTextBytes = maxKeyPart
 
-func (a textExtreme) add(w []uint64, x []any, v feeds.Value) {
-	text := cutText(v.Str(), maxTextBytes)
-	if w[a.word]&a.bit != 0 && strings.Compare(text, x[a.x].(string))*a.sign <= 0 {
-		return
+func (a textExtreme) take(s State, v feeds.Value) {
+	if text := cutText(v.Str(), maxTextBytes); a.beyond(s, text) {
+		a.keep(s, strings.Clone(text))
 	}
-	a.mark(w)
-	x[a.x] = strings.Clone(text)
+}
+
+// beyond reports whether text is the new extreme.
+func (a textExtreme) beyond(s State, text string) bool {
+	return !a.seen(s) || strings.Compare(text, s.X[a.x].(string))*a.sign > 0
+}
+
+// keep makes text, whose memory is its own, what s has.
+func (a textExtreme) keep(s State, text string) {
+	x := any(text)
+	s.grow(extraBytes(x) - extraBytes(s.X[a.x]))
+	a.mark(s.W)
+	s.X[a.x] = x
 }
 
 func (a textExtreme) merge(dst, src State) {
 	if !a.seen(src) {
 		return
 	}
-	text := src.X[a.x].(string)
-	if a.seen(dst) && strings.Compare(text, dst.X[a.x].(string))*a.sign <= 0 {
-		return
+	if text := src.X[a.x].(string); a.beyond(dst, text) {
+		a.keep(dst, text)
 	}
-	a.mark(dst.W)
-	dst.X[a.x] = text
 }
 
 func (a textExtreme) append(b []byte, s State) []byte {
@@ -198,7 +205,7 @@ func (a textExtreme) read(b []byte, s State) ([]byte, bool) {
 		return b, false
 	}
 	end := size + int(n)
-	s.X[a.x] = string(b[size:end])
+	a.keep(s, string(b[size:end]))
 	return b[end:], true
 }
 

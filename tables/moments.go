@@ -17,7 +17,7 @@ type moments struct {
 	root   bool       // stddev
 }
 
-func (a moments) add(w []uint64, _ []any, v feeds.Value) {
+func (a moments) add(w []uint64, v feeds.Value) {
 	a.mark(w)
 	w = w[a.w : a.w+5]
 	f := v.Float()

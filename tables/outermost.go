@@ -58,6 +58,8 @@ func inExtra(kind feeds.Kind) bool { return kind == feeds.String || kind == feed
 // may change with every record.
 type heldText struct{ b []byte }
 
+func (h *heldText) bytes() int { return cap(h.b) + textOverhead }
+
 // text aliases h.
 func (h *heldText) text() string { return unsafe.String(unsafe.SliceData(h.b), len(h.b)) }
 
@@ -117,12 +119,16 @@ func (a outermost) keepText(s State, m moment, text string, tie bool) {
 	if ok && tie && strings.Compare(text, held.text())*a.sign <= 0 {
 		return
 	}
+	before := 0
 	if !ok {
 		held = &heldText{}
 		s.X[a.x] = held
+	} else {
+		before = held.bytes()
 	}
 	a.keep(s, m)
 	held.b = append(held.b[:0], text...)
+	s.grow(held.bytes() - before)
 }
 
 func (a outermost) keep(s State, m moment) {
@@ -206,7 +212,9 @@ func (a outermost) read(b []byte, s State) ([]byte, bool) {
 			return b, false
 		}
 	}
-	s.X[a.x] = &heldText{append([]byte(nil), text...)}
+	held := &heldText{append([]byte(nil), text...)}
+	s.X[a.x] = held
+	s.grow(held.bytes())
 	return b[n+int(size):], true
 }
 

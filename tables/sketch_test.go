@@ -282,14 +282,12 @@ func TestArrayAggKeepsTheSmallest(t *testing.T) {
 	})
 }
 
-// TestGroupsCountSketches checks that Groups.Bytes knows what sketches take, whatever becomes of the groups.
-func TestGroupsCountSketches(t *testing.T) {
-	table := mustCompile(t, "CREATE TABLE t AS SELECT g, approx_count_distinct(i) AS n, top_k(s, 3) AS k, array_agg(DISTINCT s) AS a, approx_percentile(d, 0.5) AS p, min(s) AS m FROM kinds GROUP BY g")
+// TestGroupsCountExtras checks that Groups.Bytes knows what sketches and texts take, whatever becomes of the groups.
+func TestGroupsCountExtras(t *testing.T) {
+	table := mustCompile(t, "CREATE TABLE t AS SELECT g, approx_count_distinct(i) AS n, top_k(s, 3) AS k, array_agg(DISTINCT s) AS a, approx_percentile(d, 0.5) AS p, min(s) AS m, max(s) AS z, first(s) AS f, last(s) AS l, last(n) AS ln FROM kinds GROUP BY g")
 	take := func(s State) (n int) {
 		for _, x := range s.X {
-			if k, ok := x.(sketch); ok {
-				n += k.bytes()
-			}
+			n += extraBytes(x)
 		}
 		return n
 	}
@@ -327,7 +325,7 @@ func TestGroupsCountSketches(t *testing.T) {
 				held += take(s)
 			}
 			if held != g.held.bytes {
-				rt.Fatalf("sketches take %d bytes, %d are counted", held, g.held.bytes)
+				rt.Fatalf("extras take %d bytes, %d are counted", held, g.held.bytes)
 			}
 		}
 	})

@@ -14,18 +14,18 @@ import (
 // it copies nothing.
 type State struct {
 	W []uint64
-	X []any // nil, a string or a sketch each
+	X []any // each nil, a string (min, max), a *heldText (first, last), a sketch or a *distinctValues
 
 	held *holding // of the Groups that it is part of; nil: nobody counts
 }
 
-// holding is what the sketches of all groups of a Groups take together.
+// holding is what the extras of all groups of a Groups take together.
 type holding struct {
 	bytes  int
 	values int // that count(DISTINCT x) holds one by one
 }
 
-// grow notes that sketches of s take n bytes more.
+// grow notes that extras of s take n bytes more.
 func (s State) grow(n int) {
 	if s.held != nil {
 		s.held.bytes += n
@@ -42,15 +42,27 @@ func (s State) growValues(n int) {
 // drop forgets the extras.
 func (s State) drop() {
 	for i, x := range s.X {
-		switch k := x.(type) {
-		case sketch:
-			s.grow(-k.bytes())
-		case *distinctValues:
-			s.grow(-k.bytes())
+		s.grow(-extraBytes(x))
+		if k, ok := x.(*distinctValues); ok {
 			s.growValues(-k.set.n)
 		}
 		s.X[i] = nil
 	}
+}
+
+// textOverhead is about what a text takes beside its bytes: the header that an extra points to, and what is left over of the
+// memory that it is given.
+const textOverhead = 24
+
+// extraBytes estimates the memory that an extra takes beside its place in X.
+func extraBytes(x any) int {
+	switch x := x.(type) {
+	case string:
+		return len(x) + textOverhead
+	case interface{ bytes() int }:
+		return x.bytes()
+	}
+	return 0
 }
 
 // errState says that bytes are no state of this table.
@@ -73,8 +85,8 @@ type cell struct {
 func (c cell) seen(s State) bool { return s.W[c.word]&c.bit != 0 }
 func (c cell) mark(w []uint64)   { w[c.word] |= c.bit }
 
-// kernel is what one aggregate does to its cell. How it takes values in,
-// wordKernel and sketchKernel say.
+// kernel is what one aggregate does to its cell. How it takes values in, wordKernel, extraKernel and timedKernel say: each
+// is one of them.
 type kernel interface {
 	// merge adds src's cell to dst's. It is associative and commutative; for sums of doubles up to rounding.
 	merge(dst, src State)
@@ -84,19 +96,19 @@ type kernel interface {
 	value(s State) feeds.Value
 }
 
-// wordKernel takes values into words and text; they are not NULL and of the kind that the kernel was made for.
+// wordKernel takes values into words alone; they are not NULL and of the kind that the kernel was made for.
 type wordKernel interface {
 	kernel
-	add(w []uint64, x []any, v feeds.Value)
+	add(w []uint64, v feeds.Value)
 }
 
-// sketchKernel takes such values into something whose size is counted.
-type sketchKernel interface {
+// extraKernel takes such values into an extra, a text or a sketch, whose size is counted.
+type extraKernel interface {
 	kernel
 	take(s State, v feeds.Value)
 }
 
-// timedKernel takes such values with the event time and the place of their record.
+// timedKernel takes such values with the event time and the place of their record, into words or an extra.
 type timedKernel interface {
 	kernel
 	takeAt(s State, v feeds.Value, micros int64, at *feeds.Position)

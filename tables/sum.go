@@ -12,7 +12,7 @@ import (
 // counter is count(*) and count(x): one word, no flag.
 type counter struct{ cell }
 
-func (c counter) add(w []uint64, _ []any, _ feeds.Value) { w[c.w]++ }
+func (c counter) add(w []uint64, _ feeds.Value) { w[c.w]++ }
 
 func (c counter) merge(dst, src State) { dst.W[c.w] += src.W[c.w] }
 
@@ -36,7 +36,7 @@ type integerSum struct {
 	avg bool
 }
 
-func (a integerSum) add(w []uint64, _ []any, v feeds.Value) {
+func (a integerSum) add(w []uint64, v feeds.Value) {
 	a.mark(w)
 	i := v.Int128()
 	a.addWords(w, i.Lo, uint64(i.Hi), uint64(i.Hi>>63))
@@ -140,7 +140,7 @@ type doubleSum struct {
 	kind feeds.Kind // Double or Interval
 }
 
-func (a doubleSum) add(w []uint64, _ []any, v feeds.Value) {
+func (a doubleSum) add(w []uint64, v feeds.Value) {
 	a.mark(w)
 	addCompensated(w[a.w:a.w+2], v.Float(), 0)
 	if a.avg {
