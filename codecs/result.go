@@ -59,12 +59,15 @@ const MaxRecord = 512 << 10
 // AppendFitting is [AppendResult] for a row that may be too large for a record of ours, as only a table with very many
 // texts can make one: its texts and arrays are then cut, evenly, until the rest fits. Which ones depends on nothing but the row.
 func AppendFitting(b []byte, t *tables.Table, row []feeds.Value) (value []byte, cut bool) {
-	return appendFitting(b, t.Columns, row)
+	value, whole := appendFitting(b, t.Columns, row)
+	return value, whole > MaxRecord
 }
 
-func appendFitting(b []byte, columns []tables.Column, row []feeds.Value) (value []byte, cut bool) {
+// appendFitting also says how many bytes the row would have had uncut.
+func appendFitting(b []byte, columns []tables.Column, row []feeds.Value) (value []byte, whole int) {
 	from := len(b)
 	b = appendRow(b, columns, row)
+	whole = len(b) - from
 	for most := MaxRecord / 2; len(b)-from > MaxRecord && most > 0; most /= 2 {
 		short := slices.Clone(row)
 		for i, v := range short {
@@ -75,9 +78,9 @@ func appendFitting(b []byte, columns []tables.Column, row []feeds.Value) (value 
 				short[i] = feeds.NullValue
 			}
 		}
-		b, cut = appendRow(b[:from], columns, short), true
+		b = appendRow(b[:from], columns, short)
 	}
-	return b, cut
+	return b, whole
 }
 
 func appendMember(b []byte, i int, name string, v feeds.Value) []byte {

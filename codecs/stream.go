@@ -19,8 +19,9 @@ func AppendPlace(b []byte, s Source, offset int64) []byte {
 	return strconv.AppendInt(b, offset, 10)
 }
 
-// AppendStreamRow appends a stream's row as its topic holds it: as [AppendFitting] has those of tables.
-func AppendStreamRow(b []byte, s *tables.Stream, row []feeds.Value) (value []byte, cut bool) {
+// AppendStreamRow appends a stream's row as its topic holds it: as [AppendFitting] has those of tables. whole is how many bytes
+// it would have had: over [MaxRecord] it is cut.
+func AppendStreamRow(b []byte, s *tables.Stream, row []feeds.Value) (value []byte, whole int) {
 	return appendFitting(b, s.Columns, row)
 }
 

@@ -29,7 +29,7 @@ type streamer struct {
 
 	// Of the record at hand.
 	offset int64
-	size   int // bytes that its rows have taken
+	size   int // bytes that its rows have taken, or would have uncut
 
 	// Of this interval.
 	counts  codecs.Counts // Counted and Filtered
@@ -53,8 +53,8 @@ const (
 	streamedOverhead = 256
 
 	// maxStreamed is how many bytes the rows of one record may take: all of them go into one transaction, and a record that
-	// repeats a long text beside each element of a long array would make gigabytes. What does not fit is left out and counted
-	// as an overflow.
+	// repeats a long text beside each element of a long array would make gigabytes. A row that is cut counts with what it would
+	// have had, for so much had to be written to find out. What does not fit is left out and counted as an overflow.
 	maxStreamed = 8 << 20
 )
 
@@ -91,8 +91,8 @@ func (s *streamer) write(key feeds.Value, row []feeds.Value) (more bool) {
 		s.chunk = codecs.AppendPlace(s.chunk, s.source, s.offset)
 	}
 	middle := len(s.chunk)
-	var short bool
-	if s.chunk, short = codecs.AppendStreamRow(s.chunk, s.sink.stream, row); short {
+	var whole int
+	if s.chunk, whole = codecs.AppendStreamRow(s.chunk, s.sink.stream, row); whole > codecs.MaxRecord {
 		s.cut++
 	}
 	to := len(s.chunk)
@@ -100,7 +100,7 @@ func (s *streamer) write(key feeds.Value, row []feeds.Value) (more bool) {
 	r.partition = kafka.Partition(r.key, s.sink.partitions)
 	s.records = append(s.records, r)
 	s.held += to - from + streamedOverhead
-	s.size += to - from
+	s.size += middle - from + whole
 	return s.size < maxStreamed
 }
 

@@ -129,6 +129,24 @@ func TestOneRecordGivesAStreamSoMuchAtMost(t *testing.T) {
 	}
 }
 
+// TestRowsThatAreCutCountWhole: rows of a few bytes that took a megabyte each to write end as soon as large ones do.
+func TestRowsThatAreCutCountWhole(t *testing.T) {
+	c := newStreamCombiner(t, "CREATE STREAM s AS SELECT unnest(answers) AS a, answers, query FROM dns", 1)
+	answers := make([]string, 10_000)
+	for i := range answers {
+		answers[i] = fmt.Sprintf("%060d", i)
+	}
+	list, _ := json.Marshal(answers)
+	take(t, c, 100, fmt.Sprintf(`{"query":"x","answers":%s}`, list))
+	w := flushed(t, c, 101)
+	if n, most := len(w.records), maxStreamed/codecs.MaxRecord; n == 0 || n > most || w.cut != n {
+		t.Errorf("%d rows of which %d are cut, at most %d that take half a megabyte to write", n, w.cut, most)
+	}
+	if want := (codecs.Counts{Read: 1, Counted: 1, Overflows: 1}); w.report.Counts != want {
+		t.Errorf("counts are %+v, want %+v", w.report.Counts, want)
+	}
+}
+
 func TestAStreamAllocatesNothingARecord(t *testing.T) {
 	c := newStreamCombiner(t, "CREATE STREAM s WITH (key = id.orig_h) AS SELECT ts, uid, id.orig_h, query, unnest(answers) AS answer, rtt FROM dns WHERE rcode = 0", 3)
 	m := &sarama.ConsumerMessage{Topic: "dns", Partition: 3, Offset: 100,

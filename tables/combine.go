@@ -21,7 +21,7 @@ type Combiner struct {
 	plan     *plan
 	where    cond      // nil: every record
 	rows     *unnester // nil: a record is one row
-	keys     []eval
+	keys     []keyPart
 	time     eval // event time; nil without a window
 	adders   []adder
 	groups   *Groups
@@ -29,6 +29,14 @@ type Combiner struct {
 	env      env
 	key      []byte // of the current record
 	cut      int64
+}
+
+// keyPart is a group column. One that unnests nothing, where another one does, is the same in all rows of a record: it is made
+// once, for the record chooses how many rows it gives, and how long a text is that must be hashed to be cut.
+type keyPart struct {
+	value eval
+	fixed bool
+	bytes []byte // of the current record, when fixed
 }
 
 // NewCombiner returns a Combiner for records of the layout. It returns an error when the layout lacks one of the table's
@@ -48,7 +56,7 @@ func (p *plan) newCombiner(slots []int) *Combiner {
 	}
 	for _, g := range p.groups {
 		if !g.window {
-			c.keys = append(c.keys, g.expr.eval(slots))
+			c.keys = append(c.keys, keyPart{value: g.expr.eval(slots), fixed: c.rows != nil && findUnnest(g.ast) == nil})
 		}
 	}
 	if p.window != nil {
@@ -87,22 +95,36 @@ func (c *Combiner) Add(rec *feeds.Record) Outcome {
 // addRows takes in a row an element of the record's arrays; micros is the record's time, if there is a window.
 func (c *Combiner) addRows(micros int64) Outcome {
 	n := c.rows.open(&c.env)
+	if n == 0 {
+		return Filtered
+	}
+	for i := range c.keys {
+		if k := &c.keys[i]; k.fixed {
+			k.bytes = c.appendKeyPart(k.bytes[:0], k)
+		}
+	}
 	for i := range n {
 		c.rows.row(&c.env, i)
 		c.addRow(micros)
 	}
-	if n == 0 {
-		return Filtered
-	}
 	return Counted
+}
+
+func (c *Combiner) appendKeyPart(b []byte, k *keyPart) []byte {
+	b, cut := appendKeyPart(b, k.value(&c.env))
+	if cut {
+		c.cut++
+	}
+	return b
 }
 
 func (c *Combiner) addRow(micros int64) {
 	c.key = c.key[:0]
-	for _, value := range c.keys {
-		var cut bool
-		if c.key, cut = appendKeyPart(c.key, value(&c.env)); cut {
-			c.cut++
+	for i := range c.keys {
+		if k := &c.keys[i]; k.fixed {
+			c.key = append(c.key, k.bytes...)
+		} else {
+			c.key = c.appendKeyPart(c.key, k)
 		}
 	}
 	switch {
@@ -177,7 +199,8 @@ func (c *Combiner) SessionBytes() int {
 // that does not convert) and were NULL instead.
 func (c *Combiner) Overflows() int64 { return c.env.overflows }
 
-// CutKeys returns how many group columns so far were over 1 KiB and were cut.
+// CutKeys returns how many group columns so far were over 1 KiB and were cut; one that is the same in all rows that a record
+// gives counts once.
 func (c *Combiner) CutKeys() int64 { return c.cut }
 
 // TakeOverflows returns [Combiner.Overflows] and begins again at zero.

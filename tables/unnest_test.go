@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,6 +50,34 @@ func TestARecordGivesSoManyRowsAtMost(t *testing.T) {
 	}
 	if outcome := c.Add(&feeds.Record{Values: []feeds.Value{feeds.NullValue, feeds.NullValue, feeds.NullValue}}); outcome != Filtered {
 		t.Errorf("a record without the array has outcome %d, want it filtered", outcome)
+	}
+}
+
+// TestWhatIsNotUnnestedIsMadeOnceARecord: a column that is the same in all rows of a record is evaluated, cut and counted once.
+func TestWhatIsNotUnnestedIsMadeOnceARecord(t *testing.T) {
+	c := compileUnnested(t, "CREATE TABLE t AS SELECT unnest(ns) AS n, xs[1] AS x, 10 / id AS i, unnest(xs) AS e, count(*) FROM kinds GROUP BY xs[1], n, i, e")
+	long := strings.Repeat("x", 2000)
+	for _, elements := range []int{1, 100, 0} {
+		c.Reset()
+		rec := &feeds.Record{Values: []feeds.Value{feeds.BigintValue(0), feeds.ArrayValue([]feeds.Value{feeds.StringValue(long)}), bigints(elements)}}
+		if elements == 0 {
+			rec.Values[1] = feeds.NullValue
+		}
+		c.Add(rec)
+		// The first row's element is long as well, which is a column of its own.
+		want := [3]int64{int64(elements), int64(min(elements, 1)) * 2, int64(min(elements, 1))}
+		if got := [3]int64{int64(c.Groups().Len()), c.TakeCutKeys(), c.TakeOverflows()}; got != want {
+			t.Errorf("%d elements: groups, cut keys and overflows are %v, want %v", elements, got, want)
+		}
+		for key := range c.Partials() {
+			vals, err := readKey(key, 4, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if vals[1].Str() != cutString(long).Str() {
+				t.Fatalf("a group of %.40v..", vals[1])
+			}
+		}
 	}
 }
 
