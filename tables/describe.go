@@ -44,7 +44,8 @@ const (
 //
 // How the bytes are estimated: a group takes 24 bytes for its place, the length of its key, 8 for each word of its
 // aggregates and 40 with its length for each text that one holds; a sketch what one takes that has seen two values, and at
-// most what one takes that has seen thousands of different ones, which is measured by filling one. Texts are taken to have 20 bytes,
+// most what one takes that has seen thousands of different ones, which is measured by filling one; count(DISTINCT x) at most
+// what as many values take as are counted exactly, where rows have their values. Texts are taken to have 20 bytes,
 // addresses to be IPv4; at most they are IPv6 and as long as a key part may be. [Groups.Bytes] of real tables is within half and twice
 // of it.
 func (t *Table) Describe() []Detail {
@@ -80,6 +81,10 @@ func (t *Table) Describe() []Detail {
 			text = written
 		}
 		d = append(d, Detail{Part: PartColumn, Name: it.column.Name, Type: it.column.Type, Text: text})
+	}
+	if t.HasValues() {
+		bytes, most := t.viewSize(group)
+		group.Text = fmt.Sprintf("a row's memory in stage 2; in each view it takes %d, at most %d: those do without the different values", bytes, most)
 	}
 	d = append(d, Detail{Part: PartStage1, Bytes: group.Bytes, Most: group.Most, Text: t.stage1Text()}, group)
 	return append(d, t.warnings(group.Bytes)...)
@@ -176,6 +181,9 @@ func (t *Table) describeKey() (d []Detail) {
 
 func (t *Table) describeAggregates() (d []Detail) {
 	for _, a := range t.plan.aggregates {
+		if a.spec == aggregates[isEstimate] {
+			continue // nobody has written it
+		}
 		part := Detail{Part: PartAggregate, Name: a.text, Type: a.typ}
 		if a.shares != nil {
 			part.Text = "read off what " + a.shares.text + " keeps"
@@ -193,6 +201,14 @@ func (a *aggregate) size() (bytes, most int, text string) {
 	words, extras, _ := a.spec.room(arg.typ)
 	bytes = 8*words + extraPlace*extras
 	most = bytes
+	if k, ok := a.kernel.(countDistinct); ok {
+		few, many := k.size(arg.typ)
+		text := fmt.Sprintf("up to %d different values one by one", k.values(arg.typ))
+		if number, estimate := k.viewSize(arg.typ); estimate > number {
+			text += fmt.Sprintf(", of more an estimate of %d bytes", estimate)
+		}
+		return bytes + few, most + many, text
+	}
 	k, ok := a.kernel.(sketched)
 	switch {
 	case ok:
@@ -213,6 +229,50 @@ func (a *aggregate) size() (bytes, most int, text string) {
 
 // manyValues fill every sketch.
 const manyValues = 10_000
+
+// size estimates what a group's values take that has two, and one that has as many as are counted exactly.
+func (a countDistinct) size(typ feeds.Type) (few, most int) {
+	var two, many distinctValues
+	for i := range 2 {
+		two.take(appendDistinct(nil, specimen(typ, i, false)), a.bounds)
+	}
+	for i := range min(manyValues, a.bounds.values) {
+		many.take(appendDistinct(nil, specimen(typ, i, true)), a.bounds)
+	}
+	most = many.bytes() + many.set.bytes()*(a.values(typ)-many.set.n)/many.set.n
+	_, estimate := a.viewSize(typ)
+	return two.bytes(), max(most, estimate)
+}
+
+// values is how many different ones of a type are counted exactly.
+func (a countDistinct) values(typ feeds.Type) int {
+	if typ.Kind == feeds.Bool {
+		return 2
+	}
+	return a.bounds.values
+}
+
+// viewSize is what a group takes that has no values: their number, and at most an estimate of it.
+func (a countDistinct) viewSize(typ feeds.Type) (bytes, most int) {
+	number, estimate := &distinctValues{}, &distinctValues{many: &hyperLogLog{dense: make([]uint8, 1<<denseBits)}}
+	if a.values(typ) < a.bounds.values {
+		estimate = number
+	}
+	return number.bytes(), estimate.bytes()
+}
+
+// viewSize estimates a row's memory in a view, where stage 2 takes what group says.
+func (t *Table) viewSize(group Detail) (bytes, most int) {
+	bytes, most = group.Bytes, group.Most
+	for _, a := range t.plan.stored {
+		if k, ok := a.kernel.(countDistinct); ok {
+			few, many := k.size(a.argument().typ)
+			number, estimate := k.viewSize(a.argument().typ)
+			bytes, most = bytes-few+number, most-many+estimate
+		}
+	}
+	return bytes, most
+}
 
 // specimen is a value of a type for estimates, another one for each i: one as most are, or one of the largest. Large numbers
 // are of all magnitudes and lie in as many buckets of a percentile as there are.

@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -53,6 +54,7 @@ func TestTheEstimateOfAGroupIsNearWhatGroupsTake(t *testing.T) {
 		"CREATE TABLE t AS SELECT i, top_k(s, 5) AS top, array_agg(DISTINCT ip) AS ips FROM kinds GROUP BY i",
 		"CREATE TABLE t AS SELECT i, min(s) AS a, max(s) AS z, top_k(ip, 3) AS top FROM kinds GROUP BY i",
 		"CREATE TABLE t AS SELECT ts, first(s) AS f, last(s) AS l, last(n) AS ln, first(ip) AS fi FROM kinds GROUP BY ts",
+		"CREATE TABLE t AS SELECT ts, count(DISTINCT s) AS n FROM kinds GROUP BY ts",
 	} {
 		table := mustCompile(t, text)
 		group := part(table, PartGroup)[0]
@@ -69,16 +71,58 @@ func TestTheEstimateOfAGroupIsNearWhatGroupsTake(t *testing.T) {
 }
 
 func TestASketchIsEstimatedAtItsFullest(t *testing.T) {
-	for _, aggregate := range []string{"approx_count_distinct(s)", "approx_percentile(d, 0.5)", "top_k(s, 100)", "array_agg(DISTINCT s)", "top_k(ip, 3)", "approx_percentile(u, 0.5)", "approx_percentile(i, 0.5)", "array_agg(DISTINCT n)"} {
+	for _, aggregate := range []string{"count(DISTINCT s)", "count(DISTINCT ip)", "approx_count_distinct(s)", "approx_percentile(d, 0.5)", "top_k(s, 100)", "array_agg(DISTINCT s)", "top_k(ip, 3)", "approx_percentile(u, 0.5)", "approx_percentile(i, 0.5)", "array_agg(DISTINCT n)"} {
 		table := mustCompile(t, "CREATE TABLE t AS SELECT ts, "+aggregate+" AS a FROM kinds GROUP BY ts")
 		a := part(table, PartAggregate)[0]
-		got := memory(table, 3, manyValues, true)
+		values := manyValues
+		if table.HasValues() {
+			values = defaultDistinctBounds.values
+		}
+		got := memory(table, 3, values, true)
 		if float64(a.Most) > 1.5*got || got > 1.5*float64(a.Most+100) {
 			t.Errorf("%s: %d bytes at most, a full one has %.0f", aggregate, a.Most, got)
 		}
 		if a.Bytes >= a.Most {
 			t.Errorf("%s: %d bytes, at most %d", aggregate, a.Bytes, a.Most)
 		}
+	}
+}
+
+// TestAViewDoesWithoutTheValues: what the plan says of a row in a view is what rows take there.
+func TestAViewDoesWithoutTheValues(t *testing.T) {
+	table := mustCompile(t, "CREATE TABLE t AS SELECT ts, count(DISTINCT s) AS n, count(*) AS c FROM kinds GROUP BY ts")
+	var bytes, most int
+	group := part(table, PartGroup)[0]
+	if _, err := fmt.Sscanf(group.Text, "a row's memory in stage 2; in each view it takes %d, at most %d:", &bytes, &most); err != nil {
+		t.Fatalf("%s: %v", group.Text, err)
+	}
+	if a := part(table, PartAggregate)[0]; a.Text != "up to 100000 different values one by one, of more an estimate of 16528 bytes" {
+		t.Errorf("the aggregate is described as %s", a.Text)
+	}
+	for _, test := range []struct{ values, estimate int }{{2, bytes}, {defaultDistinctBounds.values, bytes}, {defaultDistinctBounds.values + 1, most}} {
+		row := table.NewState()
+		for i := range test.values {
+			table.plan.counting[0].take(row, feeds.StringValue(fmt.Sprint("name ", i)))
+		}
+		stored := table.AppendRow(nil, row)
+		view := table.NewGroups()
+		const rows = 700
+		for i := range int64(rows) {
+			s, _ := view.Upsert(feeds.TimestampValue(i).AppendKey(nil))
+			if _, err := table.ReadRow(stored, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := float64(view.Bytes()) / rows; got > 1.5*float64(test.estimate) || got < float64(test.estimate)/1.5 {
+			t.Errorf("a row of %d values takes %.0f bytes in a view, the estimate is %d", test.values, got, test.estimate)
+		}
+	}
+	bools := mustCompile(t, "CREATE TABLE t AS SELECT ts, count(DISTINCT b) AS n FROM kinds GROUP BY ts")
+	if a := part(bools, PartAggregate); len(a) != 1 || a[0].Text != "up to 2 different values one by one" || a[0].Most > 200 {
+		t.Errorf("aggregates are %v, want the one that is written", a)
+	}
+	if group.Most < 20<<20 {
+		t.Errorf("at most %d bytes in stage 2", group.Most)
 	}
 }
 

@@ -27,9 +27,9 @@ a row and how many bytes that takes, its topics, and warnings where nothing boun
 It needs no broker and changes nothing. With -b it says in addition what of it is there already.
 
 Bytes are estimates of memory for one row: as most rows are, and at most. A row takes 24 bytes for its place, the length
-of its key, 8 for each number that its aggregates keep and 64 for each text; texts are taken to have 20 bytes and addresses
-to be IPv4, at most 1 KiB and IPv6. A sketch is taken to have seen two values, at most as many as fill it. Real tables
-have between half and twice of it.`,
+of its key, 8 for each number that its aggregates keep, 40 and its length for each text; texts are taken to have 20 bytes and
+addresses to be IPv4, at most 1 KiB and IPv6. A sketch is taken to have seen two values, at most as many as fill it;
+count(DISTINCT x) at most as many as it counts exactly. Real tables have between half and twice of it.`,
 		Example: "  brotally plan tables.sql\n" +
 			"  brotally plan tables.sql -o json | jq '.[] | select(.part == \"warning\")'\n" +
 			"  brotally plan tables.sql -b kafka:9092",
