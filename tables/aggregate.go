@@ -52,7 +52,7 @@ const maxStateBytes = 224 << 10
 
 // exactDistinct is count(DISTINCT x).
 var exactDistinct = &aggregateSpec{
-	kernel: exactDistinctKernel, room: sketchRoom, usage: "count(DISTINCT x)", distinct: true,
+	kernel: countDistinctKernel, room: sketchRoom, usage: "count(DISTINCT x)", distinct: true,
 	most: func(argument) int { return 1 << denseBits / 4 * 3 }, // of a row; partials are cut
 }
 
@@ -96,7 +96,7 @@ var aggregates = map[string]*aggregateSpec{
 		most: func(arg argument) int { return maxSet * (min(textBytes(arg), maxSketchText) + 24) },
 	},
 	"approx_count_distinct": {
-		kernel: countDistinctKernel, room: sketchRoom,
+		kernel: approxDistinctKernel, room: sketchRoom,
 		most: func(argument) int { return 1 << denseBits / 4 * 3 },
 	},
 	"approx_percentile": {
@@ -188,7 +188,7 @@ func arrayAggKernel(arg argument, c *cell) (kernel, feeds.Type, bool) {
 	}, feeds.ArrayOf(arg.typ.Kind), arg.typ.Kind != feeds.Array
 }
 
-func countDistinctKernel(arg argument, c *cell) (kernel, feeds.Type, bool) {
+func approxDistinctKernel(arg argument, c *cell) (kernel, feeds.Type, bool) {
 	return sketched{
 		cell: *c, version: 1, empty: func() sketch { return &hyperLogLog{} }, none: feeds.BigintValue(0),
 		result: func(s sketch) feeds.Value { return feeds.BigintValue(s.(*hyperLogLog).count()) },

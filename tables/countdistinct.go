@@ -36,7 +36,7 @@ type distinctValues struct {
 	anchor int64
 }
 
-func exactDistinctKernel(_ argument, c *cell) (kernel, feeds.Type, bool) {
+func countDistinctKernel(_ argument, c *cell) (kernel, feeds.Type, bool) {
 	return countDistinct{*c, defaultDistinctBounds}, feeds.T(feeds.Bigint), true
 }
 
