@@ -68,7 +68,7 @@ func extraBytes(x any) int {
 // errState says that bytes are no state of this table.
 var errState = errors.New("state is cut or of another table")
 
-// layout is where a table's aggregates keep what they have: first the flags, a bit an aggregate that needs one, then
+// stateLayout is where a table's aggregates keep what they have: first the flags, a bit an aggregate that needs one, then
 // each one's words.
 type stateLayout struct {
 	flags, words, extras int

@@ -1,8 +1,8 @@
 // Package grouptable keeps the partitions of one table's group table in memory and recovers them from its changelog. The
 // processors write through it, the views read through it; to Goka it is a storage.Builder.
 //
-//	store := grouptable.New(grouptable.Config{Kafka: cfg, Table: table, Topic: "brotally-dns_counts-table"})
-//	goka.WithStorageBuilder(store.Builder(ctx))
+//	store := grouptable.New(grouptable.Config{Client: client, Table: table, Topic: "brotally-dns_counts-table", Values: true})
+//	goka.WithStorageBuilder(store.Builder(session)) // session returns the context of the session that wants a partition
 //
 // # Recovery
 //
