@@ -418,16 +418,20 @@ func (p *plan) arrange() {
 		}
 		a.kernel, _, _ = a.spec.kernel(a.argument(), &a.cell)
 	}
-	p.gatherCounting()
+	p.arrangeRows()
 }
 
-// gatherCounting finds the aggregates that count DISTINCT values.
-func (p *plan) gatherCounting() {
-	p.counting = nil
+// arrangeRows gathers the stored aggregates as rows have them, and numbers those that count DISTINCT values.
+func (p *plan) arrangeRows() {
+	p.rows, p.counting = nil, nil
 	for _, a := range p.stored {
-		if k, ok := a.kernel.(countDistinct); ok {
-			p.counting = append(p.counting, k)
+		k, ok := a.kernel.(countDistinct)
+		if !ok {
+			p.rows = append(p.rows, wholeRow{a.kernel})
+			continue
 		}
+		k.number = len(p.counting)
+		p.rows, p.counting = append(p.rows, k), append(p.counting, k)
 	}
 }
 

@@ -21,6 +21,7 @@ var defaultDistinctBounds = distinctBounds{values: 100_000, inline: 8 << 10, par
 type countDistinct struct {
 	cell
 	bounds distinctBounds
+	number int // among the plan's, in the records of values
 }
 
 // distinctValues are the different values of one group. More than the bound become a HyperLogLog: whichever way they came,
@@ -37,7 +38,7 @@ type distinctValues struct {
 }
 
 func countDistinctKernel(_ argument, c *cell) (kernel, feeds.Type, bool) {
-	return countDistinct{*c, defaultDistinctBounds}, feeds.T(feeds.Bigint), true
+	return countDistinct{cell: *c, bounds: defaultDistinctBounds}, feeds.T(feeds.Bigint), true
 }
 
 func (k *distinctValues) count() int64 {

@@ -25,6 +25,7 @@ type plan struct {
 	aggregates []*aggregate
 	stored     []*aggregate    // those of them that have a cell of their own
 	counting   []countDistinct // those of these that are count(DISTINCT x)
+	rows       []rowKernel     // all of these, as a group table has them
 	having     *expr           // over groups and aggregates
 	havingAST  sql.Expr
 	unnests    []unnest // a record gives a row an element of them

@@ -145,12 +145,12 @@ func (p *plan) appendState(b []byte, s State, row bool) []byte {
 	for _, flags := range s.W[:p.layout.flags] {
 		b = binary.AppendUvarint(b, flags)
 	}
-	for _, a := range p.stored {
-		if d, ok := a.kernel.(countDistinct); ok && row {
-			b = d.appendRow(b, s)
-			continue
+	for i, a := range p.stored {
+		if row {
+			b = p.rows[i].appendRow(b, s)
+		} else {
+			b = a.kernel.append(b, s)
 		}
-		b = a.kernel.append(b, s)
 	}
 	return b
 }
@@ -171,10 +171,10 @@ func (t *Table) readState(b []byte, s State, row bool) (rest []byte, err error) 
 		}
 		s.W[i], b = flags, b[n:]
 	}
-	for _, a := range t.plan.stored {
+	for i, a := range t.plan.stored {
 		var ok bool
-		if d, counts := a.kernel.(countDistinct); counts && row {
-			b, ok = d.readRow(b, s)
+		if row {
+			b, ok = t.plan.rows[i].readRow(b, s)
 		} else {
 			b, ok = a.kernel.read(b, s)
 		}

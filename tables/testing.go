@@ -9,5 +9,5 @@ func (t *Table) LimitDistinct(values, partBytes int) {
 			a.kernel = k
 		}
 	}
-	t.plan.gatherCounting()
+	t.plan.arrangeRows()
 }

@@ -15,6 +15,25 @@ import (
 // A value belongs to a row and to one of the table's count(DISTINCT x), which are numbered from 0. Its record lies under the
 // row's key; of a session, whose key changes with its bounds, under the group's key and its anchor.
 
+// rowKernel is a kernel as a row of a group table has it.
+type rowKernel interface {
+	// appendRow and readRow are append and read of what the row's record says.
+	appendRow(b []byte, s State) []byte
+	readRow(b []byte, s State) (rest []byte, ok bool)
+	// mergeRow is merge of a partial's cell.
+	mergeRow(row, delta State, s site)
+	// moveRow is merge of another row's cell, which is not used any more.
+	moveRow(to, from State, s site)
+}
+
+// wholeRow is the rowKernel of an aggregate that has nothing beside its row.
+type wholeRow struct{ kernel }
+
+func (a wholeRow) appendRow(b []byte, s State) []byte               { return a.append(b, s) }
+func (a wholeRow) readRow(b []byte, s State) (rest []byte, ok bool) { return a.read(b, s) }
+func (a wholeRow) mergeRow(row, delta State, _ site)                { a.merge(row, delta) }
+func (a wholeRow) moveRow(to, from State, _ site)                   { a.merge(to, from) }
+
 // valueLog is told which records of values come and go. A value is valid during the call.
 type valueLog struct {
 	added func(key []byte, number int, value []byte)
@@ -70,18 +89,12 @@ func (s *site) left(number int, anchor int64, set byteSet) {
 
 // mergeRow is merge for a row of a group table.
 func (p *plan) mergeRow(row, delta State, s site) {
-	number := 0
-	for _, a := range p.stored {
-		if d, ok := a.kernel.(countDistinct); ok {
-			d.mergeRow(row, delta, number, s)
-			number++
-			continue
-		}
-		a.kernel.merge(row, delta)
+	for _, a := range p.rows {
+		a.mergeRow(row, delta, s)
 	}
 }
 
-func (a countDistinct) mergeRow(row, delta State, number int, s site) {
+func (a countDistinct) mergeRow(row, delta State, s site) {
 	o := a.held(delta)
 	if o == nil {
 		return
@@ -90,12 +103,12 @@ func (a countDistinct) mergeRow(row, delta State, number int, s site) {
 		if k.set.n == 0 && k.many == nil {
 			k.anchor = s.first
 		}
-		a.takeIn(k, o, number, s)
+		a.takeIn(k, o, s)
 	})
 }
 
 // takeIn adds the values of o to those of a row, and records what is new.
-func (a countDistinct) takeIn(k, o *distinctValues, number int, s site) {
+func (a countDistinct) takeIn(k, o *distinctValues, s site) {
 	if k.many != nil {
 		k.takeMany(o)
 		return
@@ -108,7 +121,7 @@ func (a countDistinct) takeIn(k, o *distinctValues, number int, s site) {
 	}
 	if o.many == nil && k.set.n <= a.bounds.values {
 		for _, value := range k.set.from(place) {
-			s.added(number, k.anchor, value)
+			s.added(a.number, k.anchor, value)
 		}
 		k.counted = k.set.n
 		return
@@ -116,24 +129,18 @@ func (a countDistinct) takeIn(k, o *distinctValues, number int, s site) {
 	k.approximate()
 	k.takeMany(o)
 	k.set.cut(place, n) // those that have a record
-	s.left(number, k.anchor, k.set)
+	s.left(a.number, k.anchor, k.set)
 	k.set, k.counted = byteSet{}, 0
 }
 
 // moveRow adds what a row has to another one and takes it away there: a session that has become part of another.
 func (p *plan) moveRow(to, from State, s site) {
-	number := 0
-	for _, a := range p.stored {
-		if d, ok := a.kernel.(countDistinct); ok {
-			d.moveRow(to, from, number, s)
-			number++
-			continue
-		}
-		a.kernel.merge(to, from)
+	for _, a := range p.rows {
+		a.moveRow(to, from, s)
 	}
 }
 
-func (a countDistinct) moveRow(to, from State, number int, s site) {
+func (a countDistinct) moveRow(to, from State, s site) {
 	o := a.remove(from)
 	switch {
 	case o == nil:
@@ -146,8 +153,8 @@ func (a countDistinct) moveRow(to, from State, number int, s site) {
 		if o.many == nil && k.many == nil && o.set.n > k.set.n {
 			*k, *o = *o, *k // fewer have to be recorded anew
 		}
-		a.takeIn(k, o, number, s)
-		s.left(number, o.anchor, o.set)
+		a.takeIn(k, o, s)
+		s.left(a.number, o.anchor, o.set)
 	})
 }
 
