@@ -19,8 +19,8 @@ const (
 // Combiner adds records up by group: stage 1's work between two commits. It belongs to one goroutine.
 type Combiner struct {
 	plan     *plan
-	where    cond      // nil: every record
-	rows     *unnester // nil: a record is one row
+	where    cond // nil: every record
+	rows     *unnester
 	keys     []keyPart
 	time     eval // event time; nil without a window
 	adders   []adder
@@ -85,29 +85,27 @@ func (c *Combiner) Add(rec *feeds.Record) Outcome {
 			return NoTime
 		}
 	}
-	if c.rows != nil {
-		return c.addRows(micros)
-	}
-	c.addRow(micros)
-	return Counted
-}
-
-// addRows takes in a row an element of the record's arrays; micros is the record's time, if there is a window.
-func (c *Combiner) addRows(micros int64) Outcome {
 	n := c.rows.open(&c.env)
 	if n == 0 {
 		return Filtered
 	}
-	for i := range c.keys {
-		if k := &c.keys[i]; k.fixed {
-			k.bytes = c.appendKeyPart(k.bytes[:0], k)
-		}
+	if c.rows != nil {
+		c.fixKeyParts()
 	}
 	for i := range n {
 		c.rows.row(&c.env, i)
 		c.addRow(micros)
 	}
 	return Counted
+}
+
+// fixKeyParts makes those parts of the key that are the same in all rows of the record.
+func (c *Combiner) fixKeyParts() {
+	for i := range c.keys {
+		if k := &c.keys[i]; k.fixed {
+			k.bytes = c.appendKeyPart(k.bytes[:0], k)
+		}
+	}
 }
 
 func (c *Combiner) appendKeyPart(b []byte, k *keyPart) []byte {
@@ -118,6 +116,7 @@ func (c *Combiner) appendKeyPart(b []byte, k *keyPart) []byte {
 	return b
 }
 
+// addRow takes in one row; micros is the record's time, if there is a window.
 func (c *Combiner) addRow(micros int64) {
 	c.key = c.key[:0]
 	for i := range c.keys {

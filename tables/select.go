@@ -358,12 +358,6 @@ func (s *Select) runPlain(e *env, rows iter.Seq[[]feeds.Value], out *collector) 
 		if where != nil && where(e) != yes {
 			continue
 		}
-		if unnested == nil {
-			if out.offer(e, items) {
-				return
-			}
-			continue
-		}
 		for n := range unnested.open(e) {
 			if unnested.row(e, n); out.offer(e, items) {
 				return

@@ -162,8 +162,8 @@ func checkStreamClauses(q *sql.Select) error {
 
 // Projector makes a stream's records of a feed's. It belongs to one goroutine.
 type Projector struct {
-	where cond      // nil: every record
-	rows  *unnester // nil: a record is one row
+	where cond // nil: every record
+	rows  *unnester
 	items []eval
 	key   int
 	env   env
@@ -200,20 +200,16 @@ func (p *Projector) Project(rec *feeds.Record, emit Emit) Outcome {
 	if p.where != nil && p.where(&p.env) != yes {
 		return Filtered
 	}
-	if p.rows == nil {
-		p.project(emit)
-		return Counted
-	}
 	n := p.rows.open(&p.env)
+	if n == 0 {
+		return Filtered
+	}
 	for i := range n {
 		p.rows.row(&p.env, i)
 		if !p.project(emit) && i < n-1 {
 			p.env.overflows++
 			break
 		}
-	}
-	if n == 0 {
-		return Filtered
 	}
 	return Counted
 }

@@ -92,13 +92,20 @@ func (s *scope) groupedUnnest(e *sql.Call) error {
 	return s.errorf(e, "add it to GROUP BY", "%s is not grouped", text)
 }
 
-// unnester makes rows of a record's arrays: as many as the longest has elements; the others have NULL behind their ends.
+// unnester makes rows of a record's arrays: as many as the longest has elements; the others have NULL behind their ends. A nil
+// one unnests nothing: a record is one row. So it is used:
+//
+//	n := u.open(e) // 0: the record counts as filtered
+//	for i := range n {
+//		u.row(e, i)
+//		..
+//	}
 type unnester struct {
 	arrays []eval
 	lists  [][]feeds.Value // of the current record
 }
 
-// newUnnester returns nil when the plan unnests nothing: then a record is one row.
+// newUnnester returns nil when the plan unnests nothing.
 func (p *plan) newUnnester(slots []int) *unnester {
 	if len(p.unnests) == 0 {
 		return nil
@@ -112,6 +119,13 @@ func (p *plan) newUnnester(slots []int) *unnester {
 
 // open reads the arrays of e's record and returns how many rows it gives.
 func (u *unnester) open(e *env) (rows int) {
+	if u == nil {
+		return 1
+	}
+	return u.read(e)
+}
+
+func (u *unnester) read(e *env) (rows int) {
 	for i, array := range u.arrays {
 		u.lists[i] = array(e).List()
 		rows = max(rows, len(u.lists[i]))
@@ -125,6 +139,12 @@ func (u *unnester) open(e *env) (rows int) {
 
 // row makes e's elements those of a row, counted from 0.
 func (u *unnester) row(e *env, n int) {
+	if u != nil {
+		u.take(e, n)
+	}
+}
+
+func (u *unnester) take(e *env, n int) {
 	e.elements = e.elements[:0]
 	for _, list := range u.lists {
 		v := feeds.NullValue
