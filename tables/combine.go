@@ -66,7 +66,11 @@ func (p *plan) newCombiner(slots []int) *Combiner {
 		}
 	}
 	for _, a := range p.stored {
-		c.adders = append(c.adders, a.bind(slots))
+		if c.rows != nil {
+			c.adders = append(c.adders, p.bindRows(a, slots))
+		} else {
+			c.adders = append(c.adders, a.bind(slots))
+		}
 	}
 	return c
 }

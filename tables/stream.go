@@ -184,7 +184,11 @@ func (s *Stream) NewProjector(layout *feeds.Layout) (*Projector, error) {
 		p.where = s.plan.where.bindCond(slots)
 	}
 	for _, it := range s.plan.items {
-		p.items = append(p.items, it.expr.eval(slots))
+		x := it.expr
+		if p.rows != nil && findUnnest(it.at) == nil {
+			x = x.once()
+		}
+		p.items = append(p.items, x.eval(slots))
 	}
 	return p, nil
 }

@@ -126,6 +126,7 @@ func (u *unnester) open(e *env) (rows int) {
 }
 
 func (u *unnester) read(e *env) (rows int) {
+	e.record++
 	for i, array := range u.arrays {
 		u.lists[i] = array(e).List()
 		rows = max(rows, len(u.lists[i]))
@@ -152,5 +153,58 @@ func (u *unnester) take(e *env, n int) {
 			v = list[n]
 		}
 		e.elements = append(e.elements, v)
+	}
+}
+
+// once returns x, which unnests nothing, for a plan that does: computed once a record, not for each of its rows. Its closure is
+// for one goroutine.
+func (x *expr) once() *expr {
+	if x == nil || x.konst || x.column >= 0 {
+		return x
+	}
+	out := *x
+	out.cond = nil // it is made of eval
+	out.eval = func(slots []int) eval {
+		value, last, of := x.eval(slots), feeds.NullValue, uint64(0)
+		return func(e *env) feeds.Value {
+			if of != e.record {
+				of, last = e.record, value(e)
+			}
+			return last
+		}
+	}
+	return &out
+}
+
+// bindRows is bind for an aggregate of a plan that unnests. What it takes in is the same in all rows of a record. Where that
+// is long, and would be hashed for each row, it is taken into a state of its own, which the groups then merge.
+func (p *plan) bindRows(a *aggregate, slots []int) adder {
+	same := *a
+	same.arg, same.filter, same.time = a.arg.once(), a.filter.once(), a.time.once()
+	add := same.bind(slots)
+	if a.arg == nil || !inExtra(a.arg.typ.Kind) {
+		return add
+	}
+	value, one := same.arg.eval(slots), p.newState()
+	var (
+		of    uint64
+		long  bool
+		bytes []byte // room for measuring a value
+	)
+	return func(e *env, s State) {
+		if of != e.record {
+			of = e.record
+			bytes = value(e).AppendKey(bytes[:0])
+			if long = len(bytes) > maxKeyPart; long {
+				clear(one.W)
+				one.drop()
+				add(e, one)
+			}
+		}
+		if long {
+			a.kernel.merge(s, one)
+		} else {
+			add(e, s)
+		}
 	}
 }

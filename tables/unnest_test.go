@@ -81,6 +81,36 @@ func TestWhatIsNotUnnestedIsMadeOnceARecord(t *testing.T) {
 	}
 }
 
+// TestALongTextIsTakenInOnceARecord: however many rows a record gives, what is long in it is computed and hashed once, and counts
+// in each row.
+func TestALongTextIsTakenInOnceARecord(t *testing.T) {
+	c := compileUnnested(t, "CREATE TABLE t AS SELECT unnest(ns) AS n, count(DISTINCT xs[1]) AS c, count(DISTINCT xs) AS ca, approx_count_distinct(upper(xs[1])) AS a, top_k(xs[1], 1)[1] AS k, max(xs[1]) AS m, sum(length(upper(xs[1]))) AS l, sum(10 / id) AS o, count(*) FILTER (WHERE upper(xs[1]) LIKE 'X%') AS f FROM kinds GROUP BY n")
+	overflows := int64(0)
+	for _, letter := range []string{"x", "y"} {
+		rec := &feeds.Record{Values: []feeds.Value{feeds.BigintValue(0), feeds.ArrayValue([]feeds.Value{feeds.StringValue(strings.Repeat(letter, 900_000))}), bigints(maxUnnest)}}
+		c.Add(rec)
+		overflows++
+	}
+	if got := c.TakeOverflows(); got != overflows {
+		t.Errorf("%d expressions overflowed, want one a record", got)
+	}
+	rows := 0
+	for key, s := range c.Partials() {
+		e := env{}
+		if err := c.plan.compute(&e, key, s); err != nil {
+			t.Fatal(err)
+		}
+		v := e.vals[1:]
+		if v[0].Int() != 2 || v[1].Int() != 2 || v[2].Int() != 2 || len(v[3].List()) != 1 || len(v[4].Str()) != maxTextBytes || v[5].String() != "1800000" || v[7].Int() != 1 {
+			t.Fatalf("a row is %.40v", v)
+		}
+		rows++
+	}
+	if rows != maxUnnest {
+		t.Errorf("%d rows", rows)
+	}
+}
+
 func TestUnnestAllocatesNothingOnceTheGroupsExist(t *testing.T) {
 	c := compileUnnested(t, "CREATE TABLE t AS SELECT unnest(ns) * 2 AS n, unnest(xs) AS x, count(*), sum(id) FROM kinds GROUP BY n, x")
 	rec := &feeds.Record{Values: []feeds.Value{feeds.BigintValue(1), feeds.ArrayValue([]feeds.Value{feeds.StringValue("a"), feeds.NullValue}), bigints(5)}}
