@@ -107,27 +107,26 @@ func (c *Combiner) Add(rec *feeds.Record) Outcome {
 func (c *Combiner) fixKeyParts() {
 	for i := range c.keys {
 		if k := &c.keys[i]; k.fixed {
-			k.bytes = c.appendKeyPart(k.bytes[:0], k)
+			var cut bool
+			if k.bytes, cut = appendKeyPart(k.bytes[:0], k.value(&c.env)); cut {
+				c.cut++
+			}
 		}
 	}
-}
-
-func (c *Combiner) appendKeyPart(b []byte, k *keyPart) []byte {
-	b, cut := appendKeyPart(b, k.value(&c.env))
-	if cut {
-		c.cut++
-	}
-	return b
 }
 
 // addRow takes in one row; micros is the record's time, if there is a window.
 func (c *Combiner) addRow(micros int64) {
 	c.key = c.key[:0]
 	for i := range c.keys {
-		if k := &c.keys[i]; k.fixed {
+		k := &c.keys[i]
+		if k.fixed {
 			c.key = append(c.key, k.bytes...)
-		} else {
-			c.key = c.appendKeyPart(c.key, k)
+			continue
+		}
+		var cut bool
+		if c.key, cut = appendKeyPart(c.key, k.value(&c.env)); cut {
+			c.cut++
 		}
 	}
 	switch {
