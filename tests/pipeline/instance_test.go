@@ -29,6 +29,9 @@ type instance struct {
 
 // launch starts an instance under a name; env are further NAME=VALUE.
 func (w *world) launch(name string, flags []string, env ...string) (*instance, error) {
+	if i, err := w.named(name); err == nil && i.alive() {
+		return nil, fmt.Errorf("%s runs already: of two processes of one name one ends", name)
+	}
 	w.launched++
 	i := &instance{name: name, flags: flags, log: filepath.Join(w.dir, fmt.Sprintf("%s-%d.log", name, w.launched)), gone: make(chan struct{})}
 	out, err := os.Create(i.log)
