@@ -20,8 +20,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		// Sarama's metrics have one goroutine a process, which never ends.
 		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
-		// A consumer's background looks for leaders until it has heard that it is closed. A connection that it opens while its
-		// client is being closed stays, once in dozens of runs: nobody closes it. Those that we open are checked in internal/kafka.
+		// Once in some twenty runs a connection of Sarama's stayed open at the end. Which one is not known: most likely one that
+		// a consumer's background opened while its client was being closed. So this check sees no such connection in views;
+		// those of internal/kafka, grouptable and processors are checked where they are.
 		goleak.IgnoreTopFunction("github.com/IBM/sarama.(*Broker).responseReceiver"))
 }
 
