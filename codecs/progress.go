@@ -45,6 +45,14 @@ func (c *Counts) Add(d Counts) {
 	}
 }
 
+// Subtract takes away what d counted.
+func (c *Counts) Subtract(d Counts) {
+	to, from := c.fields(), d.fields()
+	for i := range to {
+		*to[i] -= *from[i]
+	}
+}
+
 // Progress is how far a table reflects one source partition.
 type Progress struct {
 	Upto       int64 // the source's next offset: every record below it is in the table

@@ -85,6 +85,18 @@ func ReadProgressRow(b []byte) (p Progress, err error) {
 	return p, nil
 }
 
+// PublishedKey is the group table's key of what the partition's results are of, see [AppendPublishedRow].
+const PublishedKey = InternalPrefix + "published"
+
+// AppendPublishedRow appends the value of [PublishedKey]: a mark of the definition whose results the result topic has.
+func AppendPublishedRow(b []byte, mark string) []byte { return append(append(b, rowVersion), mark...) }
+
+// ReadPublishedRow reads what [AppendPublishedRow] wrote.
+func ReadPublishedRow(b []byte) (mark string, err error) {
+	b, err = rowBody(b)
+	return string(b), err
+}
+
 const valuePrefix = InternalPrefix + "distinct/"
 
 // AppendValueKey appends the group table's key of a value that the count(DISTINCT ..) of that number has counted in a row. row is

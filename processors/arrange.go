@@ -14,94 +14,243 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/catalog"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables"
 )
 
-// arrange registers the tables and streams whose topics exist, and starts them and those that the catalog knows already, as
-// far as they are not running yet. It returns those that wait for topics.
-func (p *Processors) arrange(ctx context.Context, running *errgroup.Group) (waiting []*tables.Definition, err error) {
-	catalog, err := kafka.OpenCatalog(p.admin, p.config.Kafka)
+// arrange starts what the catalog says is to run and is not running, and stops what is not to run any more. It is called
+// with each state of the catalog, by one goroutine.
+func (p *Processors) arrange(ctx context.Context, running *errgroup.Group, entries map[string]kafka.Entry) error {
+	a, err := p.place(entries)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var a *arrangement
-	err = catalog.Update(ctx, func(entries map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
-		changes, err := p.register(entries)
-		if err != nil {
-			return nil, err
-		}
-		a, waiting = p.place(entries, changes)
-		return changes, nil
-	})
-	if err != nil {
-		return nil, err
-	}
+	wanted := p.units(a)
+	p.stop(func(key string) bool { return wanted[key] == nil })
 	if err := p.ensureTopics(a); err != nil {
-		return nil, err
+		return err
 	}
-	p.start(ctx, running, a)
-	if names := a.names(); len(names) > 0 {
-		p.config.Arranged(names)
-	}
-	return waiting, nil
-}
-
-// place returns what is to be started of what is not running, and what waits for topics.
-func (p *Processors) place(entries map[string]kafka.Entry, changes map[string]*kafka.Entry) (a *arrangement, waiting []*tables.Definition) {
-	a = &arrangement{}
-	// entry returns what the catalog has, or is to get, of a definition that is not running.
-	entry := func(d *tables.Definition) (e kafka.Entry, ok bool) {
-		if p.started[d.Name] {
-			return e, false
-		}
-		if fresh := changes[d.Name]; fresh != nil {
-			return *fresh, true
-		}
-		if e, ok = entries[d.Name]; !ok {
-			waiting = append(waiting, d)
-		}
-		return e, ok
-	}
-	for _, t := range p.config.Tables {
-		e, ok := entry(&t.Definition)
-		if !ok {
-			continue
-		}
-		placed := &placedTable{Table: t, partitions: e.Partitions, result: e.Result, starts: map[codecs.Source]int64{}}
-		a.tables = append(a.tables, placed)
-		sink := tableSink{table: t, topic: goka.Stream(p.config.Kafka.PartialsTopic(t.Name)), partitions: e.Partitions}
-		for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
-			p.warnMixed(&t.Definition, topic, e, entries)
-			pass := a.passOf(topic, e.Sources[topic], t.Feed)
-			pass.sinks = append(pass.sinks, sink)
-			for partition, from := range e.Sources[topic].Start {
-				placed.starts[codecs.Source{Topic: topic, Partition: partition}] = from
+	names := map[string]bool{}
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		if p.running[key] == nil {
+			p.start(ctx, running, key, wanted[key])
+			for _, name := range wanted[key].names {
+				names[name] = true
 			}
 		}
 	}
-	for _, s := range p.config.Streams {
-		e, ok := entry(&s.Definition)
-		if !ok {
+	p.entries.Store(&entries)
+	if len(names) > 0 {
+		p.config.Arranged(slices.Sorted(maps.Keys(names)))
+	}
+	return nil
+}
+
+// unit is a stage that is to run: stage 2 of one table, or stage 1 of one pass.
+type unit struct {
+	group string
+	names []string // of the tables and streams that it starts something new for
+	run   func(ctx context.Context) error
+
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// units returns the stages of an arrangement. Their keys say all that a stage is made of: one with another key is another
+// stage.
+func (p *Processors) units(a *arrangement) map[string]*unit {
+	all := map[string]*unit{}
+	for _, t := range a.tables {
+		key := fmt.Sprintf("group %s %s to %s, building %v", t.own, kafka.HashSQL(t.SQL), t.result, t.building)
+		all[key] = &unit{group: p.config.Kafka.TableGroup(t.own), names: []string{t.Name}, run: func(ctx context.Context) error { return p.runTable(ctx, t) }}
+	}
+	for _, pass := range a.passes {
+		key := "pass " + pass.name + ":"
+		u := &unit{group: p.config.Kafka.CombineGroup(pass.name)}
+		for _, sink := range pass.sinks {
+			key += " " + sink.own
+			u.names = append(u.names, sink.table.Name)
+		}
+		for _, sink := range pass.streams {
+			key += " " + sink.stream.Name + "=" + kafka.HashSQL(sink.stream.SQL)
+			u.names = append(u.names, sink.stream.Name)
+		}
+		u.run = func(ctx context.Context) error {
+			ready := func(ctx context.Context) error { return p.awaitSource(ctx, pass) }
+			return supervise(ctx, ready, func() *stage { return p.combineStage(pass) }, p.built)
+		}
+		all[key] = u
+	}
+	return all
+}
+
+// runTable is stage 2 of one table, with what it needs beside it.
+func (p *Processors) runTable(ctx context.Context, t *placedTable) error {
+	used := &purger{topic: p.config.Kafka.PartialsTopic(t.own), admin: p.admin, log: p.config.Log}
+	both, ctx := errgroup.WithContext(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	both.Go(func() error {
+		defer cancel()
+		return supervise(ctx, func(ctx context.Context) error { return p.awaitPredecessor(ctx, t) }, func() *stage { return p.groupStage(t, used) }, p.built)
+	})
+	both.Go(func() error { return used.run(ctx) })
+	return both.Wait()
+}
+
+// start runs a stage until it is stopped or ctx is done.
+func (p *Processors) start(ctx context.Context, running *errgroup.Group, key string, u *unit) {
+	ctx, u.cancel = context.WithCancel(ctx)
+	u.ended = make(chan struct{})
+	p.running[key] = u
+	if strings.HasPrefix(key, "group ") || len(p.config.Tables) == 0 {
+		p.roster.enter(u.group)
+	}
+	running.Go(func() error {
+		defer close(u.ended)
+		defer u.cancel()
+		return u.run(ctx)
+	})
+}
+
+// stop ends the stages whose keys are to go, and returns when they have committed what they hold and left their groups.
+func (p *Processors) stop(gone func(key string) bool) {
+	for key, u := range p.running {
+		if gone(key) {
+			u.cancel()
+		}
+	}
+	for key, u := range p.running {
+		if gone(key) {
+			<-u.ended
+			p.roster.leave(u.group)
+			delete(p.running, key)
+		}
+	}
+}
+
+// ensureTopics creates the internal topics, the result topics and those of streams, as far as they are not there.
+func (p *Processors) ensureTopics(a *arrangement) error {
+	if len(a.tables)+len(a.streams) == 0 {
+		return nil
+	}
+	if err := p.admin.Ensure(p.deadLetterTopic()); err != nil {
+		return err
+	}
+	for _, t := range a.tables {
+		for _, topic := range p.topicsFor(&t.Definition, t.own, t.result, t.partitions) {
+			if t.building && topic.Name == t.result {
+				continue // it is not this one's yet
+			}
+			if err := p.admin.Ensure(topic); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range a.streams {
+		if err := p.admin.Ensure(streamTopic(s.topic, s.partitions)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place returns what is to run.
+func (p *Processors) place(entries map[string]kafka.Entry) (*arrangement, error) {
+	a := &arrangement{}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[name]
+		if e.Dropped {
 			continue
 		}
-		placed := &placedStream{streamSink: streamSink{stream: s, topic: e.Result, partitions: e.Partitions}}
-		a.streams = append(a.streams, placed)
-		for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
-			p.warnMixed(&s.Definition, topic, e, entries)
-			pass := a.passOf(topic, e.Sources[topic], s.Feed)
-			pass.streams = append(pass.streams, placed.streamSink)
+		if err := p.placeEntry(a, e, false); err != nil {
+			return nil, err
+		}
+		if e.Next == nil {
+			continue
+		}
+		if err := p.placeEntry(a, *e.Next, true); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// placeEntry adds what is to run of one definition. building says that it is not the one that answers.
+func (p *Processors) placeEntry(a *arrangement, e kafka.Entry, building bool) error {
+	table, stream, err := p.compiled(e)
+	if err != nil {
+		return err
+	}
+	passOf := func(topic string, d *tables.Definition) *pass {
+		if e.Sources[topic].Merge != "" {
+			return nil // it is read again when its pass is one with another
+		}
+		return a.passOf(topic, e.Sources[topic], d.Feed)
+	}
+	topics := slices.Sorted(maps.Keys(e.Sources))
+	if table != nil {
+		placed := &placedTable{Table: table, own: e.Own(), partitions: e.Partitions, result: e.Result, building: building, starts: map[codecs.Source]int64{}}
+		if i := slices.IndexFunc(e.Retired, func(r kafka.Retired) bool { return r.Serving }); i >= 0 {
+			placed.predecessor = &e.Retired[i]
+		}
+		a.tables = append(a.tables, placed)
+		for _, topic := range topics {
+			for partition, from := range e.Sources[topic].Start {
+				placed.starts[codecs.Source{Topic: topic, Partition: partition}] = from
+			}
+			sink := tableSink{table: table, own: placed.own, topic: goka.Stream(p.config.Kafka.PartialsTopic(placed.own)), partitions: e.Partitions, starts: e.Sources[topic].Start}
+			if pass := passOf(topic, &table.Definition); pass != nil {
+				pass.sinks = append(pass.sinks, sink)
+			}
+		}
+		return nil
+	}
+	placed := &placedStream{streamSink: streamSink{stream: stream, topic: e.Result, partitions: e.Partitions}}
+	a.streams = append(a.streams, placed)
+	for _, topic := range topics {
+		sink := placed.streamSink
+		sink.starts = e.Sources[topic].Start
+		if pass := passOf(topic, &stream.Definition); pass != nil {
+			pass.streams = append(pass.streams, sink)
 			placed.passes = append(placed.passes, pass.name)
 		}
 	}
-	return a, waiting
+	return nil
 }
 
-// warnMixed says that a topic carries other feeds now, and what comes of it.
-func (p *Processors) warnMixed(d *tables.Definition, topic string, e kafka.Entry, entries map[string]kafka.Entry) {
-	if !e.Sources[topic].Mixed && isMixed(d, topic, p.definitions(), entries) {
-		p.config.Log.Warn("the topic carries other feeds now and did not when the "+string(d.Kind)+" was made: a record without tag and _path still counts, whatever it is",
-			string(d.Kind), d.Name, "topic", topic, "hint", fmt.Sprintf("brotally reset %s %s anew", d.Name, verb(d.Kind)))
+// compiled returns the table or the stream of an entry: that of the files if it is the same one.
+func (p *Processors) compiled(e kafka.Entry) (*tables.Table, *tables.Stream, error) {
+	hash := kafka.HashSQL(e.SQL)
+	for _, t := range p.config.Tables {
+		if t.Name == e.Table && kafka.HashSQL(t.SQL) == hash && e.Kind == "" {
+			return t, nil, nil
+		}
+	}
+	for _, s := range p.config.Streams {
+		if s.Name == e.Table && kafka.HashSQL(s.SQL) == hash && e.Kind != "" {
+			return nil, s, nil
+		}
+	}
+	d, err := catalog.Compile(e)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(d.Tables) > 0 {
+		return d.Tables[0], nil, nil
+	}
+	return nil, d.Streams[0], nil
+}
+
+// warnMixed says which topics carry other feeds now that did not when their tables were made, and what comes of it.
+func (p *Processors) warnMixed(entries map[string]kafka.Entry) {
+	for _, d := range p.definitions() {
+		for topic, source := range entries[d.Name].Sources {
+			if !source.Mixed && isMixed(d, topic, p.definitions(), entries) {
+				p.config.Log.Warn("the topic carries other feeds now and did not when the "+string(d.Kind)+" was made: a record without tag and _path still counts, whatever it is",
+					string(d.Kind), d.Name, "topic", topic, "hint", fmt.Sprintf("brotally reset %s %s anew", d.Name, verb(d.Kind)))
+			}
+		}
 	}
 }
 
@@ -160,9 +309,9 @@ func (p *Processors) sharedTopicHint() string {
 	return ""
 }
 
-// awaitTopics waits for the topics of tables and streams that have none yet, says so once a minute, and starts them as soon
-// as theirs are there.
-func (p *Processors) awaitTopics(ctx context.Context, running *errgroup.Group, waiting []*tables.Definition) error {
+// awaitTopics waits for the topics of tables and streams that have none yet, says so once a minute, and enters them into the
+// catalog as soon as theirs are there.
+func (p *Processors) awaitTopics(ctx context.Context, waiting []*tables.Definition) error {
 	const look, say = time.Second, time.Minute
 	var said time.Time
 	for len(waiting) > 0 {
@@ -194,7 +343,7 @@ func (p *Processors) awaitTopics(ctx context.Context, running *errgroup.Group, w
 		if !slices.ContainsFunc(waiting, func(t *tables.Definition) bool { return allExist(exist, t.FeedTopics()) }) {
 			continue
 		}
-		if waiting, err = p.arrange(ctx, running); err != nil {
+		if waiting, err = p.apply(ctx, false); err != nil {
 			return err
 		}
 	}

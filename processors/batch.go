@@ -122,6 +122,9 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 	if err == nil {
 		err = h.goka.Setup(s)
 	}
+	if err == nil {
+		err = h.stage.recovered(cs.Context(), cs.Claims()[h.stage.input])
+	}
 	if err != nil {
 		close(s.ended) // Sarama calls Cleanup all the same
 		if cs.Context().Err() != nil {

@@ -3,6 +3,7 @@ package processors
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -46,6 +47,7 @@ type combiner struct {
 	time    int // the slot of ts, -1 when the feed has none
 	tables  []*tableCombiner
 	streams []*streamer
+	early   []*entrance // of those tables and streams that do not take part yet
 
 	// Of this interval.
 	from        int64         // its first offset
@@ -56,19 +58,48 @@ type combiner struct {
 	reported    time.Time // when progress was last sent
 }
 
+// entrance is where a table or a stream begins to take part: where passes were made one, some of them had come further than
+// others, and what a table has counted before it must not count again.
+type entrance struct {
+	at     int64         // the first offset that is its own
+	open   bool          // it takes part
+	missed codecs.Counts // what of the interval's shared counts came before
+	lost   int64         // offsets that retention removed, of those that were to be its own
+}
+
+// newEntrance is that of a table or stream which starts at an offset, in a claim.
+func newEntrance(b begin, start int64) entrance {
+	at := max(b.from-b.lost, start)
+	if at >= b.from {
+		return entrance{at: at, open: at == b.from}
+	}
+	return entrance{at: b.from, open: true, lost: b.from - at}
+}
+
+// counts returns what shared counts are of its own records, and begins the next interval.
+func (e *entrance) counts(shared codecs.Counts) codecs.Counts {
+	shared.Subtract(e.missed)
+	shared.Lost = e.lost
+	e.missed, e.lost = codecs.Counts{}, 0
+	return shared
+}
+
 // tableCombiner is one table's part of a combiner.
 type tableCombiner struct {
 	*tables.Combiner
-	sink   tableSink
-	counts codecs.Counts // Counted, Filtered and NoTime
-	split  *splitter
+	entrance
+	sink  tableSink
+	own   codecs.Counts // Counted, Filtered and NoTime
+	split *splitter
 }
 
 // tableSink is where a table's partials go.
 type tableSink struct {
 	table      *tables.Table
+	own        string // what the table's topics are named after
 	topic      goka.Stream
 	partitions int32
+	starts     map[int32]int64 // first offset that the table counts, by source partition; 0 where there is none
 }
 
 func newCombiner(b begin, feed *feeds.Feed, mixed bool, sinks []tableSink, streams ...streamSink) (*combiner, error) {
@@ -84,7 +115,7 @@ func newCombiner(b begin, feed *feeds.Feed, mixed bool, sinks []tableSink, strea
 		return nil, err
 	}
 	layout.Mixed = mixed
-	c := &combiner{source: b.source, time: -1, from: b.from, shared: codecs.Counts{Lost: b.lost}, newest: codecs.NoTime}
+	c := &combiner{source: b.source, time: -1, from: b.from, newest: codecs.NoTime}
 	if i, ok := feed.Column("ts"); ok {
 		c.time = layout.Slot(feed.Columns[i])
 	}
@@ -94,20 +125,44 @@ func newCombiner(b begin, feed *feeds.Feed, mixed bool, sinks []tableSink, strea
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", sink.table.Name, err)
 		}
-		c.tables = append(c.tables, &tableCombiner{Combiner: inner, sink: sink, split: newSplitter(sink.table, sink.partitions)})
+		t := &tableCombiner{Combiner: inner, entrance: newEntrance(b, sink.starts[b.source.Partition]), sink: sink, split: newSplitter(sink.table, sink.partitions)}
+		c.tables = append(c.tables, t)
+		c.await(&t.entrance)
 	}
 	for _, sink := range streams {
 		s, err := newStreamer(b.source, sink, layout)
 		if err != nil {
 			return nil, fmt.Errorf("stream %s: %w", sink.stream.Name, err)
 		}
+		s.entrance = newEntrance(b, sink.starts[b.source.Partition])
 		c.streams = append(c.streams, s)
+		c.await(&s.entrance)
 	}
 	return c, nil
 }
 
+// await notes an entrance that is not open yet.
+func (c *combiner) await(e *entrance) {
+	if !e.open {
+		c.early = append(c.early, e)
+	}
+}
+
+// enter opens the entrances at offsets up to that one.
+func (c *combiner) enter(offset int64) {
+	c.early = slices.DeleteFunc(c.early, func(e *entrance) bool {
+		if e.open = offset >= e.at; e.open {
+			e.missed = c.shared
+		}
+		return e.open
+	})
+}
+
 // add takes in one record. No record is an error: what cannot be decoded becomes a dead letter.
 func (c *combiner) add(m *sarama.ConsumerMessage) error {
+	if len(c.early) > 0 {
+		c.enter(m.Offset)
+	}
 	c.shared.Read++
 	err := c.decoder.Decode(m.Value, &c.record)
 	if errors.Is(err, codecs.ErrOtherFeed) {
@@ -116,6 +171,9 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 	}
 	if err != nil {
 		c.shared.DeadLettered++
+		if len(c.early) > 0 {
+			return nil // the pass that had come further has written the letter
+		}
 		l := newLetter(m, err)
 		c.letters = append(c.letters, l)
 		c.letterBytes += letterOverhead + len(l.value)
@@ -129,17 +187,22 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 		}
 	}
 	for _, t := range c.tables {
+		if !t.open {
+			continue
+		}
 		switch t.Add(&c.record) {
 		case tables.Counted:
-			t.counts.Counted++
+			t.own.Counted++
 		case tables.Filtered:
-			t.counts.Filtered++
+			t.own.Filtered++
 		case tables.NoTime:
-			t.counts.NoTime++
+			t.own.NoTime++
 		}
 	}
 	for _, s := range c.streams {
-		s.add(&c.record, m.Offset)
+		if s.open {
+			s.add(&c.record, m.Offset)
+		}
 	}
 	return nil
 }
@@ -171,21 +234,28 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 		return nil, nil
 	}
 	work := &combined{letters: c.letters}
+	c.enter(next)
 	for _, t := range c.tables {
-		counts := c.shared
-		counts.Add(t.counts)
+		if !t.open {
+			continue // it has been told of all these before
+		}
+		from := max(c.from, t.at)
+		counts := t.counts(c.shared)
+		counts.Add(t.own)
 		counts.Overflows, counts.CutKeys = t.TakeOverflows(), t.TakeCutKeys()
 		progress := codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: counts}
 		var err error
-		report := codecs.Pack{Source: c.source, From: c.from, Progress: &progress}
+		report := codecs.Pack{Source: c.source, From: from, Progress: &progress}
 		if work.packs, err = t.split.packs(work.packs, t, report); err != nil {
 			return nil, err
 		}
 		t.Reset()
-		t.counts = codecs.Counts{}
+		t.own = codecs.Counts{}
 	}
 	for _, s := range c.streams {
-		work.streams = append(work.streams, s.flush(codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: c.shared}))
+		if s.open {
+			work.streams = append(work.streams, s.flush(codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: s.counts(c.shared)}))
+		}
 	}
 	c.from, c.shared, c.newest, c.reported = next, codecs.Counts{}, codecs.NoTime, now
 	c.letters, c.letterBytes = nil, 0

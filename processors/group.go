@@ -116,6 +116,7 @@ type rowWriter struct {
 	changelog string
 	result    string
 	only      int32 // the partition of a table's only row, -1 where it has keys
+	publisher *publisher
 
 	mu       sync.Mutex                // guards all below; Goka calls back from a goroutine a partition
 	updaters map[int32]*tables.Updater // of this session's partitions
@@ -152,12 +153,22 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 		ctx.Fail(fmt.Errorf("partition %d of %s is not recovered", ctx.Partition(), w.changelog))
 	}
 	var left []tables.Leftover
+	done := false
 	err := partition.Update(func(rows *tables.Groups, progress map[codecs.Source]codecs.Progress) (err error) {
-		left, err = w.apply(work.(*merged), ctx.Partition(), rows, progress)
+		live, open, err := w.publisher.begin(ctx.Partition(), progress)
+		if err == nil {
+			left, err = w.apply(work.(*merged), ctx.Partition(), rows, progress, live, open)
+		}
+		if err == nil {
+			done, err = w.publisher.publish(w.stage, ctx.Partition(), open, rows)
+		}
 		return err
 	})
 	if err != nil {
 		ctx.Fail(err)
+	}
+	if done {
+		partition.SetPublished(w.publisher.mark)
 	}
 	partition.Leave(left...)
 	partition.Forget(mostForgotten, func(key []byte) {
@@ -168,8 +179,9 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 // mostForgotten is how many records of values a commit deletes in one partition.
 const mostForgotten = 20_000
 
-// apply changes the rows. left are values whose records are to be deleted.
-func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progress map[codecs.Source]codecs.Progress) (left []tables.Leftover, err error) {
+// apply changes the rows, and the result topic if it is live: open is its publication, if one is under way. left are values whose
+// records are to be deleted.
+func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progress map[codecs.Source]codecs.Progress, live bool, open *publication) (left []tables.Leftover, err error) {
 	var (
 		// What is sent is sliced from here; it is never written twice. It is not nil, for a nil key is none, and a compacted
 		// topic takes no record without a key: the only row of a table without GROUP BY has the empty one.
@@ -193,7 +205,7 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 			out = codecs.AppendRow(out, w.table, c.State)
 			send(w.changelog, binary, grown(from))
 		}
-		if !c.Shown && !c.WasShown {
+		if !c.Shown && !c.WasShown || !live {
 			return nil
 		}
 		if keys, err = w.table.KeyValues(c.Key, keys); err != nil {
@@ -202,6 +214,9 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		from = len(out)
 		out = codecs.AppendResultKey(out, w.table, keys)
 		text := grown(from)
+		if open != nil {
+			open.sent(text)
+		}
 		if !c.Shown {
 			send(w.result, text, nil)
 			return nil

@@ -13,7 +13,7 @@ func OwnTopics(names kafka.Config, d *tables.Definition, partitions int32) []kaf
 		partitions = d.Options.Partitions
 	}
 	p := &Processors{config: Config{Kafka: names}}
-	return p.topicsFor(d, d.Topic(), partitions)
+	return p.topicsFor(d, d.Name, d.Topic(), partitions)
 }
 
 // SharedTopics returns the topics that all tables of the app of names share, as they are made.

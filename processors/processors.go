@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -43,8 +44,11 @@ type Config struct {
 	// CommitRecords ends a commit interval after that many records of one source partition; tests set it. Defaults to no limit.
 	CommitRecords int
 
+	// Approve says that what the catalog has and the definitions have not may be lost: see [Unapproved].
+	Approve bool
+
 	// Arranged is called with the names of tables and streams when their stages are started: those whose input topics exist at
-	// once, others when theirs appear. It must not block. Optional.
+	// once, others when theirs appear; again when they are started anew under another definition. Optional.
 	Arranged func(names []string)
 
 	// Log gets what an operator should know; defaults to discarding.
@@ -78,11 +82,15 @@ const behind = 5000
 
 // Processors runs the stages of a set of tables and streams.
 type Processors struct {
-	config Config
-	admin  *kafka.Admin
+	config   Config
+	admin    *kafka.Admin
+	registry *kafka.Catalog
 
 	roster  roster
-	started map[string]bool // tables and streams whose stages run; only arrange uses it
+	running map[string]*unit                       // by key; only arrange uses it
+	entries atomic.Pointer[map[string]kafka.Entry] // as they were arranged last
+	results results
+	stopped stopped // only settle uses it
 	streams *streamBook
 	built   func(*stage) // called with each stage before it runs; tests set it
 
@@ -107,7 +115,7 @@ func New(c Config) (*Processors, error) {
 	if err := client.Validate(); err != nil {
 		return nil, fmt.Errorf("app %q, instance %q: %w", c.Kafka.App, c.Kafka.Instance, err)
 	}
-	return &Processors{config: c, started: map[string]bool{}, streams: newStreamBook(c.Log), built: func(*stage) {}}, nil
+	return &Processors{config: c, running: map[string]*unit{}, streams: newStreamBook(c.Log), built: func(*stage) {}}, nil
 }
 
 // definitions returns what is to run.
@@ -122,12 +130,23 @@ func (p *Processors) definitions() []*tables.Definition {
 	return all
 }
 
+// table returns the table of that name, nil if there is none.
+func (p *Processors) table(name string) *tables.Table {
+	for _, t := range p.config.Tables {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
 // Records returns how many source records stage 1 has committed since the start.
 func (p *Processors) Records() int64 { return p.records.Load() }
 
-// Run registers the tables in the catalog, creates their topics and runs their stages until ctx is done, which is no
-// error. Tables whose input topics do not exist wait for them while the others run. Errors before anything runs are
-// those of the catalog and of topics that are not as they must be: [*kafka.TopicMismatch], [*Refusal].
+// Run makes the catalog say what the definitions say, and runs all that the catalog has, also what other instances enter
+// later, until ctx is done, which is no error. Tables whose input topics do not exist wait for them while the others run.
+// Errors before anything runs are those of the catalog and of topics that are not as they must be: [*kafka.TopicMismatch],
+// [*Refusal], [*Unapproved].
 func (p *Processors) Run(ctx context.Context) error {
 	// These connections outlive ctx, for a stage that stops still commits and leaves its group; but not by much.
 	life, kill := context.WithCancel(context.WithoutCancel(ctx))
@@ -144,15 +163,27 @@ func (p *Processors) Run(ctx context.Context) error {
 		return err
 	}
 	p.admin = admin
+	if p.registry, err = kafka.OpenCatalog(admin, p.config.Kafka); err != nil {
+		return err
+	}
 
 	running, inner := errgroup.WithContext(ctx)
 	defer context.AfterFunc(inner, func() { time.AfterFunc(stopPatience, kill) })()
 	running.Go(func() error {
-		waiting, err := p.arrange(inner, running)
+		waiting, err := p.apply(inner, true)
 		if err != nil {
 			return fmt.Errorf("arrange tables: %w", err)
 		}
-		return p.awaitTopics(inner, running, waiting)
+		running.Go(func() error { return p.awaitTopics(inner, waiting) })
+		running.Go(func() error { return p.settle(inner) })
+		warned := false
+		return p.registry.Watch(inner, func(entries map[string]kafka.Entry) error {
+			if !warned {
+				p.warnMixed(entries)
+				warned = true
+			}
+			return p.arrange(inner, running, entries)
+		})
 	})
 	if err := running.Wait(); err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
 		return err
@@ -162,29 +193,6 @@ func (p *Processors) Run(ctx context.Context) error {
 
 // stopPatience is how long stages that are told to end may ask brokers for something. Their transactions are given up by then.
 const stopPatience = kafka.TransactionTimeout
-
-// start runs the stages of newly arranged tables and passes.
-func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arrangement) {
-	for _, t := range a.tables {
-		p.started[t.Name] = true
-		p.roster.enter(p.config.Kafka.TableGroup(t.Name))
-		used := &purger{topic: p.config.Kafka.PartialsTopic(t.Name), admin: p.admin, log: p.config.Log}
-		ready := func(context.Context) error { return nil }
-		running.Go(func() error { return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }, p.built) })
-		running.Go(func() error { return used.run(ctx) })
-	}
-	for _, s := range a.streams {
-		p.started[s.stream.Name] = true
-	}
-	for _, pass := range a.passes {
-		if len(p.config.Tables) == 0 {
-			p.roster.enter(p.config.Kafka.CombineGroup(pass.name))
-		}
-		running.Go(func() error {
-			return supervise(ctx, func(ctx context.Context) error { return p.awaitSource(ctx, pass) }, func() *stage { return p.combineStage(pass) }, p.built)
-		})
-	}
-}
 
 func (p *Processors) newStage(kind string, group string, input string) *stage {
 	return &stage{
@@ -196,6 +204,7 @@ func (p *Processors) newStage(kind string, group string, input string) *stage {
 		startAt:   func(int32) int64 { return 0 },
 		sameTopic: func() error { return nil },
 		assigned:  func([]int32) {},
+		recovered: func(context.Context, []int32) error { return nil },
 		committed: func(offsets) {},
 	}
 }
@@ -229,8 +238,8 @@ func (p *Processors) combineStage(pass *pass) *stage {
 
 // groupStage is stage 2 of one table.
 func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
-	partials, changelog := p.config.Kafka.PartialsTopic(t.Name), p.config.Kafka.ChangelogTopic(t.Name)
-	s := p.newStage(fault.StageGroup, p.config.Kafka.TableGroup(t.Name), partials)
+	partials, changelog := p.config.Kafka.PartialsTopic(t.own), p.config.Kafka.ChangelogTopic(t.own)
+	s := p.newStage(fault.StageGroup, p.config.Kafka.TableGroup(t.own), partials)
 	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Log: p.config.Log})
 	s.intake = func(b begin) (intake, error) {
 		rows, ok := store.Partition(b.source.Partition)
@@ -244,13 +253,23 @@ func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
 		goka.WithTopicManagerBuilder(store.TopicManager(s.topicManager)),
 	}
 	w := &rowWriter{stage: s, table: t.Table, store: store, changelog: changelog, result: t.result, only: -1, updaters: map[int32]*tables.Updater{}}
+	w.publisher = newPublisher(p, t, w)
 	s.assigned = w.assigned
+	s.recovered = func(ctx context.Context, partitions []int32) error {
+		return w.publisher.recovered(ctx, store, partitions)
+	}
 	if !slices.ContainsFunc(t.Columns, func(c tables.Column) bool { return c.Key }) {
 		w.only, _ = grouptable.NewPartitioner(t.Table).Of("", t.partitions) // the empty key is valid where there are no columns
 	}
 	s.callback = w.write
-	s.edges = []goka.Edge{goka.Output(goka.Stream(t.result), bytesCodec{}), goka.Persist(bytesCodec{})}
-	s.committed = used.note
+	s.edges = []goka.Edge{goka.Persist(bytesCodec{})}
+	if !t.building {
+		s.edges = append(s.edges, goka.Output(goka.Stream(t.result), bytesCodec{}))
+	}
+	s.committed = func(o offsets) {
+		used.note(o)
+		w.publisher.committed()
+	}
 	return s
 }
 
@@ -261,7 +280,7 @@ type pass struct {
 	id      string // of the topic, when the tables were made
 	feed    *feeds.Feed
 	mixed   bool            // the topic carries other feeds too
-	starts  map[int32]int64 // where partitions begin that have no committed offset; others at their beginning
+	starts  map[int32]int64 // where partitions begin that have no committed offset, the least of its tables' and streams'; others at 0
 	sinks   []tableSink
 	streams []streamSink
 }
@@ -289,10 +308,16 @@ func (p *pass) kind() tables.Kind {
 // placedTable is a table with its topics.
 type placedTable struct {
 	*tables.Table
-	partitions int32
-	result     string
-	starts     map[codecs.Source]int64 // where it begins to count; at 0 what is not in it
+	own         string // what its topics and group are named after
+	partitions  int32
+	result      string
+	building    bool                    // another definition of its name answers, and its results are in the result topic
+	predecessor *kafka.Retired          // whose results are there still, in those partitions that are not published yet; nil: nobody's
+	starts      map[codecs.Source]int64 // where it begins to count; at 0 what is not in it
 }
+
+// publishes reports whether the result topic has this one's results, in all partitions.
+func (t *placedTable) publishes() bool { return !t.building && t.predecessor == nil }
 
 // placedStream is a stream with its topic, and the passes that write it.
 type placedStream struct {
@@ -307,20 +332,14 @@ type arrangement struct {
 	passes  []*pass
 }
 
-func (a *arrangement) names() (names []string) {
-	for _, t := range a.tables {
-		names = append(names, t.Name)
-	}
-	for _, s := range a.streams {
-		names = append(names, s.stream.Name)
-	}
-	return names
-}
-
 func (a *arrangement) passOf(topic string, source kafka.Source, feed *feeds.Feed) *pass {
 	if i := slices.IndexFunc(a.passes, func(p *pass) bool { return p.name == source.Pass }); i >= 0 {
-		return a.passes[i]
+		p := a.passes[i]
+		for partition := range p.starts {
+			p.starts[partition] = min(p.starts[partition], source.Start[partition])
+		}
+		return p
 	}
-	a.passes = append(a.passes, &pass{name: source.Pass, topic: topic, id: source.ID, feed: feed, mixed: source.Mixed, starts: source.Start})
+	a.passes = append(a.passes, &pass{name: source.Pass, topic: topic, id: source.ID, feed: feed, mixed: source.Mixed, starts: maps.Clone(source.Start)})
 	return a.passes[len(a.passes)-1]
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/brotally/brotally/internal/catalog"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables"
 )
@@ -55,7 +56,7 @@ func (p *Processors) leftovers(t *tables.Definition, exist map[string]kafka.Topi
 		return refusal(t, fmt.Sprintf("would write to topic %s, which exists and is not ours", result),
 			"choose another topic with WITH (topic = '...'), or delete that one")
 	}
-	for _, topic := range p.topicsFor(t, result, 0) {
+	for _, topic := range p.topicsFor(t, t.Name, result, 0) {
 		if _, there := exist[topic.Name]; there {
 			return refusal(t, fmt.Sprintf("has a topic %s from before, of which the catalog knows nothing", topic.Name),
 				fmt.Sprintf("`brotally reset %s` removes it", t.Name))
@@ -64,20 +65,25 @@ func (p *Processors) leftovers(t *tables.Definition, exist map[string]kafka.Topi
 	return nil
 }
 
-// checkTopics checks the topics that are there of tables that are to be started. One that the catalog knows and that has
-// begun must have all of its own: what is made anew for it would be empty.
-func (p *Processors) checkTopics(entries map[string]kafka.Entry, changes map[string]*kafka.Entry, exist map[string]kafka.Topic) error {
+// checkTopics checks the topics that are there of what is to be started. One that the catalog knows and that has begun must
+// have all of its own: what is made anew for it would be empty.
+func (p *Processors) checkTopics(entries map[string]kafka.Entry, exist map[string]kafka.Topic) error {
 	if _, there := exist[p.config.Kafka.DeadLetterTopic()]; there {
 		if err := p.admin.Ensure(p.deadLetterTopic()); err != nil {
 			return err
 		}
 	}
-	a, _ := p.place(entries, changes)
+	a, err := p.place(entries)
+	if err != nil {
+		return err
+	}
 	for _, t := range a.tables {
 		missing, begun := "", false
-		for _, topic := range p.topicsFor(&t.Definition, t.result, t.partitions) {
+		for _, topic := range p.topicsFor(&t.Definition, t.own, t.result, t.partitions) {
 			if _, there := exist[topic.Name]; !there {
-				missing = topic.Name
+				if topic.Name != t.result || t.publishes() {
+					missing = topic.Name
+				}
 				continue
 			}
 			if err := p.admin.Ensure(topic); err != nil {
@@ -88,7 +94,7 @@ func (p *Processors) checkTopics(entries map[string]kafka.Entry, changes map[str
 				return err
 			}
 			for _, r := range held[topic.Name] {
-				begun = begun || r.Newest > 0
+				begun = begun || r.Newest > 0 && (topic.Name != t.result || t.publishes())
 			}
 		}
 		if missing != "" && begun {
@@ -115,27 +121,6 @@ func (p *Processors) checkStreamTopic(s *placedStream, exist map[string]kafka.To
 		}
 		if len(committed) > 0 {
 			return refusal(&s.stream.Definition, "has lost its topic "+s.topic, fmt.Sprintf("`brotally reset %s` writes it anew", s.stream.Name))
-		}
-	}
-	return nil
-}
-
-// refuse returns a *Refusal when the definitions do not fit what the catalog holds.
-func refuse(entries map[string]kafka.Entry, defined []*tables.Definition) error {
-	for _, t := range defined {
-		if e, known := entries[t.Name]; known && e.Hash == kafka.HashSQL(t.SQL) {
-			if err := retyped(e, t); err != nil {
-				return err
-			}
-		} else if known {
-			return refusal(t, "was defined differently before:\n  "+strings.ReplaceAll(e.SQL, "\n", "\n  ")+"\nnow\n  "+strings.ReplaceAll(t.SQL, "\n", "\n  "),
-				fmt.Sprintf("`brotally reset %s` forgets the old one and %s anew, or give the new one another name", t.Name, verb(t.Kind)))
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		if !slices.ContainsFunc(defined, func(t *tables.Definition) bool { return t.Name == name }) {
-			return &Refusal{Table: name, Kind: tables.Kind(entries[name].Kind), Why: "is in the catalog and not in the files",
-				WayOut: fmt.Sprintf("add its definition, or `brotally reset %s` drops it: who reads its pass without it would lose its records", name)}
 		}
 	}
 	return nil
@@ -202,4 +187,21 @@ func sourceReplaced(kind tables.Kind, name, topic, was, now string) *Refusal {
 
 func allExist(exist map[string]kafka.Topic, topics []string) bool {
 	return !slices.ContainsFunc(topics, func(t string) bool { _, ok := exist[t]; return !ok })
+}
+
+// retyped returns a *Refusal when a column that was discovered has another type now.
+func retyped(e kafka.Entry, t *tables.Definition) error {
+	then, err := catalog.Columns(e)
+	if err != nil {
+		return err
+	}
+	for _, was := range then {
+		for _, is := range t.Inputs {
+			if is.Name == was.Name && is.Type != was.Type {
+				return refusal(t, fmt.Sprintf("was made when %s looked like %s, and now it looks like %s", was.Name, was.Type, is.Type),
+					fmt.Sprintf("`brotally reset %s` %s anew; CAST(%s AS %s) in the definition keeps a type for good", t.Name, verb(t.Kind), was.Name, was.Type))
+			}
+		}
+	}
+	return nil
 }

@@ -1,71 +1,224 @@
 package processors
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
+	"strings"
 
+	"github.com/brotally/brotally/internal/catalog"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables"
 )
 
-// register returns the catalog's changes: an entry for each table and stream that it does not have and whose topics exist.
-// Those registered together share passes where they can; who comes later gets one of its own, so as not to rewind the
-// others. All that could refuse them is looked at here, before anything is written or made.
-func (p *Processors) register(entries map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
-	defined := p.definitions()
-	if err := refuse(entries, defined); err != nil {
-		return nil, err
+// apply makes the catalog say what the definitions say, as far as their topics exist, and returns those that wait for some.
+// Errors are *[Refusal], *[Unapproved], *[kafka.TopicMismatch]: all that could refuse is looked at before anything is
+// written or made.
+func (p *Processors) apply(ctx context.Context, first bool) (waiting []*tables.Definition, err error) {
+	var done []Step
+	err = p.registry.Update(ctx, func(entries map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
+		waiting, done = nil, nil
+		if err := clashes(p.config.Kafka, entries, p.definitions()); err != nil {
+			return nil, err
+		}
+		exist, err := p.lookAround(entries)
+		if err != nil {
+			return nil, err
+		}
+		if err := sourcesReplaced(entries, exist); err != nil {
+			return nil, err
+		}
+		steps, err := p.steps(entries, exist)
+		if err != nil {
+			return nil, err
+		}
+		var loses []Step
+		for _, s := range steps {
+			if s.Loses != "" {
+				loses = append(loses, s)
+			}
+			if s.Action == Wait {
+				waiting = append(waiting, s.definition)
+			}
+		}
+		if len(loses) > 0 && !p.config.Approve {
+			return nil, &Unapproved{Steps: loses}
+		}
+		done = steps
+		changes, err := p.register(entries, steps, exist)
+		if err != nil || !first {
+			return changes, err
+		}
+		after := maps.Clone(entries)
+		for name, e := range changes {
+			after[name] = *e
+			e.Table = name
+		}
+		return changes, p.checkTopics(after, exist)
+	})
+	for _, s := range done {
+		if err == nil && s.Action != Keep && s.Action != Build && s.Action != Wait {
+			p.config.Log.Info(string(s.Action), string(s.Kind), s.Name, "why", s.Why)
+		}
 	}
-	if err := clashes(p.config.Kafka, entries, defined); err != nil {
-		return nil, err
-	}
+	return waiting, err
+}
+
+// lookAround returns those of the topics that exist which the definitions and the entries are about.
+func (p *Processors) lookAround(entries map[string]kafka.Entry) (map[string]kafka.Topic, error) {
 	names := []string{p.config.Kafka.DeadLetterTopic()}
-	for _, t := range defined {
+	for _, t := range p.definitions() {
 		names = append(names, t.FeedTopics()...)
-		for _, topic := range p.topicsFor(t, t.Topic(), 0) {
+		for _, topic := range p.topicsFor(t, t.Name, t.Topic(), 0) {
 			names = append(names, topic.Name)
 		}
 	}
 	for _, e := range entries {
-		names = slices.AppendSeq(names, maps.Keys(e.Sources))
+		names = append(slices.AppendSeq(names, maps.Keys(e.Sources)), ownTopics(p.config.Kafka, e)...)
 	}
 	slices.Sort(names)
-	exist, err := p.admin.Describe(slices.Compact(names)...)
+	return p.admin.Describe(slices.Compact(names)...)
+}
+
+// register returns the catalog's changes for the steps. Those registered together share passes where they can; who comes
+// later gets one of its own, so as not to rewind the others.
+func (p *Processors) register(entries map[string]kafka.Entry, steps []Step, exist map[string]kafka.Topic) (map[string]*kafka.Entry, error) {
+	changes := map[string]*kafka.Entry{}
+	book := &passBook{processors: p, entries: entries}
+	for _, s := range steps {
+		var e *kafka.Entry
+		var err error
+		switch s.Action {
+		case Build:
+			if err := p.leftovers(s.definition, exist); err != nil {
+				return nil, err
+			}
+			e, err = p.newEntry(s.definition, exist, book)
+		case Alter:
+			e, err = p.altered(s, exist, book)
+		case Rebuild:
+			e, err = p.rebuilt(s, exist, book)
+		case Keep:
+			if s.Loses != "" { // the definition that was to come is given up
+				kept := s.entry
+				giveUpNext(&kept)
+				e = &kept
+			}
+		case Drop:
+			e = &s.entry
+			e.Dropped = true
+		}
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
+			changes[s.Name] = e
+		}
+	}
+	return changes, nil
+}
+
+// newEntry returns the entry of a definition that counts from its start.
+func (p *Processors) newEntry(t *tables.Definition, exist map[string]kafka.Topic, book *passBook) (*kafka.Entry, error) {
+	columns, err := catalog.Discovered(t)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", t.Kind, t.Name, err)
+	}
+	e := &kafka.Entry{Table: t.Name, Kind: entryKind(t.Kind), SQL: t.SQL, Hash: kafka.HashSQL(t.SQL), Feed: t.Feed.Name, Columns: columns, Result: t.Topic(), Sources: map[string]kafka.Source{}}
+	for _, topic := range t.FeedTopics() {
+		if err := p.addSource(e, t, topic, exist, book); err != nil {
+			return nil, err
+		}
+		e.Partitions = max(e.Partitions, exist[topic].Partitions)
+	}
+	if t.Options.Partitions > 0 {
+		e.Partitions = t.Options.Partitions
+	}
+	return e, nil
+}
+
+// addSource makes an entry read one topic more.
+func (p *Processors) addSource(e *kafka.Entry, t *tables.Definition, topic string, exist map[string]kafka.Topic, book *passBook) error {
+	pass, err := book.passFor(t, topic)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", t.Kind, t.Name, err)
+	}
+	e.Sources[topic] = kafka.Source{ID: exist[topic].ID, Partitions: exist[topic].Partitions, Start: pass.starts, Pass: pass.name, Mixed: pass.mixed}
+	return nil
+}
+
+// altered returns the entry of something that goes on under another definition.
+func (p *Processors) altered(s Step, exist map[string]kafka.Topic, book *passBook) (*kafka.Entry, error) {
+	e, t := s.entry, s.definition
+	giveUpNext(&e)
+	columns, err := catalog.Discovered(t)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", t.Kind, t.Name, err)
+	}
+	if hash := kafka.HashSQL(t.SQL); hash != e.Hash {
+		e.Before = outdated(e.Before, e.Hash, hash)
+	}
+	if result := t.Topic(); result != e.Result {
+		e.Retired = append(slices.Clone(e.Retired), kafka.Retired{Result: e.Result, Serving: t.Kind == tables.KindTable})
+		e.Result, e.Published = result, nil
+	}
+	e.SQL, e.Hash, e.Columns = t.SQL, kafka.HashSQL(t.SQL), columns
+	e.Sources = maps.Clone(e.Sources)
+	for _, topic := range t.FeedTopics() {
+		if _, known := e.Sources[topic]; known {
+			continue
+		}
+		if _, there := exist[topic]; !there {
+			return nil, refusal(t, "is to read topic "+topic+", too, which does not exist", "make it, or leave it out for now")
+		}
+		if err := p.addSource(&e, t, topic, exist, book); err != nil {
+			return nil, err
+		}
+	}
+	return &e, nil
+}
+
+// rebuilt returns the entry of a table that is to be counted anew beside what there is.
+func (p *Processors) rebuilt(s Step, exist map[string]kafka.Topic, book *passBook) (*kafka.Entry, error) {
+	e, t := s.entry, s.definition
+	if !allExist(exist, t.FeedTopics()) {
+		return nil, refusal(t, "is to read "+strings.Join(t.FeedTopics(), ", ")+", which do not all exist", "make them, or leave them out for now")
+	}
+	next, err := p.newEntry(t, exist, book)
 	if err != nil {
 		return nil, err
 	}
-	if err := sourcesReplaced(entries, exist); err != nil {
-		return nil, err
+	if next.Result == e.Result {
+		next.Partitions = e.Partitions // the topic's
 	}
-	changes := map[string]*kafka.Entry{}
-	book := &passBook{processors: p, entries: entries}
-	for _, t := range defined {
-		if _, known := entries[t.Name]; known || !allExist(exist, t.FeedTopics()) {
-			continue
-		}
-		if err := p.leftovers(t, exist); err != nil {
-			return nil, err
-		}
-		columns, err := discovered(t)
-		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w", t.Kind, t.Name, err)
-		}
-		e := kafka.Entry{Table: t.Name, Kind: entryKind(t.Kind), SQL: t.SQL, Feed: t.Feed.Name, Columns: columns, Result: t.Topic(), Sources: map[string]kafka.Source{}}
-		for _, topic := range t.FeedTopics() {
-			pass, err := book.passFor(t, topic)
-			if err != nil {
-				return nil, fmt.Errorf("%s %s: %w", t.Kind, t.Name, err)
-			}
-			e.Sources[topic] = kafka.Source{ID: exist[topic].ID, Partitions: exist[topic].Partitions, Start: pass.starts, Pass: pass.name, Mixed: pass.mixed}
-			e.Partitions = max(e.Partitions, exist[topic].Partitions)
-		}
-		if t.Options.Partitions > 0 {
-			e.Partitions = t.Options.Partitions
-		}
-		changes[t.Name] = &e
+	giveUpNext(&e)
+	e.Latest++
+	next.Generation = e.Latest
+	e.Next = next
+	return &e, nil
+}
+
+// giveUpNext retires the definition that is being built, if there is one.
+func giveUpNext(e *kafka.Entry) {
+	if e.Next == nil {
+		return
 	}
-	return changes, p.checkTopics(entries, changes, exist)
+	r := kafka.Retired{Own: e.Next.Own(), Sources: e.Next.Sources}
+	if e.Next.Result != e.Result {
+		r.Result = e.Next.Result
+	}
+	e.Retired, e.Next = append(slices.Clone(e.Retired), r), nil
+}
+
+// mostBefore is how many former definitions an entry remembers.
+const mostBefore = 20
+
+// outdated adds the hash of a definition that was replaced; the one that took its place is not of the past any more.
+func outdated(before []string, was, now string) []string {
+	before = slices.DeleteFunc(append(slices.Clone(before), was), func(h string) bool { return h == now })
+	return before[max(0, len(before)-mostBefore):]
 }
 
 // entryKind is the kind as the catalog has it: nothing for a table.
@@ -137,8 +290,8 @@ func (b *passBook) passFor(t *tables.Definition, topic string) (*freshPass, erro
 func (b *passBook) name(topic string) (string, error) {
 	taken := map[string]bool{}
 	for _, e := range b.entries {
-		for _, source := range e.Sources {
-			taken[source.Pass] = true
+		for source := range allSources(e) {
+			taken[source.Pass], taken[source.Merge] = true, true
 		}
 	}
 	for _, f := range b.fresh {
@@ -155,6 +308,26 @@ func (b *passBook) name(topic string) (string, error) {
 		committed, err := b.processors.admin.CommittedOffsets(b.processors.config.Kafka.CombineGroup(name))
 		if err != nil || len(committed) == 0 {
 			return name, err
+		}
+	}
+}
+
+// allSources yields what an entry reads, its next definition and what it has retired included.
+func allSources(e kafka.Entry) iter.Seq[kafka.Source] {
+	return func(yield func(kafka.Source) bool) {
+		all := []map[string]kafka.Source{e.Sources}
+		if e.Next != nil {
+			all = append(all, e.Next.Sources)
+		}
+		for _, r := range e.Retired {
+			all = append(all, r.Sources)
+		}
+		for _, sources := range all {
+			for _, source := range sources {
+				if !yield(source) {
+					return
+				}
+			}
 		}
 	}
 }

@@ -26,6 +26,13 @@ func (r *roster) enter(group string) {
 	}
 }
 
+// leave notes that this process is not going to have a session in the group any more.
+func (r *roster) leave(group string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.members, group)
+}
+
 // joined notes the session that this process has in a group, if the group counts.
 func (r *roster) joined(group, member string) {
 	r.mu.Lock()

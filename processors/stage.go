@@ -38,6 +38,7 @@ type stage struct {
 	options   []goka.ProcessorOption
 	startAt   func(partition int32) int64 // where a partition without a committed offset starts
 	assigned  func(partitions []int32)
+	recovered func(ctx context.Context, partitions []int32) error // what is to be done before anything is taken in
 	committed func(offsets)
 
 	records     *atomic.Int64 // messages taken in and committed, over the stage's successors

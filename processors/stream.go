@@ -18,11 +18,13 @@ type streamSink struct {
 	stream     *tables.Stream
 	topic      string
 	partitions int32
+	starts     map[int32]int64 // first offset that the stream has, by source partition; 0 where there is none
 }
 
 // streamer is one stream's part of a combiner: it makes the stream's records of the pass's.
 type streamer struct {
 	*tables.Projector
+	entrance
 	sink   streamSink
 	source codecs.Source
 	emit   tables.Emit // s.write, bound once
@@ -32,7 +34,7 @@ type streamer struct {
 	size   int // bytes that its rows have taken, or would have uncut
 
 	// Of this interval.
-	counts  codecs.Counts // Counted and Filtered
+	own     codecs.Counts // Counted and Filtered
 	records []streamed
 	chunk   []byte // keys and values are sliced from it; nothing in it is written twice
 	held    int    // bytes of memory
@@ -73,9 +75,9 @@ func (s *streamer) add(rec *feeds.Record, offset int64) {
 	s.offset, s.size = offset, 0
 	switch s.Project(rec, s.emit) {
 	case tables.Counted:
-		s.counts.Counted++
+		s.own.Counted++
 	case tables.Filtered:
-		s.counts.Filtered++
+		s.own.Filtered++
 	}
 }
 
@@ -107,10 +109,10 @@ func (s *streamer) write(key feeds.Value, row []feeds.Value) (more bool) {
 // flush returns the interval's records with the report of them, and starts anew. The report has the counts that are the
 // same for all of the pass.
 func (s *streamer) flush(report codecs.Progress) streamWork {
-	report.Counts.Add(s.counts)
+	report.Counts.Add(s.own)
 	report.Counts.Overflows, report.Counts.CutKeys = s.TakeOverflows(), s.TakeCutKeys()
 	w := streamWork{sink: s.sink, source: s.source, records: s.records, cut: s.cut, report: report}
-	s.counts, s.records, s.held, s.cut = codecs.Counts{}, make([]streamed, 0, len(s.records)), 0, 0
+	s.own, s.records, s.held, s.cut = codecs.Counts{}, make([]streamed, 0, len(s.records)), 0, 0
 	return w
 }
 

@@ -33,15 +33,16 @@ func (p *Processors) deadLetterTopic() kafka.Topic {
 	return kafka.Topic{Name: p.config.Kafka.DeadLetterTopic(), Partitions: 1, Config: map[string]string{"cleanup.policy": "compact,delete"}}
 }
 
-// topicsFor returns a definition's own topics as they must be; result is the one that others read.
-func (p *Processors) topicsFor(d *tables.Definition, result string, partitions int32) []kafka.Topic {
+// topicsFor returns a definition's own topics as they must be; own is what those of its rows are named after, result the one
+// that others read.
+func (p *Processors) topicsFor(d *tables.Definition, own, result string, partitions int32) []kafka.Topic {
 	if d.Kind == tables.KindStream {
 		return []kafka.Topic{streamTopic(result, partitions)}
 	}
-	names, table := p.config.Kafka, d.Name
+	names := p.config.Kafka
 	return []kafka.Topic{
-		{Name: names.PartialsTopic(table), Partitions: partitions, Config: map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}},
-		{Name: names.ChangelogTopic(table), Partitions: partitions, Config: map[string]string{"cleanup.policy": "compact", "segment.bytes": "67108864"}},
+		{Name: names.PartialsTopic(own), Partitions: partitions, Config: map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}},
+		{Name: names.ChangelogTopic(own), Partitions: partitions, Config: map[string]string{"cleanup.policy": "compact", "segment.bytes": "67108864"}},
 		{Name: result, Partitions: partitions, Config: map[string]string{"cleanup.policy": "compact"}},
 	}
 }
@@ -49,24 +50,4 @@ func (p *Processors) topicsFor(d *tables.Definition, result string, partitions i
 // streamTopic is a stream's topic as it must be. How long it keeps records is the cluster's default, and anybody's to change.
 func streamTopic(name string, partitions int32) kafka.Topic {
 	return kafka.Topic{Name: name, Partitions: partitions, Config: map[string]string{"cleanup.policy": "delete"}}
-}
-
-// ensureTopics creates the internal topics, the result topics and those of streams, as far as they are not there.
-func (p *Processors) ensureTopics(a *arrangement) error {
-	if err := p.admin.Ensure(p.deadLetterTopic()); err != nil {
-		return err
-	}
-	for _, t := range a.tables {
-		for _, topic := range p.topicsFor(&t.Definition, t.result, t.partitions) {
-			if err := p.admin.Ensure(topic); err != nil {
-				return err
-			}
-		}
-	}
-	for _, s := range a.streams {
-		if err := p.admin.Ensure(streamTopic(s.topic, s.partitions)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

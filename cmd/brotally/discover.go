@@ -10,8 +10,8 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/catalog"
 	"github.com/brotally/brotally/internal/kafka"
-	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/tables/sql"
 )
@@ -84,7 +84,7 @@ func discoverTopics(ctx context.Context, cfg kafka.Config, topics, flags map[str
 			feed, ok = d.Feed(), true
 		}
 		if len(known[name]) > 0 {
-			feed, ok = withColumns(name, feed, known[name]), true
+			feed, ok = catalog.WithColumns(name, feed, known[name]), true
 		}
 		return feed, ok
 	}, nil
@@ -93,17 +93,17 @@ func discoverTopics(ctx context.Context, cfg kafka.Config, topics, flags map[str
 // catalogColumns returns, by feed, the columns that running tables read as they were discovered once: what the records
 // look like today must not change a table's types.
 func catalogColumns(ctx context.Context, admin *kafka.Admin, cfg kafka.Config) (map[string][]feeds.Column, error) {
-	catalog, err := kafka.OpenCatalog(admin, cfg)
+	registry, err := kafka.OpenCatalog(admin, cfg)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := catalog.Load(ctx)
+	entries, err := registry.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
 	all := map[string][]feeds.Column{}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		columns, err := processors.ColumnsOf(entries[name])
+		columns, err := catalog.Columns(entries[name])
 		if err != nil {
 			return nil, err
 		}
@@ -116,22 +116,6 @@ func catalogColumns(ctx context.Context, admin *kafka.Admin, cfg kafka.Config) (
 		})
 	}
 	return all, nil
-}
-
-// withColumns returns the feed (nil: a new one) with the columns in place of its own of the same name.
-func withColumns(name string, feed *feeds.Feed, columns []feeds.Column) *feeds.Feed {
-	merged := &feeds.Feed{Name: name}
-	if feed != nil {
-		merged.Doc, merged.Columns = feed.Doc, slices.Clone(feed.Columns)
-	}
-	for _, c := range columns {
-		if i := slices.IndexFunc(merged.Columns, func(have feeds.Column) bool { return have.Name == c.Name }); i >= 0 {
-			merged.Columns[i].Type = c.Type
-		} else {
-			merged.Columns = append(merged.Columns, c)
-		}
-	}
-	return merged
 }
 
 // sampleTopic adds the first records of each partition and returns how many those were. A mixed topic carries other feeds

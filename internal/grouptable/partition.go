@@ -23,6 +23,7 @@ type Partition struct {
 	mu       sync.RWMutex // guards all below
 	rows     *tables.Groups
 	progress map[codecs.Source]codecs.Progress
+	mark     string            // what the results of its rows in the result topic are of; empty: of nothing yet
 	next     int64             // the changelog's next offset: what lies below is in rows
 	left     []tables.Leftover // records of values that are to be deleted
 	loose    *tables.Values    // the rows' values while the changelog is read; nil: they have them
@@ -55,6 +56,20 @@ func (p *Partition) Progress() map[codecs.Source]codecs.Progress {
 	return maps.Clone(p.progress)
 }
 
+// Published returns the mark of the definition whose results the result topic has of this partition; empty: it has none.
+func (p *Partition) Published() string {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.mark
+}
+
+// SetPublished notes such a mark.
+func (p *Partition) SetPublished(mark string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mark = mark
+}
+
 // Len returns the number of groups.
 func (p *Partition) Len() int {
 	p.mu.RLock()
@@ -79,6 +94,9 @@ func (p *Partition) apply(key, value []byte) error {
 		if _, _, _, ok := codecs.ParseValueKey(key); ok {
 			return nil // who only follows rows does without
 		}
+		if string(key) == codecs.PublishedKey {
+			return p.publish(value)
+		}
 		source, ok := codecs.ParseProgressKey(string(key))
 		switch {
 		case !ok:
@@ -101,6 +119,15 @@ func (p *Partition) apply(key, value []byte) error {
 	return codecs.ReadRow(value, p.table, state)
 }
 
+// publish takes in the record of [codecs.PublishedKey]. The caller holds the lock.
+func (p *Partition) publish(value []byte) (err error) {
+	p.mark = ""
+	if value != nil {
+		p.mark, err = codecs.ReadPublishedRow(value)
+	}
+	return err
+}
+
 // What follows is Goka's storage.Storage. Values are as the changelog holds them.
 
 // Open does nothing: the builder has recovered the partition.
@@ -119,6 +146,12 @@ func (p *Partition) Has(key string) (bool, error) {
 func (p *Partition) Get(key string) ([]byte, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	if key == codecs.PublishedKey {
+		if p.mark == "" {
+			return nil, nil
+		}
+		return codecs.AppendPublishedRow(nil, p.mark), nil
+	}
 	if source, ok := codecs.ParseProgressKey(key); ok {
 		progress, ok := p.progress[source]
 		if !ok {
@@ -185,6 +218,9 @@ func (p *Partition) IteratorWithRange(start, limit []byte) (storage.Iterator, er
 		if key := codecs.ProgressKey(source); inside(key) {
 			it.keys = append(it.keys, key)
 		}
+	}
+	if p.mark != "" && inside(codecs.PublishedKey) {
+		it.keys = append(it.keys, codecs.PublishedKey)
 	}
 	slices.Sort(it.keys)
 	return it, nil

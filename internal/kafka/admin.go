@@ -315,6 +315,42 @@ func (a *Admin) DeleteTopics(names ...string) error {
 	})
 }
 
+// TopicBytes returns what a topic takes on the brokers' disks, its replicas counted once.
+func (a *Admin) TopicBytes(topic string) (total int64, err error) {
+	err = a.try("size of "+topic, "topic "+topic, func() error {
+		var brokers []int32
+		for _, b := range a.client.Brokers() {
+			brokers = append(brokers, b.ID())
+		}
+		dirs, err := a.admin.DescribeLogDirs(brokers)
+		if err != nil {
+			return err
+		}
+		largest := map[int32]int64{} // by partition: replicas that lag have less
+		for _, of := range dirs {
+			for _, dir := range of {
+				if dir.ErrorCode != sarama.ErrNoError {
+					return dir.ErrorCode
+				}
+				for _, t := range dir.Topics {
+					if t.Topic != topic {
+						continue
+					}
+					for _, p := range t.Partitions {
+						largest[p.PartitionID] = max(largest[p.PartitionID], p.Size)
+					}
+				}
+			}
+		}
+		total = 0
+		for _, n := range largest {
+			total += n
+		}
+		return nil
+	})
+	return total, err
+}
+
 // DeleteRecords deletes the records of topic before the given offset of each partition; -1 is the high watermark.
 // Offsets that are gone already are fine.
 func (a *Admin) DeleteRecords(topic string, before map[int32]int64) error {

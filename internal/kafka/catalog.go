@@ -17,10 +17,13 @@ import (
 
 // catalogFormat is the version of what an entry's JSON means. It grows when an older program would misread a newer entry,
 // not when a field is added that it may pass over.
-const catalogFormat = 1
+const catalogFormat = 2
 
 // Entry is what the catalog knows of one table or stream: written before its first record, so that every instance, now and
 // after any restart, reads the same definition from the same offsets in the same pass.
+//
+// A table whose definition changes so that its rows are of no more use is built anew beside the old one: the entry is of
+// the one that answers, and Next of the one that is going to. Then Next takes the entry's place, and the old one is Retired.
 type Entry struct {
 	Format     int               `json:"format"`            // 0 in an entry to be written means the current one
 	Table      string            `json:"table"`             // its name
@@ -33,6 +36,31 @@ type Entry struct {
 	Result     string            `json:"result"`            // result topic
 	Partitions int32             `json:"partitions"`        // of the partials, the group table and the result
 	Created    time.Time         `json:"created"`
+
+	Generation int       `json:"generation,omitempty"` // number of the definition whose rows these are, from 0
+	Latest     int       `json:"latest,omitempty"`     // the highest number that any definition of this name has had
+	Before     []string  `json:"before,omitempty"`     // hashes of definitions that it had: files with one of them are old
+	Next       *Entry    `json:"next,omitempty"`       // what is being built to take its place
+	Retired    []Retired `json:"retired,omitempty"`    // what is to be deleted
+	Published  []int32   `json:"published,omitempty"`  // partitions whose results are of this definition; counts while something Retired was Serving
+	Dropped    bool      `json:"dropped,omitempty"`    // all of it is to be deleted, the entry last
+}
+
+// Own is what the topics and groups of a table's rows are named after: its name, with a number from the second generation
+// on. No name of a table has a dot.
+func (e *Entry) Own() string {
+	if e.Generation == 0 {
+		return e.Table
+	}
+	return fmt.Sprintf("%s.%d", e.Table, e.Generation+1)
+}
+
+// Retired is what a definition has left behind.
+type Retired struct {
+	Own     string            `json:"own,omitempty"`     // what its partials, changelog and group are named after; empty: they are still in use
+	Result  string            `json:"result,omitempty"`  // its result topic; empty: that is still in use
+	Sources map[string]Source `json:"sources,omitempty"` // what it read, by topic
+	Serving bool              `json:"serving,omitempty"` // the result topic has its rows until those of the new definition are Published
 }
 
 // Source is how a table reads one topic.
@@ -42,6 +70,7 @@ type Source struct {
 	Start      map[int32]int64 `json:"start"`           // first offset to count, by partition
 	Pass       string          `json:"pass"`            // consumer group that reads it for the table
 	Mixed      bool            `json:"mixed,omitempty"` // it carried other feeds too when the table was made
+	Merge      string          `json:"merge,omitempty"` // pass that is going to read it instead; until then nobody does
 }
 
 // HashSQL returns the hash that tells whether a definition has changed.
@@ -201,6 +230,62 @@ func (c *Catalog) Update(ctx context.Context, decide func(map[string]Entry) (map
 	}
 }
 
+// complete fills in what is not for the writer to say.
+func (e Entry) complete(name string) Entry {
+	e.Table, e.Format, e.Hash = name, catalogFormat, HashSQL(e.SQL)
+	if e.Created.IsZero() {
+		e.Created = time.Now()
+	}
+	e.Created = e.Created.UTC().Truncate(time.Millisecond)
+	if e.Next != nil {
+		next := e.Next.complete(name)
+		e.Next = &next
+	}
+	return e
+}
+
+// watchCatalog is how often Watch looks for changes.
+const watchCatalog = 200 * time.Millisecond
+
+// Watch calls fn with all entries, now and whenever they have changed, until ctx is done, which is no error, or fn returns
+// one. What passes, such as brokers that do not answer, is waited for.
+func (c *Catalog) Watch(ctx context.Context, fn func(map[string]Entry) error) error {
+	seen, quiet := int64(-1), 0
+	for {
+		end, err := c.end()
+		if err == nil && end != seen {
+			var entries map[string]Entry
+			if entries, err = c.Load(ctx); err == nil {
+				if err := fn(entries); err != nil {
+					return err
+				}
+				seen, quiet = end, 0
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ErrFatal):
+			return err
+		case err != nil:
+			quiet++
+		}
+		if sleep(ctx, watchCatalog+backoff(quiet)) != nil {
+			return nil
+		}
+	}
+}
+
+// end returns the offset behind the last change; 0 while there is no catalog.
+func (c *Catalog) end() (int64, error) {
+	found, err := c.admin.metadata("catalog", []string{c.topic})
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	ends, err := c.admin.listOffsets(sarama.OffsetNewest, c.topic)
+	return ends[c.topic][0], err
+}
+
 // catalogAttempts is how often a change is tried, over some ten seconds.
 const catalogAttempts = 40
 
@@ -230,13 +315,7 @@ func (c *Catalog) update(ctx context.Context, decide func(map[string]Entry) (map
 			tx.Send(c.topic, 0, []byte(name), nil)
 			continue
 		}
-		w := *e
-		w.Table, w.Format, w.Hash = name, catalogFormat, HashSQL(e.SQL)
-		if w.Created.IsZero() {
-			w.Created = time.Now()
-		}
-		w.Created = w.Created.UTC().Truncate(time.Millisecond)
-		value, err := json.Marshal(w)
+		value, err := json.Marshal(e.complete(name))
 		if err != nil {
 			return fmt.Errorf("catalog: table %s: %w", name, err)
 		}

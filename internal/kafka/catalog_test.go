@@ -193,9 +193,9 @@ func TestCatalogThatCannotBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	c.put(topic, `theirs={"format":2,"table":"theirs","sql":{"an":"object now"}}`)
+	c.put(topic, `theirs={"format":3,"table":"theirs","sql":{"an":"object now"}}`)
 	var newer *NewerFormat
-	if _, err := c.catalog().Load(t.Context()); !errors.As(err, &newer) || newer.Table != "theirs" || newer.Format != 2 {
+	if _, err := c.catalog().Load(t.Context()); !errors.As(err, &newer) || newer.Table != "theirs" || newer.Format != catalogFormat+1 {
 		t.Errorf("newer format: %v", err)
 	}
 	if err := c.catalog().Update(t.Context(), add("x", "y")); !errors.As(err, &newer) {

@@ -17,7 +17,7 @@ func (c Config) DeadLetterTopic() string { return c.App + "-dead-letter" }
 // CombineGroup is the consumer group of a pass.
 func (c Config) CombineGroup(pass string) string { return c.App + "-combine-" + pass }
 
-// TableGroup is the consumer group, and Goka's group, of a table's stage 2.
+// TableGroup is the consumer group, and Goka's group, of a table's stage 2. Here and below table is its [Entry.Own].
 func (c Config) TableGroup(table string) string { return c.App + "-" + table }
 
 // PartialsTopic carries a table's packs from stage 1 to stage 2.

@@ -1,7 +1,8 @@
-package processors
+package catalog
 
 import (
-	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,23 +24,32 @@ func TestDiscoveredColumnsKeepTheTypeThatTheTableWasMadeWith(t *testing.T) {
 		return all[0]
 	}
 	made := compile(feeds.Bigint)
-	columns, err := discovered(&made.Definition)
+	columns, err := Discovered(&made.Definition)
 	if err != nil {
 		t.Fatal(err)
 	}
 	entry := kafka.Entry{Table: "t", Columns: columns}
-	got, err := ColumnsOf(entry)
+	got, err := Columns(entry)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]feeds.Column{{Name: "site", Type: feeds.T(feeds.Bigint)}}, got); diff != "" {
 		t.Errorf("only what is not built in is kept (-want +got):\n%s", diff)
 	}
-	if err := retyped(entry, &made.Definition); err != nil {
-		t.Errorf("the same types: %v", err)
+	// Compiled again they are what they were, whatever the built-in feed says.
+	entry.SQL, entry.Feed, entry.Sources = made.SQL, "dns", map[string]kafka.Source{"a": {}, "b": {Mixed: true}}
+	again, err := Compile(entry)
+	if err != nil {
+		t.Fatal(err)
 	}
-	var refused *Refusal
-	if err := retyped(entry, &compile(feeds.String).Definition); !errors.As(err, &refused) {
-		t.Errorf("site turned from bigint into string: %v, want a refusal", err)
+	if diff := cmp.Diff(made.Inputs, again.Tables[0].Inputs); diff != "" {
+		t.Errorf("what the catalog's table reads (-was +is):\n%s", diff)
+	}
+	if o := again.Tables[0].Options; !slices.Equal(o.FeedTopics, []string{"a", "b"}) || !slices.Equal(o.MixedTopics, []string{"b"}) {
+		t.Errorf("its topics are %v, mixed %v", o.FeedTopics, o.MixedTopics)
+	}
+	entry.SQL = "CREATE TABLE t AS SELECT nonsense"
+	if _, err := Compile(entry); err == nil || !strings.Contains(err.Error(), "t in the catalog") {
+		t.Errorf("what does not compile: %v", err)
 	}
 }

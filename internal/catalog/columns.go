@@ -1,4 +1,4 @@
-package processors
+package catalog
 
 import (
 	"encoding/json"
@@ -15,9 +15,9 @@ type entryColumn struct {
 	Type string `json:"type"`
 }
 
-// ColumnsOf returns the columns that an entry's table reads and that are not built in, with the types that they had when
+// Columns returns the columns that an entry's table reads and that are not built in, with the types that they had when
 // the table was made. Who compiles the table again must take them, not what a topic's records look like today.
-func ColumnsOf(e kafka.Entry) ([]feeds.Column, error) {
+func Columns(e kafka.Entry) ([]feeds.Column, error) {
 	if len(e.Columns) == 0 {
 		return nil, nil
 	}
@@ -36,8 +36,8 @@ func ColumnsOf(e kafka.Entry) ([]feeds.Column, error) {
 	return all, nil
 }
 
-// discovered returns the columns that t reads and that are not built in, as the catalog holds them.
-func discovered(t *tables.Definition) (json.RawMessage, error) {
+// Discovered returns the columns that t reads and that are not built in, as the catalog holds them.
+func Discovered(t *tables.Definition) (json.RawMessage, error) {
 	var all []entryColumn
 	builtIn, known := feeds.Lookup(t.Feed.Name)
 	for _, c := range t.Inputs {
@@ -52,21 +52,4 @@ func discovered(t *tables.Definition) (json.RawMessage, error) {
 		return nil, nil
 	}
 	return json.Marshal(all)
-}
-
-// retyped returns a *Refusal when a column that was discovered has another type now.
-func retyped(e kafka.Entry, t *tables.Definition) error {
-	then, err := ColumnsOf(e)
-	if err != nil {
-		return err
-	}
-	for _, was := range then {
-		for _, is := range t.Inputs {
-			if is.Name == was.Name && is.Type != was.Type {
-				return refusal(t, fmt.Sprintf("was made when %s looked like %s, and now it looks like %s", was.Name, was.Type, is.Type),
-					fmt.Sprintf("`brotally reset %s` %s anew; CAST(%s AS %s) in the definition keeps a type for good", t.Name, verb(t.Kind), was.Name, was.Type))
-			}
-		}
-	}
-	return nil
 }

@@ -1,0 +1,518 @@
+package processors
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/tables"
+)
+
+// settleEvery is about how often is looked whether something in the catalog can go on.
+const settleEvery = 300 * time.Millisecond
+
+// settle moves the catalog on, until ctx is done, which is no error: a definition that was being built and has caught up
+// takes its place, passes over one topic that have come equally far become one, and what nobody needs any more is deleted.
+// Every instance does this; the catalog sees to it that each thing is done once. What fails is tried again.
+func (p *Processors) settle(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(settleEvery/2 + rand.N(settleEvery)): // so that instances lose step
+		}
+		entries := p.entries.Load()
+		if entries == nil {
+			continue
+		}
+		for _, do := range []func(context.Context, map[string]kafka.Entry) error{p.settlePublished, p.switchOver, p.clearAway, p.mergePasses} {
+			err := do(ctx, *entries)
+			var denied *kafka.NotAllowed
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case errors.As(err, &denied):
+				return err
+			case err != nil:
+				p.config.Log.Debug("the catalog stays as it is for now", "why", err)
+			}
+		}
+	}
+}
+
+// changeEntry changes one entry, unless it has changed since it was looked at. change returns nil for nothing to do.
+func (p *Processors) changeEntry(ctx context.Context, was kafka.Entry, change func(e kafka.Entry) *kafka.Entry) (done bool, err error) {
+	err = p.registry.Update(ctx, func(entries map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
+		done = false
+		e, ok := entries[was.Table]
+		if !ok || e.Dropped || e.Hash != was.Hash || e.Generation != was.Generation || (e.Next == nil) != (was.Next == nil) ||
+			e.Next != nil && e.Next.Generation != was.Next.Generation {
+			return nil, nil
+		}
+		after := change(e)
+		if after == nil {
+			return nil, nil
+		}
+		done = true
+		return map[string]*kafka.Entry{was.Table: after}, nil
+	})
+	return done && err == nil, err
+}
+
+// switchOver lets definitions that have caught up with those that answer take their place.
+func (p *Processors) switchOver(ctx context.Context, entries map[string]kafka.Entry) error {
+	for _, e := range entries {
+		if e.Next == nil || e.Dropped {
+			continue
+		}
+		ready, err := p.caughtUp(e)
+		if err != nil || !ready {
+			return err
+		}
+		done, err := p.changeEntry(ctx, e, func(e kafka.Entry) *kafka.Entry {
+			next := *e.Next
+			next.Latest, next.Before = e.Latest, outdated(e.Before, e.Hash, next.Hash)
+			r := kafka.Retired{Own: e.Own(), Sources: e.Sources, Serving: true}
+			if e.Result != next.Result {
+				r.Result = e.Result
+			}
+			next.Retired = append(slices.Clone(e.Retired), r)
+			return &next
+		})
+		if err != nil {
+			return err
+		}
+		if done {
+			p.config.Log.Info("the new definition takes the old one's place", "table", e.Table)
+		}
+	}
+	return nil
+}
+
+// closeBehind is how many offsets of partials stage 2 may be behind to count as being at their end: each commit of stage 1
+// writes some, and a marker.
+const closeBehind = 100
+
+// caughtUp reports whether an entry's next definition has read all that the present one has, in both stages. It is a look, not a
+// promise: how far it must be before it is shown is decided when the old one has come to its end.
+func (p *Processors) caughtUp(e kafka.Entry) (bool, error) {
+	names := p.config.Kafka
+	for topic, source := range e.Next.Sources {
+		old, reads := e.Sources[topic]
+		if !reads {
+			continue
+		}
+		was, err := p.admin.CommittedOffsets(names.CombineGroup(old.Pass))
+		if err != nil {
+			return false, err
+		}
+		now, err := p.admin.CommittedOffsets(names.CombineGroup(source.Pass))
+		if err != nil {
+			return false, err
+		}
+		for partition, next := range was[topic] {
+			if now[topic][partition] < next && source.Start[partition] < next {
+				return false, nil
+			}
+		}
+	}
+	partials := names.PartialsTopic(e.Next.Own())
+	merged, err := p.admin.CommittedOffsets(names.TableGroup(e.Next.Own()))
+	if err != nil {
+		return false, err
+	}
+	held, err := p.admin.Offsets(partials)
+	if err != nil {
+		return false, err
+	}
+	for partition, r := range held[partials] {
+		if r.Newest-max(merged[partials][partition], r.Oldest) > closeBehind {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// settlePublished enters what this process has published, as long as somebody waits for it.
+func (p *Processors) settlePublished(ctx context.Context, entries map[string]kafka.Entry) error {
+	for _, e := range entries {
+		if !slices.ContainsFunc(e.Retired, func(r kafka.Retired) bool { return r.Serving }) {
+			continue
+		}
+		mine := p.results.of(e.Own())
+		news := func(e kafka.Entry) []int32 {
+			return slices.DeleteFunc(slices.Clone(mine), func(n int32) bool { return slices.Contains(e.Published, n) })
+		}
+		if len(news(e)) == 0 {
+			continue
+		}
+		if _, err := p.changeEntry(ctx, e, func(e kafka.Entry) *kafka.Entry {
+			e.Published = append(slices.Clone(e.Published), news(e)...)
+			slices.Sort(e.Published)
+			return &e
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clearAway deletes what was dropped or retired, once nobody uses it: first what can be made anew by mistake or by whoever
+// has not heard, the catalog's word of it last.
+func (p *Processors) clearAway(ctx context.Context, entries map[string]kafka.Entry) error {
+	for _, e := range entries {
+		if e.Dropped {
+			if err := p.clearDropped(ctx, e, entries); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, r := range e.Retired {
+			if r.Serving && len(e.Published) < int(e.Partitions) {
+				continue
+			}
+			if err := p.clearRetired(ctx, e, r, entries); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// clearRetired deletes what a definition has left behind.
+func (p *Processors) clearRetired(ctx context.Context, e kafka.Entry, r kafka.Retired, entries map[string]kafka.Entry) error {
+	names := p.config.Kafka
+	var topics, groups []string
+	if r.Own != "" {
+		topics = append(topics, names.PartialsTopic(r.Own), names.ChangelogTopic(r.Own))
+		groups = append(groups, names.TableGroup(r.Own))
+		for _, source := range r.Sources {
+			if !passInUse(entries, source.Pass) {
+				groups = append(groups, names.CombineGroup(source.Pass))
+			}
+		}
+	}
+	if r.Result != "" {
+		topics = append(topics, r.Result)
+	}
+	if idle, err := p.idle(groups); err != nil || !idle {
+		return err
+	}
+	if err := p.admin.DeleteGroups(groups...); err != nil {
+		return err
+	}
+	if err := p.admin.DeleteTopics(topics...); err != nil {
+		return err
+	}
+	done, err := p.changeEntry(ctx, e, func(e kafka.Entry) *kafka.Entry {
+		before := len(e.Retired)
+		e.Retired = slices.DeleteFunc(slices.Clone(e.Retired), func(x kafka.Retired) bool { return x.Own == r.Own && x.Result == r.Result })
+		if len(e.Retired) == before {
+			return nil
+		}
+		if len(e.Retired) == 0 {
+			e.Published = nil
+		}
+		return &e
+	})
+	if done {
+		p.config.Log.Info("what is no longer needed was deleted", "table", e.Table, "topics", topics)
+	}
+	return err
+}
+
+// clearDropped deletes all of something, its entry last.
+func (p *Processors) clearDropped(ctx context.Context, e kafka.Entry, entries map[string]kafka.Entry) error {
+	names := p.config.Kafka
+	var groups []string
+	if e.Kind == entryKind(tables.KindTable) {
+		groups = append(groups, names.TableGroup(e.Own()))
+		if e.Next != nil {
+			groups = append(groups, names.TableGroup(e.Next.Own()))
+		}
+		for _, r := range e.Retired {
+			if r.Own != "" {
+				groups = append(groups, names.TableGroup(r.Own))
+			}
+		}
+	}
+	for source := range allSources(e) {
+		if group := names.CombineGroup(source.Pass); !passInUse(entries, source.Pass) && !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	if idle, err := p.idle(groups); err != nil || !idle {
+		return err
+	}
+	if err := p.admin.DeleteGroups(groups...); err != nil {
+		return err
+	}
+	topics := ownTopics(names, e)
+	if err := p.admin.DeleteTopics(topics...); err != nil {
+		return err
+	}
+	err := p.registry.Update(ctx, func(entries map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
+		if now, ok := entries[e.Table]; !ok || !now.Dropped {
+			return nil, nil
+		}
+		return map[string]*kafka.Entry{e.Table: nil}, nil
+	})
+	if err == nil {
+		p.config.Log.Info("dropped", string(kindOr(tables.Kind(e.Kind))), e.Table, "topics", topics)
+	}
+	return err
+}
+
+// idle reports whether no group has members.
+func (p *Processors) idle(groups []string) (bool, error) {
+	for _, g := range groups {
+		if members, err := p.admin.GroupMembers(g); err != nil || len(members) > 0 {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// passInUse reports whether something reads through the pass.
+func passInUse(entries map[string]kafka.Entry, pass string) bool {
+	for _, e := range entries {
+		if e.Dropped {
+			continue
+		}
+		for _, of := range []*kafka.Entry{&e, e.Next} {
+			if of == nil {
+				continue
+			}
+			for _, source := range of.Sources {
+				if source.Pass == pass || source.Merge == pass {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// mergeBehind is how many records two passes may be apart to become one: so many are read again, and passed over by those
+// that have counted them.
+const mergeBehind = 50_000
+
+// reading is a pass as the catalog has it.
+type reading struct {
+	topic  string
+	source kafka.Source
+	of     []string // names of tables and streams
+	defs   []*tables.Definition
+	idle   bool // nobody may read through it: it is about to become one with another
+}
+
+// mergePasses makes passes one that read the same records: first all of them stop, then, when it is certain how far each has
+// come, a new one takes their place.
+func (p *Processors) mergePasses(ctx context.Context, entries map[string]kafka.Entry) error {
+	passes, err := p.readings(entries)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(passes)) {
+		if r := passes[name]; r.idle {
+			if err := p.mergeStopped(ctx, r.topic, r.source.Merge, entries); err != nil {
+				return err
+			}
+			return nil // the rest when that is through
+		}
+	}
+	names := slices.Sorted(maps.Keys(passes))
+	for i, a := range names {
+		for _, b := range names[i+1:] {
+			if ok, err := p.mergeable(a, b, passes[a], passes[b]); err != nil {
+				return err
+			} else if ok {
+				return p.stopPasses(ctx, a, b, passes[a], entries)
+			}
+		}
+	}
+	return nil
+}
+
+// readings returns the passes of what is not being built or replaced: the others are left alone until that is through.
+func (p *Processors) readings(entries map[string]kafka.Entry) (map[string]*reading, error) {
+	passes := map[string]*reading{}
+	unsettled := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[name]
+		if e.Dropped || e.Next != nil || len(e.Retired) > 0 {
+			for source := range allSources(e) {
+				unsettled[source.Pass] = true
+			}
+			continue
+		}
+		table, stream, err := p.compiled(e)
+		if err != nil {
+			return nil, err
+		}
+		for topic, source := range e.Sources {
+			r := passes[source.Pass]
+			if r == nil {
+				r = &reading{topic: topic, source: source, idle: source.Merge != ""}
+				passes[source.Pass] = r
+			}
+			r.of = append(r.of, name)
+			if table != nil {
+				r.defs = append(r.defs, &table.Definition)
+			} else {
+				r.defs = append(r.defs, &stream.Definition)
+			}
+		}
+	}
+	maps.DeleteFunc(passes, func(name string, r *reading) bool { return unsettled[name] && !r.idle })
+	return passes, nil
+}
+
+// mergeable reports whether two passes can be one and have come equally far.
+func (p *Processors) mergeable(a, b string, x, y *reading) (bool, error) {
+	if x.topic != y.topic || x.source.ID != y.source.ID || x.source.Mixed != y.source.Mixed || x.defs[0].Feed.Name != y.defs[0].Feed.Name {
+		return false, nil
+	}
+	if _, err := tables.SharedLayout(slices.Concat(x.defs, y.defs)...); err != nil {
+		return false, nil
+	}
+	first, err := p.admin.CommittedOffsets(p.config.Kafka.CombineGroup(a))
+	if err != nil {
+		return false, err
+	}
+	second, err := p.admin.CommittedOffsets(p.config.Kafka.CombineGroup(b))
+	if err != nil {
+		return false, err
+	}
+	held, err := p.admin.Offsets(x.topic)
+	if err != nil {
+		return false, err
+	}
+	apart := int64(0)
+	for partition, r := range held[x.topic] {
+		at := func(committed map[string]map[int32]int64, of *reading) int64 {
+			next, ok := committed[x.topic][partition]
+			if !ok {
+				next = of.source.Start[partition]
+			}
+			return max(next, r.Oldest)
+		}
+		from, to := at(first, x), at(second, y)
+		apart += max(from, to) - min(from, to)
+	}
+	return apart <= mergeBehind, nil
+}
+
+// stopPasses enters that two passes are to become one: whoever reads through them stops.
+func (p *Processors) stopPasses(ctx context.Context, a, b string, x *reading, entries map[string]kafka.Entry) error {
+	book := &passBook{processors: p, entries: entries}
+	into, err := book.name(x.topic)
+	if err != nil {
+		return err
+	}
+	p.config.Log.Info("passes become one", "topic", x.topic, "groups", []string{p.config.Kafka.CombineGroup(a), p.config.Kafka.CombineGroup(b)}, "into", p.config.Kafka.CombineGroup(into))
+	return p.registry.Update(ctx, func(now map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
+		if !sameEntries(entries, now) {
+			return nil, nil // look again
+		}
+		return eachSource(now, func(s *kafka.Source) bool {
+			there := s.Pass == a || s.Pass == b
+			if there {
+				s.Merge = into
+			}
+			return there
+		}), nil
+	})
+}
+
+// mergeStopped lets a new pass of a topic go on where those have stopped that it is made of. Each table and stream begins there
+// where its own pass has come to.
+func (p *Processors) mergeStopped(ctx context.Context, topic, into string, entries map[string]kafka.Entry) error {
+	committed := map[string]map[string]map[int32]int64{} // by pass
+	for _, e := range entries {
+		for source := range allSources(e) {
+			if source.Merge == into {
+				committed[source.Pass] = nil
+			}
+		}
+	}
+	var groups []string
+	for pass := range committed {
+		groups = append(groups, p.config.Kafka.CombineGroup(pass))
+	}
+	if idle, err := p.idle(groups); err != nil || !idle {
+		return err
+	}
+	for pass := range committed {
+		var err error
+		if committed[pass], err = p.admin.CommittedOffsets(p.config.Kafka.CombineGroup(pass)); err != nil {
+			return err
+		}
+	}
+	if !p.standStill(into, committed) {
+		return nil
+	}
+	merged := false
+	err := p.registry.Update(ctx, func(now map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
+		if merged = false; !sameEntries(entries, now) {
+			return nil, nil
+		}
+		merged = true
+		return eachSource(now, func(s *kafka.Source) bool {
+			there := s.Merge == into
+			if there {
+				starts := maps.Clone(s.Start)
+				maps.Copy(starts, committed[s.Pass][topic])
+				s.Pass, s.Merge, s.Start = into, "", starts
+			}
+			return there
+		}), nil
+	})
+	if err != nil || !merged {
+		return err
+	}
+	return p.admin.DeleteGroups(groups...)
+}
+
+// sameEntries reports whether the catalog is still as it was looked at.
+func sameEntries(a, b map[string]kafka.Entry) bool { return reflect.DeepEqual(a, b) }
+
+// stopped is how far the passes had come that are to become one, when that was looked at last.
+type stopped struct {
+	into      string
+	committed map[string]map[string]map[int32]int64 // by pass
+	at        time.Time
+}
+
+// mergeSettled is how long passes must have stood still before another one takes their place: somebody who is just beginning to
+// read has looked at the catalog a moment ago, and has joined or not by then.
+const mergeSettled = 500 * time.Millisecond
+
+// eachSource returns the entries in which fn has changed something that is read.
+func eachSource(entries map[string]kafka.Entry, fn func(s *kafka.Source) bool) map[string]*kafka.Entry {
+	changes := map[string]*kafka.Entry{}
+	for name, e := range entries {
+		sources := maps.Clone(e.Sources)
+		for topic, source := range sources {
+			if fn(&source) {
+				sources[topic] = source
+				e.Sources = sources
+				changes[name] = &e
+			}
+		}
+	}
+	return changes
+}
+
+// standStill reports whether the passes have stood there for long enough.
+func (p *Processors) standStill(into string, committed map[string]map[string]map[int32]int64) bool {
+	if p.stopped.into != into || !reflect.DeepEqual(p.stopped.committed, committed) {
+		p.stopped = stopped{into, committed, time.Now()}
+	}
+	return time.Since(p.stopped.at) >= mergeSettled
+}
