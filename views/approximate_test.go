@@ -13,7 +13,7 @@ import (
 // TestAnswersSayWhatIsApproximate: in JSON which cells, elsewhere which columns; what is exact says nothing.
 func TestAnswersSayWhatIsApproximate(t *testing.T) {
 	f := newFixture(t, Limits{}, `CREATE TABLE peers AS SELECT qtype_name, count(DISTINCT id.orig_h) AS "who, asks", count(*) AS n FROM dns GROUP BY qtype_name`)
-	f.byName["peers"].table.LimitDistinct(3, 100)
+	f.view("peers").table.LimitDistinct(3, 100)
 	for qtype, n := range map[string]int{"A": 3, "MX": 4, "PTR": 5} {
 		for i := range n {
 			f.add(fmt.Sprintf(`{"ts":1.0,"id.orig_h":"10.0.0.%d","qtype_name":%q}`, i, qtype))

@@ -20,7 +20,7 @@ const benchRows = 1_000_000
 // fill gives dns_counts that many rows, without decoding as many records.
 func (f *fixture) fill(rows int) {
 	f.t.Helper()
-	view := f.byName["dns_counts"]
+	view := f.view("dns_counts")
 	partitioner := grouptable.NewPartitioner(view.table)
 	combiner, err := view.table.NewCombiner(&feeds.Layout{Feed: "dns", Columns: view.table.Inputs})
 	if err != nil {

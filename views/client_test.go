@@ -86,7 +86,7 @@ func TestClient(t *testing.T) {
 		t.Errorf("tables: %+v, %v", tables, err)
 	}
 
-	f.byName["queries"].hold(held{state: "waits"})
+	f.view("queries").hold(held{state: "waits"})
 	if _, err = c.Rows(ctx, "queries", client.RowsOptions{}); !errors.As(err, &e) || !e.Temporary() || e.Code != "not_ready" {
 		t.Errorf("not ready: %v", err)
 	}

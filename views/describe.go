@@ -84,8 +84,9 @@ func eventTimeText(micros int64) *string {
 
 // tables answers GET /api/v1/tables.
 func (s *server) tables(w http.ResponseWriter, _ *http.Request) error {
-	list := make([]tableJSON, 0, len(s.views.sorted))
-	for _, v := range s.views.sorted {
+	shown := s.views.All()
+	list := make([]tableJSON, 0, len(shown))
+	for _, v := range shown {
 		list = append(list, newTableJSON(v))
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"tables": list})
@@ -143,8 +144,9 @@ type readyJSON struct {
 
 // readyz answers 200 when all tables are ready, else 503 and which are not.
 func (s *server) readyz(w http.ResponseWriter, _ *http.Request) error {
-	all, list := true, make([]readyJSON, 0, len(s.views.sorted))
-	for _, v := range s.views.sorted {
+	shown := s.views.All()
+	all, list := true, make([]readyJSON, 0, len(shown))
+	for _, v := range shown {
 		h := v.held.Load()
 		all = all && h.ready
 		done, total := h.recovery()

@@ -53,6 +53,10 @@ func (f *follower) run(ctx context.Context) error {
 		if errors.As(err, &denied) {
 			return err
 		}
+		if f.view.retired.Load() {
+			<-ctx.Done()
+			return ctx.Err()
+		}
 		// What was held may be half of something: it is given up as a whole.
 		f.view.hold(held{state: "is rebuilt: " + err.Error()})
 		if errors.Is(err, errGone) {
@@ -124,7 +128,9 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 	store := grouptable.New(grouptable.Config{Client: client, Table: f.view.table, Topic: topic.Name, Log: f.log})
 	restoring := held{store: store, partitions: topic.Partitions, total: total, state: "is being restored"}
 	watch := &watch{admin: f.admin, topic: topic, gone: func(why error) {
-		f.view.hold(held{state: "is rebuilt: " + why.Error()}) // at once: these are the rows of a table that is no more
+		if !f.view.retired.Load() {
+			f.view.hold(held{state: "is rebuilt: " + why.Error()}) // at once: these are the rows of a table that is no more
+		}
 		giveUp(why)
 	}}
 	defer f.all.add(watch)()

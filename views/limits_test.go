@@ -57,7 +57,7 @@ func TestTooManyLookupsAtOnce(t *testing.T) {
 	f := newFixture(t, Limits{Queries: 2, Wait: time.Millisecond}, dnsCounts)
 	f.add(many(10)...)
 	url := f.server(ServerConfig{}).URL + "/api/v1/tables/dns_counts/rows"
-	gate := f.sorted[0].gate
+	gate := f.All()[0].gate
 	for range 2 {
 		leave, err := gate.enter(t.Context())
 		if err != nil {
@@ -157,7 +157,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 	if _, err := f.Compile("SELECT count FROM dns_counts WHERE qtype_name <> '" + strings.Repeat("x", cacheText) + "'"); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(f.lookups.of); n != cacheEntries {
+	if n := len(f.shown.Load().lookups.of); n != cacheEntries {
 		t.Errorf("%d look-ups are kept", n)
 	}
 }

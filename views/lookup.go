@@ -36,17 +36,18 @@ func (e *UnknownTable) Error() string {
 // Compile compiles the text of a look-up. What was compiled is kept for the next time. Errors are *sql.Error and
 // *[UnknownTable].
 func (v *Views) Compile(text string) (Lookup, error) {
-	if l, ok := v.lookups.get(text); ok {
+	shown := v.shown.Load()
+	if l, ok := shown.lookups.get(text); ok {
 		return l, nil
 	}
-	l, err := v.compile(text)
+	l, err := shown.compile(text)
 	if err == nil {
-		v.lookups.put(text, l)
+		shown.lookups.put(text, l)
 	}
 	return l, err
 }
 
-func (v *Views) compile(text string) (Lookup, error) {
+func (r *roll) compile(text string) (Lookup, error) {
 	statement, err := sql.ParseStatement("", text)
 	if err != nil {
 		return Lookup{}, err
@@ -60,13 +61,12 @@ func (v *Views) compile(text string) (Lookup, error) {
 		src := &sql.Source{Text: text}
 		return Lookup{}, src.Error(statement.Pos(), "a look-up is a SELECT", "tables are defined in the files that run is given")
 	}
-	find := v.Named
-	if query.From.Quoted {
-		find = v.View
+	view, ok := r.byName[query.From.Text]
+	if !query.From.Quoted {
+		view, ok = r.named(query.From.Text)
 	}
-	view, ok := find(query.From.Text)
 	if !ok {
-		e := v.unknown(query.From.Text)
+		e := r.unknown(query.From.Text)
 		e.SQL = query.Source.Error(query.From.At, "no table "+e.Name, e.Hint)
 		return Lookup{}, e
 	}
@@ -75,27 +75,27 @@ func (v *Views) compile(text string) (Lookup, error) {
 }
 
 // unknown says that there is no table of that name, and which one may be meant.
-func (v *Views) unknown(name string) *UnknownTable {
+func (r *roll) unknown(name string) *UnknownTable {
 	e := &UnknownTable{Name: name}
-	for _, s := range v.streams {
+	for _, s := range r.streams {
 		if strings.EqualFold(s.Name, name) {
 			e.Hint = fmt.Sprintf("%s is a stream: its records are on topic %s", s.Name, s.Topic())
 			return e
 		}
 	}
 	var over []string // tables over a feed of that name
-	for _, view := range v.sorted {
+	for _, view := range r.sorted {
 		if strings.EqualFold(view.table.Feed.Name, name) {
 			over = append(over, view.table.Name)
 		}
 	}
-	switch near := sql.DidYouMean(name, v.names()); {
+	switch near := sql.DidYouMean(name, r.names()); {
 	case len(over) > 0:
 		e.Hint = fmt.Sprintf("%s is a feed, look-ups read tables: %s", name, strings.Join(over, ", "))
 	case near != "":
 		e.Hint = near
-	case len(v.sorted) > 0 && len(v.sorted) <= 20:
-		e.Hint = "the tables are " + strings.Join(v.names(), ", ")
+	case len(r.sorted) > 0 && len(r.sorted) <= 20:
+		e.Hint = "the tables are " + strings.Join(r.names(), ", ")
 	}
 	return e
 }

@@ -54,7 +54,7 @@ func newFixture(t testing.TB, limits Limits, definitions ...string) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{Views: v, t: t, stores: map[string]*grouptable.Store{}}
-	for _, view := range v.sorted {
+	for _, view := range v.All() {
 		store := grouptable.New(grouptable.Config{Table: view.table, Topic: view.topics.Changelog})
 		store.Fill(partitions)
 		f.stores[view.table.Name] = store
@@ -63,10 +63,19 @@ func newFixture(t testing.TB, limits Limits, definitions ...string) *fixture {
 	return f
 }
 
+// view returns the view of a table.
+func (f *fixture) view(table string) *View {
+	v, ok := f.View(table)
+	if !ok {
+		f.t.Fatalf("no view of %s", table)
+	}
+	return v
+}
+
 // add puts records into all tables as stage 2 would: partition 0 of topic dns holds them.
 func (f *fixture) add(messages ...string) {
 	f.t.Helper()
-	for _, view := range f.sorted {
+	for _, view := range f.All() {
 		table := view.table
 		layout, err := tables.LayoutOf(table)
 		if err != nil {

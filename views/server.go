@@ -99,7 +99,7 @@ func (s *server) view(r *http.Request) (*View, error) {
 	if view, ok := s.views.Named(name); ok {
 		return view, nil
 	}
-	return nil, s.views.unknown(name)
+	return nil, s.views.shown.Load().unknown(name)
 }
 
 // Times of the HTTP server: a client that sends or reads slowly is let go.

@@ -350,7 +350,7 @@ func TestTables(t *testing.T) {
 	counts := map[string]any{"read": 15.0, "counted": 8.0, "filtered": 7.0, "other_feed": 0.0, "no_time": 0.0, "dead_lettered": 0.0, "bad_fields": 0.0, "overflows": 0.0, "cut_keys": 0.0, "lost": 0.0}
 	want := map[string]any{
 		"name": "a_only", "feed": "dns", "ready": true, "state": "ready", "groups": 2.0, "event_time": "2023-11-14T22:13:20.123456Z", "counts": counts,
-		"sql": f.byName["a_only"].table.SQL,
+		"sql": f.view("a_only").table.SQL,
 		"columns": []any{
 			map[string]any{"name": "id.orig_h", "type": "inet", "key": true, "aggregate": false},
 			map[string]any{"name": "n", "type": "bigint", "key": false, "aggregate": true},
@@ -374,7 +374,7 @@ func TestATableThatIsNotReady(t *testing.T) {
 	if r := get(t, url+"/readyz"); r.status != http.StatusOK {
 		t.Errorf("ready at first: %d %s", r.status, r.body)
 	}
-	view := f.byName["dns_counts"]
+	view := f.view("dns_counts")
 	view.hold(held{store: f.stores["dns_counts"], partitions: partitions, total: 40, state: "is being restored"})
 
 	r := get(t, url+"/api/v1/tables/dns_counts/rows")

@@ -14,9 +14,12 @@ import (
 
 // View is a copy of one table that follows it. It is safe for concurrent use.
 type View struct {
+	key    string // of its definition, among all that this table has had
 	table  *tables.Table
 	topics Topics
 	gate   *gate
+
+	retired atomic.Bool // another view is going to take its place: what it has is kept, whatever becomes of its changelog
 
 	partitioners sync.Pool              // of *grouptable.Partitioner
 	selects      cache[*tables.Select]  // of rows requests, by shape
@@ -64,8 +67,8 @@ func topicsOf(t *tables.Table, feedTopics map[string][]string, c kafka.Config) T
 	return topics
 }
 
-func newView(t *tables.Table, topics Topics, g *gate) *View {
-	v := &View{table: t, gate: g, topics: topics}
+func newView(t *tables.Table, key string, topics Topics, g *gate) *View {
+	v := &View{key: key, table: t, gate: g, topics: topics}
 	v.partitioners.New = func() any { return grouptable.NewPartitioner(t) }
 	v.held.Store(&held{state: "is not connected yet", replaced: make(chan struct{})})
 	return v

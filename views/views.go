@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -31,15 +33,29 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Views are the views of all tables of one program.
+// Views are the views of all tables of one program: those that it was given, until the catalog says otherwise.
 type Views struct {
 	kafka  kafka.Config
 	log    *slog.Logger
-	byName map[string]*View
-	sorted []*View
+	config Config
+	gate   *gate
 
+	shown atomic.Pointer[roll] // never nil
+	cast  cast                 // all that are followed
+}
+
+// roll is the tables that are shown, and the streams that are named, at a time. It is replaced as a whole.
+type roll struct {
+	byName  map[string]*View
+	sorted  []*View
 	streams []*tables.Stream
 	lookups cache[Lookup] // by text
+}
+
+// newRoll is that of some views.
+func newRoll(all map[string]*View, streams []*tables.Stream) *roll {
+	byName := func(a, b *View) int { return cmp.Compare(a.table.Name, b.table.Name) }
+	return &roll{byName: all, sorted: slices.SortedFunc(maps.Values(all), byName), streams: streams}
 }
 
 // New makes the views without starting anything; see [Views.Run]. Errors are of the client settings, or say that two tables
@@ -52,35 +68,35 @@ func New(c Config) (*Views, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	v := &Views{kafka: resolved, log: c.Log, byName: make(map[string]*View, len(c.Tables)), streams: c.Streams}
-	gate := newGate(c.Limits.orDefaults())
+	v := &Views{kafka: resolved, log: c.Log, config: c, gate: newGate(c.Limits.orDefaults())}
+	shown := make(map[string]*View, len(c.Tables))
 	for _, t := range c.Tables {
-		if _, twice := v.byName[t.Name]; twice {
+		if _, twice := shown[t.Name]; twice {
 			return nil, fmt.Errorf("view table %s: it is there twice", t.Name)
 		}
-		view := newView(t, topicsOf(t, c.FeedTopics, resolved), gate)
-		v.byName[t.Name] = view
-		v.sorted = append(v.sorted, view)
+		shown[t.Name] = newView(t, key(t.Name, t.SQL), topicsOf(t, c.FeedTopics, resolved), v.gate)
 	}
-	slices.SortFunc(v.sorted, func(a, b *View) int { return cmp.Compare(a.table.Name, b.table.Name) })
+	v.shown.Store(newRoll(shown, c.Streams))
 	return v, nil
 }
 
 // View returns the view of a table. Case counts, as it does in names that stand in quotes; [Views.Named] is for names that
-// people typed.
+// people typed. When the table's definition changes, another one takes its place: ask again rather than keep it.
 func (v *Views) View(name string) (*View, bool) {
-	view, ok := v.byName[name]
+	view, ok := v.shown.Load().byName[name]
 	return view, ok
 }
 
 // Named returns the view of a table by a name in any case, as SQL has it for a name without quotes: an exact match comes
 // first, then the only one that differs in case alone.
-func (v *Views) Named(name string) (*View, bool) {
-	if view, ok := v.byName[name]; ok {
+func (v *Views) Named(name string) (*View, bool) { return v.shown.Load().named(name) }
+
+func (r *roll) named(name string) (*View, bool) {
+	if view, ok := r.byName[name]; ok {
 		return view, true
 	}
 	var found *View
-	for _, view := range v.sorted {
+	for _, view := range r.sorted {
 		if strings.EqualFold(view.table.Name, name) {
 			if found != nil {
 				return nil, false
@@ -92,18 +108,19 @@ func (v *Views) Named(name string) (*View, bool) {
 }
 
 // All returns the views by table name.
-func (v *Views) All() []*View { return slices.Clone(v.sorted) }
+func (v *Views) All() []*View { return slices.Clone(v.shown.Load().sorted) }
 
 // names returns the tables' names, for suggestions.
-func (v *Views) names() []string {
-	names := make([]string, len(v.sorted))
-	for i, view := range v.sorted {
+func (r *roll) names() []string {
+	names := make([]string, len(r.sorted))
+	for i, view := range r.sorted {
 		names[i] = view.table.Name
 	}
 	return names
 }
 
-// Run follows all tables until ctx is done and then returns nil, with everything stopped that it started.
+// Run follows all tables of the catalog, and those that it was given, until ctx is done and then returns nil, with everything
+// stopped that it started.
 //
 // At the start it returns *[kafka.ErrNoBroker] when nobody answers, later it waits for brokers to come back. At any time it
 // returns *[kafka.NotAllowed] when we may not read a table: rights do not come back by themselves.
@@ -113,13 +130,17 @@ func (v *Views) Run(ctx context.Context) error {
 		return v.unlessDone(ctx, err)
 	}
 	defer admin.Close() //nolint:errcheck // nothing depends on it
+	registry, err := kafka.OpenCatalog(admin, v.kafka)
+	if err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	var all watches
 	g.Go(func() error { all.run(ctx, admin); return nil })
-	for _, view := range v.sorted {
-		f := follower{view: view, kafka: v.kafka, admin: admin, all: &all, log: v.log}
-		g.Go(func() error { return f.run(ctx) })
-	}
+	v.cast = cast{views: v, group: g, ctx: ctx, follow: func(view *View) follower {
+		return follower{view: view, kafka: v.kafka, admin: admin, all: &all, log: v.log}
+	}}
+	g.Go(func() error { return registry.Watch(ctx, v.cast.arrange) })
 	return v.unlessDone(ctx, g.Wait())
 }
 

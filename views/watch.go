@@ -60,7 +60,7 @@ func (w *watch) again(partition int32) bool {
 // watches are those of all views that are running.
 type watches struct {
 	mu sync.Mutex // guards of
-	of map[string]*watch
+	of map[*watch]bool
 }
 
 // add adds a watch until the function that it returns is called.
@@ -68,13 +68,13 @@ func (ws *watches) add(w *watch) (remove func()) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.of == nil {
-		ws.of = map[string]*watch{}
+		ws.of = map[*watch]bool{}
 	}
-	ws.of[w.topic.Name] = w
+	ws.of[w] = true
 	return func() {
 		ws.mu.Lock()
 		defer ws.mu.Unlock()
-		delete(ws.of, w.topic.Name)
+		delete(ws.of, w)
 	}
 }
 
@@ -107,7 +107,7 @@ func (ws *watches) all() []*watch {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	all := make([]*watch, 0, len(ws.of))
-	for _, w := range ws.of {
+	for w := range ws.of {
 		all = append(all, w)
 	}
 	return all
