@@ -346,7 +346,7 @@ func (p *pipeline) exactTable(t *tables.Table, from starts) {
 	}
 	want, counts, ends := p.fold(t, topics, from)
 	store := p.settled(t, ends)
-	for n := range p.partitions(p.kafka.PartialsTopic(t.Name)) {
+	for n := range p.partitions(p.kafka.PartialsTopic(p.own(t.Name))) {
 		rows, _ := store.Partition(n)
 		for source, progress := range rows.Progress() {
 			c := progress.Counts
@@ -367,7 +367,7 @@ func (p *pipeline) exactTable(t *tables.Table, from starts) {
 		p.t.Errorf("%s (-want +got):\n%s", result, diff)
 	}
 	rows := 0
-	for n := range p.partitions(p.kafka.PartialsTopic(t.Name)) {
+	for n := range p.partitions(p.kafka.PartialsTopic(p.own(t.Name))) {
 		part, _ := store.Partition(n)
 		rows += part.Len()
 	}
@@ -376,13 +376,22 @@ func (p *pipeline) exactTable(t *tables.Table, from starts) {
 	}
 }
 
+// own is what the topics of a table's rows are named after.
+func (p *pipeline) own(table string) string {
+	e, ok := p.entries()[table]
+	if !ok {
+		return table
+	}
+	return e.Own()
+}
+
 // settled waits until the table's rows have taken in all sources up to their ends, and returns them.
 func (p *pipeline) settled(t *tables.Table, ends map[codecs.Source]int64) *grouptable.Store {
 	p.t.Helper()
-	changelog := p.kafka.ChangelogTopic(t.Name)
+	changelog := p.kafka.ChangelogTopic(p.own(t.Name))
 	until(p.t, changelog+" is there", func() bool {
-		found, err := p.admin.Describe(changelog, p.kafka.PartialsTopic(t.Name))
-		return err == nil && len(found) == 2 && p.client.RefreshMetadata(changelog, p.kafka.PartialsTopic(t.Name)) == nil
+		found, err := p.admin.Describe(changelog, p.kafka.PartialsTopic(p.own(t.Name)))
+		return err == nil && len(found) == 2 && p.client.RefreshMetadata(changelog, p.kafka.PartialsTopic(p.own(t.Name))) == nil
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -393,7 +402,7 @@ func (p *pipeline) settled(t *tables.Table, ends map[codecs.Source]int64) *group
 	defer look.Stop()
 	for {
 		missing = ""
-		for n := range p.partitions(p.kafka.PartialsTopic(t.Name)) {
+		for n := range p.partitions(p.kafka.PartialsTopic(p.own(t.Name))) {
 			if _, err := build(changelog, n); err != nil {
 				p.t.Fatalf("table %s does not get there: %v; missing %s", t.Name, err, missing)
 			}

@@ -76,7 +76,8 @@ func (p *Processors) lookAround(entries map[string]kafka.Entry) (map[string]kafk
 		}
 	}
 	for _, e := range entries {
-		names = append(slices.AppendSeq(names, maps.Keys(e.Sources)), ownTopics(p.config.Kafka, e)...)
+		own, _, _ := Belongings(p.config.Kafka, e)
+		names = append(slices.AppendSeq(names, maps.Keys(e.Sources)), own...)
 	}
 	slices.Sort(names)
 	return p.admin.Describe(slices.Compact(names)...)

@@ -228,22 +228,10 @@ func (p *Processors) clearRetired(ctx context.Context, e kafka.Entry, r kafka.Re
 
 // clearDropped deletes all of something, its entry last.
 func (p *Processors) clearDropped(ctx context.Context, e kafka.Entry, entries map[string]kafka.Entry) error {
-	names := p.config.Kafka
-	var groups []string
-	if e.Kind == entryKind(tables.KindTable) {
-		groups = append(groups, names.TableGroup(e.Own()))
-		if e.Next != nil {
-			groups = append(groups, names.TableGroup(e.Next.Own()))
-		}
-		for _, r := range e.Retired {
-			if r.Own != "" {
-				groups = append(groups, names.TableGroup(r.Own))
-			}
-		}
-	}
-	for source := range allSources(e) {
-		if group := names.CombineGroup(source.Pass); !passInUse(entries, source.Pass) && !slices.Contains(groups, group) {
-			groups = append(groups, group)
+	topics, groups, passes := Belongings(p.config.Kafka, e)
+	for _, pass := range passes {
+		if !passInUse(entries, pass) {
+			groups = append(groups, p.config.Kafka.CombineGroup(pass))
 		}
 	}
 	if idle, err := p.idle(groups); err != nil || !idle {
@@ -252,7 +240,6 @@ func (p *Processors) clearDropped(ctx context.Context, e kafka.Entry, entries ma
 	if err := p.admin.DeleteGroups(groups...); err != nil {
 		return err
 	}
-	topics := ownTopics(names, e)
 	if err := p.admin.DeleteTopics(topics...); err != nil {
 		return err
 	}

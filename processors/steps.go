@@ -37,10 +37,10 @@ type Step struct {
 	Bytes   int64    // about what these take on the brokers' disks; -1: not known
 	Makes   []string // topics
 	Deletes []string // topics
+	Own     string   // what the topics of its rows are named after when it is done, see [kafka.Entry.Own]
 
 	definition *tables.Definition // nil: there is none any more
 	entry      kafka.Entry        // what the catalog has; empty where it has none
-	sources    map[string]kafka.Source
 }
 
 // Unapproved is returned when a step would lose something and nobody has said that it may.
@@ -83,7 +83,7 @@ func (p *Processors) steps(entries map[string]kafka.Entry, exist map[string]kafk
 	var all []Step
 	for _, d := range p.definitions() {
 		e, known := entries[d.Name]
-		s := Step{Name: d.Name, Kind: d.Kind, definition: d, entry: e}
+		s := Step{Name: d.Name, Kind: d.Kind, Own: d.Name, definition: d, entry: e}
 		var err error
 		switch {
 		case !known && allExist(exist, d.FeedTopics()):
@@ -109,7 +109,8 @@ func (p *Processors) steps(entries map[string]kafka.Entry, exist map[string]kafk
 			continue
 		}
 		kind := kindOr(tables.Kind(e.Kind))
-		s := Step{Name: name, Kind: kind, Action: Drop, Why: "no file defines it", Deletes: ownTopics(p.config.Kafka, e), entry: e}
+		s := Step{Name: name, Kind: kind, Action: Drop, Why: "no file defines it", entry: e}
+		s.Deletes, _, _ = Belongings(p.config.Kafka, e)
 		s.Loses = "all that it has, topic " + e.Result + " with it"
 		all = append(all, s)
 	}
@@ -117,32 +118,45 @@ func (p *Processors) steps(entries map[string]kafka.Entry, exist map[string]kafk
 	return all, nil
 }
 
-// ownTopics returns the topics of an entry, those of its next generation and of what it has retired with them.
-func ownTopics(names kafka.Config, e kafka.Entry) []string {
-	topics := []string{e.Result}
-	rows := func(own string) { topics = append(topics, names.PartialsTopic(own), names.ChangelogTopic(own)) }
+// Belongings returns what an entry has of its own, its next definition and what it has retired included: topics, groups of
+// tables, and passes, which others may have too. Streams have a topic and passes alone.
+func Belongings(names kafka.Config, e kafka.Entry) (topics, groups, passes []string) {
+	add := func(to *[]string, s string) {
+		if s != "" && !slices.Contains(*to, s) {
+			*to = append(*to, s)
+		}
+	}
+	rows := func(own string) {
+		add(&topics, names.PartialsTopic(own))
+		add(&topics, names.ChangelogTopic(own))
+		add(&groups, names.TableGroup(own))
+	}
+	add(&topics, e.Result)
 	if kindOr(tables.Kind(e.Kind)) == tables.KindTable {
 		rows(e.Own())
 	}
 	if e.Next != nil {
 		rows(e.Next.Own())
-		topics = append(topics, e.Next.Result)
+		add(&topics, e.Next.Result)
 	}
 	for _, r := range e.Retired {
 		if r.Own != "" {
 			rows(r.Own)
 		}
-		if r.Result != "" {
-			topics = append(topics, r.Result)
-		}
+		add(&topics, r.Result)
 	}
-	slices.Sort(topics)
-	return slices.Compact(topics)
+	for source := range allSources(e) {
+		add(&passes, source.Pass)
+		add(&passes, source.Merge)
+	}
+	slices.Sort(passes)
+	return topics, groups, passes
 }
 
 // change fills in what becomes of something that the catalog has and that is still defined.
 func (p *Processors) change(s *Step) error {
 	e, d := s.entry, s.definition
+	s.Own = e.Own()
 	if kind := kindOr(tables.Kind(e.Kind)); kind != d.Kind {
 		return refusal(d, fmt.Sprintf("is a %s in the catalog", kind), fmt.Sprintf("give it another name; then run drops that %s", kind))
 	}
@@ -152,7 +166,7 @@ func (p *Processors) change(s *Step) error {
 		if err := retyped(*e.Next, d); err != nil {
 			return err
 		}
-		s.Action, s.Why = Keep, "it is being counted anew as it is defined here"
+		s.Action, s.Why, s.Own = Keep, "it is being counted anew as it is defined here", e.Next.Own()
 		return nil
 	case e.Hash == hash && sameTopics(e, d):
 		s.Action, s.Why = Keep, "it is defined like this"
@@ -239,6 +253,7 @@ func (p *Processors) rebuild(s *Step) error {
 			fmt.Sprintf("choose another topic for it with WITH (topic = '...'), or `brotally reset %s`", d.Name))
 	}
 	next := kafka.Entry{Table: e.Table, Generation: e.Latest + 1}
+	s.Own = next.Own()
 	s.Makes = append(s.Makes, p.config.Kafka.PartialsTopic(next.Own()), p.config.Kafka.ChangelogTopic(next.Own()))
 	s.Deletes = append(s.Deletes, p.config.Kafka.PartialsTopic(e.Own()), p.config.Kafka.ChangelogTopic(e.Own()))
 	for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {

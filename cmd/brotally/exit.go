@@ -32,6 +32,7 @@ func exitCode(err error) int {
 		placed   *placedError
 		property *kafka.PropertyError
 		refusal  *processors.Refusal
+		lossy    *processors.Unapproved
 		nobody   *kafka.ErrNoBroker
 		denied   *kafka.NotAllowed
 	)
@@ -40,7 +41,7 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &faulty), errors.As(err, &placed), errors.As(err, &property), errors.As(err, &refusal):
+	case errors.As(err, &usage), errors.As(err, &faulty), errors.As(err, &placed), errors.As(err, &property), errors.As(err, &refusal), errors.As(err, &lossy):
 		return exitUsage
 	case errors.As(err, &nobody):
 		return exitNoBroker

@@ -60,14 +60,20 @@ func (r *running) tellTables(ctx context.Context, admin *kafka.Admin, cfg kafka.
 func (r *running) tellEntries(admin *kafka.Admin, cfg kafka.Config, entries map[string]kafka.Entry) error {
 	byGroup := map[string]*pass{}
 	starts := map[string]map[int32]int64{}
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		for topic, source := range entries[name].Sources {
+	note := func(name string, e kafka.Entry) {
+		for topic, source := range e.Sources {
 			group := cfg.CombineGroup(source.Pass)
 			if byGroup[group] == nil {
-				byGroup[group] = &pass{feed: entries[name].Feed, mixed: source.Mixed, topic: topic, group: group}
+				byGroup[group] = &pass{feed: e.Feed, mixed: source.Mixed, topic: topic, group: group}
 				starts[group] = source.Start
 			}
 			byGroup[group].tables = append(byGroup[group].tables, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		note(name, entries[name])
+		if next := entries[name].Next; next != nil {
+			note("the next "+name, *next)
 		}
 	}
 	for _, p := range slices.SortedFunc(maps.Values(byGroup), func(a, b *pass) int { return cmp.Compare(a.group, b.group) }) {

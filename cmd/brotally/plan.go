@@ -24,7 +24,16 @@ func newPlan(p *program) *cobra.Command {
 		Long: `Say what run would make of files of definitions: what each reads, the columns and the key of its result, what it keeps for
 a row and how many bytes that takes, its topics, and warnings where nothing bounds how many rows it gets.
 
-It needs no broker and changes nothing. With -b it says in addition what of it is there already.
+It needs no broker and changes nothing. With -b it says in addition what run would do, by what is there already:
+
+  keep     it goes on
+  build    it is new: how much there is to read, in records and bytes
+  wait     it is new and waits for a topic
+  alter    it goes on under another definition, its rows stay
+  rebuild  it is counted anew beside the old one, which answers until the new one has caught up
+  drop     no file defines it any more: all of it is deleted
+
+What would be lost for good is said; run does such a step with --auto-approve alone.
 
 Bytes are estimates of memory for one row: as most rows are, and at most. A row takes 24 bytes for its place, the length
 of its key, 8 for each number that its aggregates keep, 40 and its length for each text; texts are taken to have 20 bytes and
@@ -77,7 +86,7 @@ func (p *planning) run(ctx context.Context, files []string) error {
 	}
 	var now *present
 	if p.online {
-		if now, err = lookAround(ctx, cfg, defined.All()); err != nil {
+		if now, err = lookAround(ctx, cfg, defined); err != nil {
 			return err
 		}
 	}
@@ -87,6 +96,13 @@ func (p *planning) run(ctx context.Context, files []string) error {
 	}
 	for _, s := range defined.Streams {
 		rows = append(rows, planDefinition(cfg, &s.Definition, s.Describe(), now)...)
+	}
+	if now != nil {
+		for _, s := range now.steps {
+			if s.Action == processors.Drop {
+				rows = append(rows, planRow{s.Name, tables.Detail{Part: partNow, Text: stepText(s)}})
+			}
+		}
 	}
 	catalog, letters := processors.SharedTopics(cfg)
 	rows = append(rows, planTopic("", catalog, "the definitions that run", "", now), planTopic("", letters, "records that cannot be decoded", "", now))
@@ -112,6 +128,9 @@ func (p *planning) compile(ctx context.Context, cfg kafka.Config, files []string
 	return defs.compile(feeds.Lookup, topics)
 }
 
+// partNow is what run would do about a definition, as far as it depends on what is there.
+const partNow = "now"
+
 // topicRoles says what a definition's own topics are for, in their order.
 var topicRoles = map[tables.Kind][]string{
 	tables.KindTable:  {"from stage 1 to stage 2", "backs the rows of stage 2 and of views", "the result, for everybody"},
@@ -121,12 +140,12 @@ var topicRoles = map[tables.Kind][]string{
 // planDefinition is the plan of one definition: what is known of it by itself, then its topics, then what to beware of.
 func planDefinition(cfg kafka.Config, def *tables.Definition, details []tables.Detail, now *present) (rows []planRow) {
 	add := func(d tables.Detail) { rows = append(rows, planRow{def.Name, d}) }
-	if now != nil {
-		add(tables.Detail{Part: "now", Text: now.definition(def)})
+	if step, known := now.step(def); known {
+		add(tables.Detail{Part: partNow, Text: stepText(step)})
 	}
 	like := strings.Join(def.FeedTopics(), ", ")
 	var topics []planRow
-	for i, t := range processors.OwnTopics(cfg, def, now.partitions(def.FeedTopics())) {
+	for i, t := range processors.OwnTopics(cfg, def, now.own(def), now.partitions(def.FeedTopics())) {
 		topics = append(topics, planTopic(def.Name, t, topicRoles[def.Kind][i], like, now))
 	}
 	for _, d := range details {

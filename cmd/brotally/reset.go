@@ -11,6 +11,7 @@ import (
 
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/internal/output"
+	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables/sql"
 )
 
@@ -146,14 +147,9 @@ func planReset(cfg kafka.Config, entries map[string]kafka.Entry, remains map[str
 		}
 	}
 	for _, name := range r.tables {
-		e := entries[name]
-		r.topics = append(r.topics, e.Result)
-		if e.Kind == "" { // a stream has a topic and nothing else
-			r.topics = append(r.topics, cfg.PartialsTopic(name), cfg.ChangelogTopic(name))
-			r.groups = append(r.groups, cfg.TableGroup(name))
-		}
-		for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
-			pass := e.Sources[topic].Pass
+		topics, groups, passes := processors.Belongings(cfg, entries[name])
+		r.topics, r.groups = append(r.topics, topics...), append(r.groups, groups...)
+		for _, pass := range passes {
 			group := cfg.CombineGroup(pass)
 			if others := sharing(entries, pass, r.tables); len(others) > 0 {
 				r.shared[group] = others
@@ -169,10 +165,8 @@ func planReset(cfg kafka.Config, entries map[string]kafka.Entry, remains map[str
 func sharing(entries map[string]kafka.Entry, pass string, reset []string) []string {
 	var others []string
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		for _, source := range entries[name].Sources {
-			if source.Pass == pass && !slices.Contains(reset, name) && !slices.Contains(others, name) {
-				others = append(others, name)
-			}
+		if _, _, passes := processors.Belongings(kafka.Config{}, entries[name]); slices.Contains(passes, pass) && !slices.Contains(reset, name) {
+			others = append(others, name)
 		}
 	}
 	return others

@@ -31,7 +31,11 @@ Write streams to their topics.
 
 Start as many instances as you like with the same files: they share the work. A table or stream starts at the oldest record
 unless its WITH (start = ..) says otherwise, and goes on where it stopped, whatever stopped it. --only splits counting from
-answering. The first SIGINT or SIGTERM stops cleanly, the second at once; either way nothing is lost.`,
+answering.
+
+Files that have changed are applied at the start, for all instances: a table whose rows would be other ones is counted anew
+beside the old one, which answers until then. What would be lost for good stops it, unless --auto-approve is given; plan -b
+shows what would happen. The first SIGINT or SIGTERM stops cleanly, the second at once; either way nothing is lost.`,
 		Example: "  brotally run tables.sql -b kafka:9092\n" +
 			"  brotally run dns.sql conn.sql --feed dns=sensor1-dns,sensor2-dns --listen 127.0.0.1:9000\n" +
 			"  BROTALLY_X_SASL_PASSWORD=.. brotally run tables.sql -b kafka:9093 --tls -X sasl.mechanism=SCRAM-SHA-256 -X sasl.username=brotally",
@@ -47,7 +51,9 @@ answering. The first SIGINT or SIGTERM stops cleanly, the second at once; either
 	r.serving.register(cmd)
 	f := cmd.Flags()
 	f.StringVar(&r.only, "only", "", "process: count, answer nothing; serve: answer, count nothing")
+	f.BoolVar(&r.approve, "auto-approve", false, "do also what loses something, such as dropping tables that no file defines any more; plan -b shows it")
 	f.DurationVar(&r.commit, "commit-interval", 20*time.Millisecond, "least time between commits: less is fresher and costs the brokers more")
+	mark(f, "auto-approve", onlyFlag)
 	complete(cmd, "only", "process", "serve")
 	return cmd
 }
@@ -97,6 +103,7 @@ type running struct {
 	feeds   feedFlag
 	serving serving
 	only    string
+	approve bool
 	commit  time.Duration
 }
 
@@ -163,9 +170,14 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		r.log.Info("listening", "url", "http://"+l.Addr().String())
 	}
 	if r.only != "serve" {
-		arranged := make(chan []string, len(defined.All())) // each is arranged once
-		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined.Tables, Streams: defined.Streams, CommitMin: r.commit, Log: r.log,
-			Arranged: func(names []string) { arranged <- names }})
+		arranged := make(chan []string)
+		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined.Tables, Streams: defined.Streams, CommitMin: r.commit, Approve: r.approve, Log: r.log,
+			Arranged: func(names []string) {
+				select {
+				case arranged <- names:
+				case <-ctx.Done():
+				}
+			}})
 		if err != nil {
 			return &usageError{err}
 		}
