@@ -199,7 +199,7 @@ func (p *Processors) placeEntry(a *arrangement, e kafka.Entry, building bool) er
 			for partition, from := range e.Sources[topic].Start {
 				placed.starts[codecs.Source{Topic: topic, Partition: partition}] = from
 			}
-			sink := tableSink{table: table, own: placed.own, topic: goka.Stream(p.config.Kafka.PartialsTopic(placed.own)), partitions: e.Partitions, starts: e.Sources[topic].Start}
+			sink := tableSink{table: table, own: placed.own, topic: goka.Stream(p.config.Kafka.PartialsTopic(placed.own)), partitions: e.Partitions, starts: e.Sources[topic].Begin()}
 			if pass := passOf(topic, &table.Definition); pass != nil {
 				pass.sinks = append(pass.sinks, sink)
 			}
@@ -210,7 +210,7 @@ func (p *Processors) placeEntry(a *arrangement, e kafka.Entry, building bool) er
 	a.streams = append(a.streams, placed)
 	for _, topic := range topics {
 		sink := placed.streamSink
-		sink.starts = e.Sources[topic].Start
+		sink.starts = e.Sources[topic].Begin()
 		if pass := passOf(topic, &stream.Definition); pass != nil {
 			pass.streams = append(pass.streams, sink)
 			placed.passes = append(placed.passes, pass.name)

@@ -336,10 +336,10 @@ func (a *arrangement) passOf(topic string, source kafka.Source, feed *feeds.Feed
 	if i := slices.IndexFunc(a.passes, func(p *pass) bool { return p.name == source.Pass }); i >= 0 {
 		p := a.passes[i]
 		for partition := range p.starts {
-			p.starts[partition] = min(p.starts[partition], source.Start[partition])
+			p.starts[partition] = min(p.starts[partition], source.Begin()[partition])
 		}
 		return p
 	}
-	a.passes = append(a.passes, &pass{name: source.Pass, topic: topic, id: source.ID, feed: feed, mixed: source.Mixed, starts: maps.Clone(source.Start)})
+	a.passes = append(a.passes, &pass{name: source.Pass, topic: topic, id: source.ID, feed: feed, mixed: source.Mixed, starts: maps.Clone(source.Begin())})
 	return a.passes[len(a.passes)-1]
 }

@@ -191,10 +191,10 @@ func (p *Processors) clearRetired(ctx context.Context, e kafka.Entry, r kafka.Re
 	if r.Own != "" {
 		topics = append(topics, names.PartialsTopic(r.Own), names.ChangelogTopic(r.Own))
 		groups = append(groups, names.TableGroup(r.Own))
-		for _, source := range r.Sources {
-			if !passInUse(entries, source.Pass) {
-				groups = append(groups, names.CombineGroup(source.Pass))
-			}
+	}
+	for _, source := range r.Sources {
+		if !passInUse(entries, source.Pass) {
+			groups = append(groups, names.CombineGroup(source.Pass))
 		}
 	}
 	if r.Result != "" {
@@ -211,7 +211,7 @@ func (p *Processors) clearRetired(ctx context.Context, e kafka.Entry, r kafka.Re
 	}
 	done, err := p.changeEntry(ctx, e, func(e kafka.Entry) *kafka.Entry {
 		before := len(e.Retired)
-		e.Retired = slices.DeleteFunc(slices.Clone(e.Retired), func(x kafka.Retired) bool { return x.Own == r.Own && x.Result == r.Result })
+		e.Retired = slices.DeleteFunc(slices.Clone(e.Retired), func(x kafka.Retired) bool { return reflect.DeepEqual(x, r) })
 		if len(e.Retired) == before {
 			return nil
 		}
@@ -220,7 +220,7 @@ func (p *Processors) clearRetired(ctx context.Context, e kafka.Entry, r kafka.Re
 		}
 		return &e
 	})
-	if done {
+	if done && len(topics) > 0 {
 		p.config.Log.Info("what is no longer needed was deleted", "table", e.Table, "topics", topics)
 	}
 	return err
@@ -385,7 +385,7 @@ func (p *Processors) mergeable(a, b string, x, y *reading) (bool, error) {
 		at := func(committed map[string]map[int32]int64, of *reading) int64 {
 			next, ok := committed[x.topic][partition]
 			if !ok {
-				next = of.source.Start[partition]
+				next = of.source.Begin()[partition]
 			}
 			return max(next, r.Oldest)
 		}
@@ -450,20 +450,28 @@ func (p *Processors) mergeStopped(ctx context.Context, topic, into string, entri
 			return nil, nil
 		}
 		merged = true
-		return eachSource(now, func(s *kafka.Source) bool {
+		changes := eachSource(now, func(s *kafka.Source) bool {
 			there := s.Merge == into
 			if there {
-				starts := maps.Clone(s.Start)
-				maps.Copy(starts, committed[s.Pass][topic])
-				s.Pass, s.Merge, s.Start = into, "", starts
+				from := maps.Clone(s.Begin())
+				maps.Copy(from, committed[s.Pass][topic])
+				s.Pass, s.Merge, s.From = into, "", from
 			}
 			return there
-		}), nil
+		})
+		left := map[string]bool{} // passes whose groups are to be deleted, said once
+		for _, name := range slices.Sorted(maps.Keys(changes)) {
+			if source := now[name].Sources[topic]; !left[source.Pass] {
+				left[source.Pass] = true
+				changes[name].Retired = append(slices.Clone(changes[name].Retired), kafka.Retired{Sources: map[string]kafka.Source{topic: source}})
+			}
+		}
+		return changes, nil
 	})
-	if err != nil || !merged {
-		return err
+	if merged && err == nil {
+		p.config.Log.Info("passes became one", "topic", topic, "group", p.config.Kafka.CombineGroup(into))
 	}
-	return p.admin.DeleteGroups(groups...)
+	return err
 }
 
 // sameEntries reports whether the catalog is still as it was looked at.

@@ -55,7 +55,7 @@ func (e *Unapproved) Error() string {
 	return b.String()
 }
 
-// Plan returns what a run of the definitions would do, by name. It changes nothing. Errors are those of [Processors.Run]
+// Plan returns what a run of the definitions would do, in their order, and behind them what they have not. It changes nothing. Errors are those of [Processors.Run]
 // before anything runs.
 func Plan(ctx context.Context, admin *kafka.Admin, names kafka.Config, defined *tables.Definitions) ([]Step, error) {
 	p := &Processors{config: Config{Kafka: names, Tables: defined.Tables, Streams: defined.Streams}, admin: admin}
@@ -114,7 +114,6 @@ func (p *Processors) steps(entries map[string]kafka.Entry, exist map[string]kafk
 		s.Loses = "all that it has, topic " + e.Result + " with it"
 		all = append(all, s)
 	}
-	slices.SortFunc(all, func(a, b Step) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 

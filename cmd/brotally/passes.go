@@ -65,7 +65,7 @@ func (r *running) tellEntries(admin *kafka.Admin, cfg kafka.Config, entries map[
 			group := cfg.CombineGroup(source.Pass)
 			if byGroup[group] == nil {
 				byGroup[group] = &pass{feed: e.Feed, mixed: source.Mixed, topic: topic, group: group}
-				starts[group] = source.Start
+				starts[group] = source.Begin()
 			}
 			byGroup[group].tables = append(byGroup[group].tables, name)
 		}

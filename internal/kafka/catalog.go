@@ -69,8 +69,17 @@ type Source struct {
 	Partitions int32           `json:"partitions"`      // how many it had then; those that came later start at their beginning
 	Start      map[int32]int64 `json:"start"`           // first offset to count, by partition
 	Pass       string          `json:"pass"`            // consumer group that reads it for the table
+	From       map[int32]int64 `json:"from,omitempty"`  // first offset to take from that pass, by partition: others had read what came before; empty: Start
 	Mixed      bool            `json:"mixed,omitempty"` // it carried other feeds too when the table was made
 	Merge      string          `json:"merge,omitempty"` // pass that is going to read it instead; until then nobody does
+}
+
+// Begin returns the first offset that the table takes from its pass, by partition.
+func (s Source) Begin() map[int32]int64 {
+	if s.From != nil {
+		return s.From
+	}
+	return s.Start
 }
 
 // HashSQL returns the hash that tells whether a definition has changed.

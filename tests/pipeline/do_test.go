@@ -227,6 +227,9 @@ func (w *world) start(ctx context.Context, p *part) error {
 func (w *world) stop(ctx context.Context, p *part) error {
 	name, _ := nameAnd(p.words(), noFlag)
 	i, err := w.named(name)
+	if err == nil {
+		err = w.settledCatalog(ctx) // or what follows would depend on when it was
+	}
 	if err != nil {
 		return err
 	}

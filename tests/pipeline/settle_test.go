@@ -109,7 +109,7 @@ func (w *world) reached(ctx context.Context, t *tableJSON) (bool, error) {
 }
 
 // begun says whether every partition of a table has heard of every partition of its topics: of records it cannot hear.
-// HTTP does not tell, the group table does, whose keys of its own begin with \#.
+// HTTP does not tell, the group table does, which has a record of each.
 func (w *world) begun(ctx context.Context, t *tableJSON) (bool, error) {
 	topics, err := w.cluster.admin.ListTopics(ctx, append(t.Topics.Feed, t.Topics.Changelog)...)
 	if err != nil {
@@ -124,7 +124,7 @@ func (w *world) begun(ctx context.Context, t *tableJSON) (bool, error) {
 		return false, err
 	}
 	for _, r := range rows {
-		if strings.HasPrefix(string(r.Key), `\#`) {
+		if strings.HasPrefix(string(r.Key), `\#progress/`) {
 			heard[strconv.Itoa(int(r.Partition))+string(r.Key)] = true
 		}
 	}
@@ -144,6 +144,49 @@ func (w *world) settleAll(ctx context.Context) error {
 		}
 	}
 	return w.settleStreams(ctx)
+}
+
+// settledCatalog waits until no instance has anything more to do about the catalog: nothing is being built, merged or cleared
+// away, and what reads one feed of a topic does so in one pass. Where nothing runs, nothing changes.
+func (w *world) settledCatalog(ctx context.Context) error {
+	if len(w.running()) == 0 || !slices.ContainsFunc(w.running(), func(i *instance) bool { return !slices.Contains(i.flags, "--only=serve") }) {
+		return nil
+	}
+	return poll(ctx, "the catalog is settled", func() (bool, error) {
+		last, err := w.cluster.last(ctx, "brotally-catalog")
+		if err != nil {
+			return false, err
+		}
+		passes := map[string]string{}
+		for _, r := range last {
+			var e struct {
+				Feed          string
+				Next, Retired json.RawMessage
+				Dropped       bool
+				Sources       map[string]struct {
+					Pass, Merge string
+					Mixed       bool
+				}
+			}
+			if r.Value == nil {
+				continue
+			}
+			if err := json.Unmarshal(r.Value, &e); err != nil {
+				return false, err
+			}
+			if e.Next != nil || e.Retired != nil || e.Dropped {
+				return false, nil
+			}
+			for topic, s := range e.Sources {
+				of := fmt.Sprint(topic, e.Feed, s.Mixed)
+				if s.Merge != "" || passes[of] != "" && passes[of] != s.Pass {
+					return false, nil
+				}
+				passes[of] = s.Pass
+			}
+		}
+		return true, nil
+	})
 }
 
 // answering returns the instances that answer.

@@ -107,6 +107,9 @@ func (w *world) deadLetters(ctx context.Context, _ *part) ([]string, error) {
 }
 
 func (w *world) catalog(ctx context.Context, _ *part) ([]string, error) {
+	if err := w.settledCatalog(ctx); err != nil {
+		return nil, err
+	}
 	last, err := w.cluster.last(ctx, "brotally-catalog")
 	if err != nil {
 		return nil, err
@@ -151,6 +154,9 @@ func (w *world) catalog(ctx context.Context, _ *part) ([]string, error) {
 }
 
 func (w *world) allTopics(ctx context.Context, _ *part) ([]string, error) {
+	if err := w.settledCatalog(ctx); err != nil {
+		return nil, err
+	}
 	topics, err := w.cluster.admin.ListTopics(ctx)
 	if err != nil {
 		return nil, err
@@ -183,6 +189,9 @@ func (w *world) allTopics(ctx context.Context, _ *part) ([]string, error) {
 }
 
 func (w *world) groups(ctx context.Context, _ *part) ([]string, error) {
+	if err := w.settledCatalog(ctx); err != nil {
+		return nil, err
+	}
 	groups, err := w.cluster.admin.ListGroups(ctx)
 	if err != nil {
 		return nil, err
