@@ -74,9 +74,9 @@ func TestErrorsDoNotCommandTheTerminal(t *testing.T) {
 func TestPlanReset(t *testing.T) {
 	cfg := kafka.Config{App: "app"}
 	entries := map[string]kafka.Entry{
-		"a": {Result: "a", Sources: map[string]kafka.Source{"dns": {Pass: "dns"}}},
-		"b": {Result: "b-results", Sources: map[string]kafka.Source{"dns": {Pass: "dns"}, "dns2": {Pass: "dns2"}}},
-		"c": {Result: "c", Sources: map[string]kafka.Source{"dns": {Pass: "dns.2"}}},
+		"a": {Table: "a", Result: "a", Sources: map[string]kafka.Source{"dns": {Pass: "dns"}}},
+		"b": {Table: "b", Result: "b-results", Sources: map[string]kafka.Source{"dns": {Pass: "dns"}, "dns2": {Pass: "dns2"}}},
+		"c": {Table: "c", Result: "c", Sources: map[string]kafka.Source{"dns": {Pass: "dns.2"}}},
 	}
 	for _, test := range []struct {
 		name  string

@@ -179,13 +179,19 @@ type instance struct {
 
 // start runs the program under an instance name; env are further NAME=VALUE.
 func (w *world) start(name string, env ...string) *instance {
+	return w.launch(name, w.sql, nil, env...)
+}
+
+// launch is start with another file of definitions and further flags.
+func (w *world) launch(name, definitions string, flags []string, env ...string) *instance {
 	w.t.Helper()
 	i := &instance{w: w, name: name, log: filepath.Join(w.t.TempDir(), name+".log"), gone: make(chan struct{})}
 	out, err := os.Create(i.log)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	i.cmd = exec.Command(w.binary, "run", w.sql, "-b", strings.Join(w.brokers, ","), "--app", w.app, "--instance", name, "--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug")
+	args := append([]string{"run", definitions, "-b", strings.Join(w.brokers, ","), "--app", w.app, "--instance", name, "--listen", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug"}, flags...)
+	i.cmd = exec.Command(w.binary, args...)
 	i.cmd.Env = append(os.Environ(), env...)
 	i.cmd.Stdout, i.cmd.Stderr = out, out
 	if err := i.cmd.Start(); err != nil {
