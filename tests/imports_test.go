@@ -45,6 +45,7 @@ var foreign = map[string][]string{
 	"net/http":                        {"views", "web", "cmd"},
 	"github.com/linkedin/goavro":      {"codecs"},
 	"github.com/axiomhq/hyperloglog":  {"tables"},
+	"github.com/google/btree":         {"tables"},
 	"github.com/rogpeppe/go-internal": {},
 }
 
