@@ -53,7 +53,7 @@ const maxStateBytes = 224 << 10
 // exactDistinct is count(DISTINCT x).
 var exactDistinct = &aggregateSpec{
 	kernel: countDistinctKernel, room: sketchRoom, usage: "count(DISTINCT x)", distinct: true,
-	most: func(argument) int { return 1 << denseBits / 4 * 3 }, // of a row; partials are cut
+	most: func(argument) int { return hyperLogLogBytes }, // of a row; partials are cut
 }
 
 // specOf returns what the call of an aggregate is.
@@ -97,7 +97,7 @@ var aggregates = map[string]*aggregateSpec{
 	},
 	"approx_count_distinct": {
 		kernel: approxDistinctKernel, room: sketchRoom,
-		most: func(argument) int { return 1 << denseBits / 4 * 3 },
+		most: func(argument) int { return hyperLogLogBytes },
 	},
 	"approx_percentile": {
 		kernel: percentileKernel, room: sketchRoom, usage: "approx_percentile(x, 0.95)", parameter: fraction, shared: true,
@@ -190,7 +190,7 @@ func arrayAggKernel(arg argument, c *cell) (kernel, feeds.Type, bool) {
 
 func approxDistinctKernel(arg argument, c *cell) (kernel, feeds.Type, bool) {
 	return sketched{
-		cell: *c, version: 1, empty: func() sketch { return &hyperLogLog{} }, none: feeds.BigintValue(0),
+		cell: *c, version: 2, empty: func() sketch { return &hyperLogLog{} }, none: feeds.BigintValue(0),
 		result: func(s sketch) feeds.Value { return feeds.BigintValue(s.(*hyperLogLog).count()) },
 	}, feeds.T(feeds.Bigint), true
 }

@@ -166,12 +166,15 @@ func (c *Combiner) Partials() iter.Seq2[string, State] {
 	}
 	return func(yield func(string, State) bool) {
 		for group, spans := range c.sessions.of {
-			for _, s := range spans {
+			more := true
+			spans.Ascend(func(s span) bool {
 				state, _ := c.groups.Get(binary.AppendUvarint(append(c.key[:0], group...), s.id))
 				c.key = c.plan.window.appendWindow(append(c.key[:0], group...), s.first, s.last)
-				if !yield(string(c.key), state) {
-					return
-				}
+				more = yield(string(c.key), state)
+				return more
+			})
+			if !more {
+				return
 			}
 		}
 	}

@@ -83,6 +83,7 @@ func (k *distinctValues) approximate() {
 	for _, value := range k.set.from(0) {
 		k.many.addHash(hashText(value))
 	}
+	k.many.settle()
 }
 
 // takeMany adds all values of o to the HyperLogLog.
@@ -94,6 +95,7 @@ func (k *distinctValues) takeMany(o *distinctValues) {
 	for _, value := range o.set.from(0) {
 		k.many.addHash(hashText(value))
 	}
+	k.many.settle()
 }
 
 // held is the distinctValues in s, nil if there are none.
@@ -164,7 +166,7 @@ func (a countDistinct) merge(dst, src State) {
 
 // The stored form of distinctValues: a version, one of these, and what it says.
 const (
-	distinctVersion = 1
+	distinctVersion = 2
 
 	storedValues   = 0 // partials: a byteSet
 	storedMany     = 1 // partials: a HyperLogLog

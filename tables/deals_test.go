@@ -1,6 +1,8 @@
 package tables_test
 
 import (
+	"bytes"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -11,13 +13,14 @@ import (
 )
 
 // deals folds a script's table over its records again and again: in any order, dealt to any number of source partitions, with
-// commits at any moment, some stages dying between two of them and reading what they had not committed once more, as plain and
-// as tagged JSON. The rows are always the same; sums of doubles to 1e-9.
+// commits at any moment, some stages dying between two of them and reading what they had not committed once more, as plain JSON,
+// as tagged JSON and, what a Zeek log can say, from TSV. The rows are always the same; sums of doubles to 1e-9.
 func (s *script) deals(t *tables.Table, want [][]feeds.Value) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
+	fromTSV := s.fromTSV(t.Feed.Name)
 	for range 8 {
-		got := s.dealt(r, t)
+		got := s.dealt(r, t, fromTSV)
 		if !slices.EqualFunc(want, got, func(a, b []feeds.Value) bool { return slices.EqualFunc(a, b, nearlyEqual) }) {
 			s.t.Errorf("table %s depends on how records come (seed %d):\n%s\nwant\n%s", t.Name, seed, show(got), show(want))
 			return
@@ -33,7 +36,7 @@ func nearlyEqual(a, b feeds.Value) bool {
 	return show([][]feeds.Value{{a}}) == show([][]feeds.Value{{b}})
 }
 
-func (s *script) dealt(r *rand.Rand, t *tables.Table) [][]feeds.Value {
+func (s *script) dealt(r *rand.Rand, t *tables.Table, fromTSV [][]byte) [][]feeds.Value {
 	layout, err := tables.LayoutOf(t)
 	if err != nil {
 		s.t.Fatal(err)
@@ -48,12 +51,17 @@ func (s *script) dealt(r *rand.Rand, t *tables.Table) [][]feeds.Value {
 	lines := s.records[layout.Feed]
 	pending := make([][]int, partitions) // taken in and not committed
 	take := func(partition int, number int) {
-		line := lines[number]
-		if r.IntN(2) == 0 {
-			line = `{"` + layout.Feed + `":` + line + `}`
+		msg := []byte(lines[number])
+		switch r.IntN(3) {
+		case 0:
+			msg = fmt.Appendf(nil, `{"%s":%s}`, layout.Feed, msg)
+		case 1:
+			if fromTSV[number] != nil {
+				msg = bytes.Clone(fromTSV[number])
+			}
 		}
-		if err := decoder.Decode([]byte(line), &rec); err != nil {
-			s.t.Fatalf("%s: %v", line, err)
+		if err := decoder.Decode(msg, &rec); err != nil {
+			s.t.Fatalf("%s: %v", msg, err)
 		}
 		rec.At.Offset = int64(number) // a record stays where it is, whoever reads it
 		f.Combiner(partition).Add(&rec)

@@ -254,7 +254,7 @@ func (a countDistinct) values(typ feeds.Type) int {
 
 // viewSize is what a group takes that has no values: their number, and at most an estimate of it.
 func (a countDistinct) viewSize(typ feeds.Type) (bytes, most int) {
-	number, estimate := &distinctValues{}, &distinctValues{many: &hyperLogLog{dense: make([]uint8, 1<<denseBits)}}
+	number, estimate := &distinctValues{}, &distinctValues{many: &hyperLogLog{dense: true}}
 	if a.values(typ) < a.bounds.values {
 		estimate = number
 	}

@@ -96,7 +96,7 @@ func TestAViewDoesWithoutTheValues(t *testing.T) {
 	if _, err := fmt.Sscanf(group.Text, "a row's memory in stage 2; in each view it takes %d, at most %d:", &bytes, &most); err != nil {
 		t.Fatalf("%s: %v", group.Text, err)
 	}
-	if a := part(table, PartAggregate)[0]; a.Text != "up to 100000 different values one by one, of more an estimate of 16528 bytes" {
+	if a := part(table, PartAggregate)[0]; a.Text != "up to 100000 different values one by one, of more an estimate of 16560 bytes" {
 		t.Errorf("the aggregate is described as %s", a.Text)
 	}
 	for _, test := range []struct{ values, estimate int }{{2, bytes}, {defaultDistinctBounds.values, bytes}, {defaultDistinctBounds.values + 1, most}} {

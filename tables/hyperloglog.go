@@ -1,29 +1,35 @@
 package tables
 
 import (
+	"bytes"
 	"encoding/binary"
-	"math"
-	"math/bits"
-	"slices"
+	"sync/atomic"
+
+	"github.com/axiomhq/hyperloglog"
 
 	"github.com/brotally/brotally/feeds"
 )
 
-// hyperLogLog is approx_count_distinct: Flajolet's HyperLogLog with 2^14 registers, whose standard error is 0.81 %. Up to
-// 2,048 values it keeps the places that they hash to of 2^25 (Heule's sparse form), which counts them to about 0.01 %. It
-// is a function of the set of values alone: neither their order nor how they were dealt out changes a bit of it.
+// hyperLogLog is approx_count_distinct: a HyperLogLog++ of axiomhq with 2^14 registers, whose standard error is 0.81 %. Until
+// they would take more than the registers, it lists the places of 2^25 that its values hash to, which counts them to about
+// 0.01 %.
+//
+// The library keeps new values of a list apart, in a set, until there are enough or somebody asks for the estimate. A sketch
+// whose set is empty is settled: then it is a function of the set of values, and so are its estimate and its stored form,
+// whatever their order and however they were dealt out. Nothing but add, merge, settle and read changes a sketch, so it can be
+// counted and written by several at once.
 type hyperLogLog struct {
-	sparse []uint32 // by place: place << 6 | rank of the rest; at most maxSparse
-	dense  []uint8  // rank by register; nil: sparse
+	sketch hyperloglog.Sketch // zero: of no values
+	listed int                // at most so many values are in the list
+	loose  int                // at most so many are in the set
+	dense  bool               // it has registers, and is known to; listed and loose say nothing then
+	// known is the estimate and 1, or 0: not computed yet. Of registers it takes half a millisecond.
+	known atomic.Int64
 }
 
 const (
-	denseBits  = 14
-	sparseBits = 25
-	maxSparse  = 2048
-	// ranks are the number of leading zeros of what follows the place, and one.
-	maxDenseRank  = 64 - denseBits + 1
-	maxSparseRank = 64 - sparseBits + 1
+	registers = 1 << 14
+	maxLoose  = registers/100 + 1 // a set that has so many goes into the list
 )
 
 func (h *hyperLogLog) add(v feeds.Value) {
@@ -36,171 +42,111 @@ func (h *hyperLogLog) add(v feeds.Value) {
 }
 
 func (h *hyperLogLog) addHash(hash uint64) {
-	if h.dense != nil {
-		h.raise(hash>>(64-denseBits), uint8(bits.LeadingZeros64(hash<<denseBits|1<<(denseBits-1))+1))
-		return
-	}
-	place := uint32(hash >> (64 - sparseBits))
-	rank := uint32(bits.LeadingZeros64(hash<<sparseBits|1<<(sparseBits-1)) + 1)
-	h.addSparse(place<<6 | rank)
+	h.sketch.InsertHash(hash)
+	h.loose++
+	h.forget()
 }
 
-func (h *hyperLogLog) addSparse(entry uint32) {
-	i, found := slices.BinarySearchFunc(h.sparse, entry>>6, func(e, place uint32) int { return int(e>>6) - int(place) })
-	if found {
-		h.sparse[i] = max(h.sparse[i], entry)
+func (h *hyperLogLog) forget() {
+	if h.known.Load() != 0 {
+		h.known.Store(0)
+	}
+}
+
+// merge leaves a settled sketch.
+func (h *hyperLogLog) merge(other sketch) {
+	o := other.(*hyperLogLog)
+	fresh := h.listed+h.loose == 0 && !h.dense
+	if err := h.sketch.Merge(&o.sketch); err != nil {
+		panic(err) // of another precision: there is none
+	}
+	h.dense = h.dense || o.dense
+	h.forget()
+	if fresh && o.loose == 0 {
+		h.listed = o.listed // the library has cloned it
 		return
 	}
-	h.sparse = slices.Insert(h.sparse, i, entry)
+	h.loose += o.listed + o.loose
 	h.settle()
 }
 
-// settle makes a sparse sketch with too many entries dense.
+// settle moves the values in the set to the list, and makes registers of a long list.
 func (h *hyperLogLog) settle() {
-	if len(h.sparse) <= maxSparse {
+	if h.dense = h.dense || h.hasRegisters(); h.dense {
 		return
 	}
-	h.dense = make([]uint8, 1<<denseBits)
-	for _, e := range h.sparse {
-		h.raiseSparse(e)
+	estimate := h.sketch.Estimate()
+	h.sketch = *h.sketch.Clone() // the set's room stays as large as it ever was
+	h.listed, h.loose = int(estimate), 0
+	h.dense = h.hasRegisters()
+	h.known.Store(int64(estimate) + 1)
+}
+
+// hasRegisters reports whether the sketch has registers, which the library says in its stored form alone.
+func (h *hyperLogLog) hasRegisters() bool {
+	if h.listBytes() < registers {
+		return false
 	}
-	h.sparse = nil
+	form, _ := h.sketch.AppendBinary(nil)
+	return bytes.HasPrefix(form, denseHeader)
 }
 
-func (h *hyperLogLog) raise(register uint64, rank uint8) {
-	h.dense[register] = max(h.dense[register], rank)
-}
-
-// raiseSparse takes a sparse entry into the registers: the place's low bits are the first of those that rank counts.
-func (h *hyperLogLog) raiseSparse(entry uint32) {
-	const low = sparseBits - denseBits
-	place, rank := entry>>6, entry&63
-	register, rest := place>>low, place&(1<<low-1)
-	if rest != 0 {
-		rank = uint32(low - bits.Len32(rest) + 1)
-	} else {
-		rank += low
-	}
-	h.raise(uint64(register), uint8(rank))
-}
-
-func (h *hyperLogLog) merge(other sketch) {
-	o := other.(*hyperLogLog)
-	switch {
-	case h.dense != nil && o.dense != nil:
-		for i, rank := range o.dense {
-			h.dense[i] = max(h.dense[i], rank)
-		}
-	case h.dense != nil:
-		for _, e := range o.sparse {
-			h.raiseSparse(e)
-		}
-	case o.dense != nil:
-		h.dense = slices.Clone(o.dense)
-		for _, e := range h.sparse {
-			h.raiseSparse(e)
-		}
-		h.sparse = nil
-	case len(o.sparse) < 8: // few beside many: what one record brings
-		for _, e := range o.sparse {
-			if h.dense != nil {
-				h.raiseSparse(e)
-			} else {
-				h.addSparse(e)
-			}
-		}
-	default:
-		h.sparse = mergeSparse(h.sparse, o.sparse)
-		h.settle()
-	}
-}
-
-func mergeSparse(a, b []uint32) []uint32 {
-	out := make([]uint32, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0]>>6 < b[0]>>6:
-			out, a = append(out, a[0]), a[1:]
-		case a[0]>>6 > b[0]>>6:
-			out, b = append(out, b[0]), b[1:]
-		default:
-			out, a, b = append(out, max(a[0], b[0])), a[1:], b[1:]
-		}
-	}
-	return append(append(out, a...), b...)
-}
-
-// count estimates the number of values: of a sparse sketch by linear counting, of a dense one by Ertl's estimator (New
-// cardinality estimation algorithms for HyperLogLog sketches, 2017, algorithm 6), which needs no table of biases.
+// count estimates the number of values.
 func (h *hyperLogLog) count() int64 {
-	if h.dense == nil {
-		const places = 1 << sparseBits
-		return int64(math.Round(-places * math.Log1p(-float64(len(h.sparse))/places)))
+	if n := h.known.Load(); n > 0 {
+		return n - 1
 	}
-	var registers [maxDenseRank + 1]float64 // by rank
-	for _, rank := range h.dense {
-		registers[rank]++
+	s := &h.sketch
+	if h.loose > 0 && !h.dense {
+		s = s.Clone() // Estimate settles
 	}
-	const m = 1 << denseBits
-	z := m * tau(1-registers[maxDenseRank]/m)
-	for rank := maxDenseRank - 1; rank >= 1; rank-- {
-		z = (z + registers[rank]) / 2
-	}
-	z += m * sigma(registers[0]/m)
-	return int64(math.Round(min(m/(2*math.Ln2)*m/z, 1<<62)))
+	n := int64(min(s.Estimate(), 1<<62))
+	h.known.Store(n + 1)
+	return n
 }
 
-func sigma(x float64) float64 {
-	if x == 1 {
-		return math.Inf(1)
+// bytes is an upper estimate: a set has up to four places of four bytes for a value.
+func (h *hyperLogLog) bytes() int {
+	const self, list, set = 96, 48, 72
+	if h.dense {
+		return self + registers
 	}
-	z, y := x, 1.0
-	for {
-		x *= x
-		before := z
-		z += x * y
-		y += y
-		if z == before {
-			return z
-		}
-	}
+	return self + list + set + min(h.listBytes(), registers+4*maxLoose) + min(16*h.loose, 1024)
 }
 
-func tau(x float64) float64 {
-	if x == 0 || x == 1 {
-		return 0
-	}
-	z, y := 1-x, 1.0
-	for {
-		x = math.Sqrt(x)
-		before := z
-		y /= 2
-		z -= (1 - x) * (1 - x) * y
-		if z == before {
-			return z / 3
-		}
-	}
-}
+// listBytes is how long the list is at most: it holds the differences of 32-bit numbers, at most 16 of which take five bytes.
+func (h *hyperLogLog) listBytes() int { return 16 + 4*(h.listed+h.loose) }
 
-func (h *hyperLogLog) bytes() int { return 64 + 4*cap(h.sparse) + cap(h.dense) }
+// The stored form is 0 and the list of a settled sketch, its length before it, or 1 and the library's own form. Before a list
+// the library writes 20 bytes: a header, that the set is empty, how many values are listed, the last of them, and the length.
+var (
+	sparseHeader = []byte{2, 14, 0, 1, 0, 0, 0, 0}
+	denseHeader  = []byte{2, 14, 0, 0, 0, 0, registers >> 8, 0}
+)
 
-// append writes 0 and the sparse entries, each as the difference to the one before, or 1 and the registers, six bits each.
+const (
+	sparsePreface    = 20
+	hyperLogLogBytes = 1 + 8 + registers // what it takes at most
+)
+
 func (h *hyperLogLog) append(b []byte) []byte {
-	if h.dense == nil {
-		b = binary.AppendUvarint(append(b, 0), uint64(len(h.sparse)))
-		before := uint32(0)
-		for _, e := range h.sparse {
-			b = binary.AppendUvarint(b, uint64(e-before))
-			before = e
-		}
+	at := len(b)
+	b = append(b, 1)
+	b, err := h.sketch.AppendBinary(b)
+	if err == nil && !bytes.HasPrefix(b[at+1:], denseHeader) && !bytes.HasPrefix(b[at+1:], sparseHeader) {
+		settled := h.sketch.Clone()
+		settled.Estimate()
+		b, err = settled.AppendBinary(b[:at+1])
+	}
+	switch {
+	case err != nil: // the zero sketch has no form
+		return append(b[:at], 0, 0)
+	case bytes.HasPrefix(b[at+1:], denseHeader):
 		return b
 	}
-	b = append(b, 1)
-	for i := 0; i < len(h.dense); i += 4 {
-		four := uint32(h.dense[i]) | uint32(h.dense[i+1])<<6 | uint32(h.dense[i+2])<<12 | uint32(h.dense[i+3])<<18
-		b = append(b, byte(four), byte(four>>8), byte(four>>16))
-	}
-	return b
+	list := b[at+1+sparsePreface:]
+	b[at] = 0
+	return append(binary.AppendUvarint(b[:at+1], uint64(len(list))), list...)
 }
 
 func (h *hyperLogLog) read(b []byte) (rest []byte, ok bool) {
@@ -210,34 +156,31 @@ func (h *hyperLogLog) read(b []byte) (rest []byte, ok bool) {
 	dense := b[0] == 1
 	b = b[1:]
 	if dense {
-		const size = 1 << denseBits / 4 * 3
-		if len(b) < size {
+		size := len(denseHeader) + registers
+		if len(b) < size || !bytes.HasPrefix(b, denseHeader) {
 			return b, false
 		}
-		h.dense = make([]uint8, 1<<denseBits)
-		for i := range h.dense {
-			at := i / 4 * 3
-			four := uint32(b[at]) | uint32(b[at+1])<<8 | uint32(b[at+2])<<16
-			if h.dense[i] = uint8(four >> (i % 4 * 6) & 63); h.dense[i] > maxDenseRank {
-				return b, false
-			}
-		}
-		return b[size:], true
+		h.dense = true
+		return b[size:], h.sketch.UnmarshalBinary(b[:size]) == nil
 	}
-	n, size := binary.Uvarint(b)
-	if size <= 0 || n > maxSparse || n > uint64(len(b)) {
+	size, n := binary.Uvarint(b)
+	if n <= 0 || size > registers || size > uint64(len(b)-n) {
 		return b, false
 	}
-	b = b[size:]
-	h.sparse = make([]uint32, n)
-	last := uint64(0)
-	for i := range h.sparse {
-		gap, size := binary.Uvarint(b)
-		e := last + gap
-		if size <= 0 || gap > 1<<32 || e >= 1<<(sparseBits+6) || i > 0 && e>>6 == last>>6 || e&63 == 0 || e&63 > maxSparseRank {
+	list, rest := b[n:n+int(size)], b[n+int(size):]
+	count, last := uint32(0), uint32(0)
+	for left := list; len(left) > 0; count++ {
+		gap, n := binary.Uvarint(left)
+		if n <= 0 {
 			return b, false
 		}
-		h.sparse[i], last, b = uint32(e), e, b[size:]
+		last, left = last+uint32(gap), left[n:]
 	}
-	return b, true
+	var space [256]byte
+	form := append(space[:0], sparseHeader...)
+	for _, field := range []uint32{count, last, uint32(len(list))} {
+		form = binary.BigEndian.AppendUint32(form, field)
+	}
+	h.listed = int(count)
+	return rest, h.sketch.UnmarshalBinary(append(form, list...)) == nil
 }

@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 			runScript(t, file)
 		})
 	}
+	checkMostAreTSV(t)
 }
 
 func runScript(t *testing.T, file string) {

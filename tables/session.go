@@ -1,10 +1,11 @@
 package tables
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/google/btree"
 )
 
 // span is one session of a group: the times of its first and last record, in microseconds since the Unix epoch.
@@ -16,14 +17,35 @@ type span struct {
 // sessions are the sessions of every group, in order of time. No two of a group are within the gap of each other.
 type sessions struct {
 	gap   int64 // microseconds
-	of    map[string][]span
+	of    map[string]*btree.BTreeG[span]
+	free  *btree.FreeListG[span]
 	bytes int // memory that it takes, about
 	ids   uint64
-	gone  []span // what the last join returned
+
+	// What the last join looked for: those that end at from or later, and gone is what it found.
+	from int64
+	gone []span
+	find btree.ItemIteratorG[span]
 }
 
 func newSessions(w *window) *sessions {
-	return &sessions{gap: w.Gap.Microseconds(), of: map[string][]span{}}
+	s := &sessions{gap: w.Gap.Microseconds(), of: map[string]*btree.BTreeG[span]{}, free: btree.NewFreeListG[span](btree.DefaultFreeListSize)}
+	s.find = func(x span) bool { // made once, not for each record
+		if x.last < s.from {
+			return false
+		}
+		s.gone = append(s.gone, x)
+		return true
+	}
+	return s
+}
+
+// group adds a group that has no sessions yet.
+func (s *sessions) group(name string) *btree.BTreeG[span] {
+	spans := btree.NewWithFreeListG(sessionDegree, func(a, b span) bool { return a.first < b.first }, s.free)
+	s.of[name] = spans
+	s.bytes += len(name) + sessionGroupBytes
+	return spans
 }
 
 // load adds the sessions that a table's rows are. It returns an error when two of them should have been one.
@@ -33,22 +55,31 @@ func (s *sessions) load(p *plan, rows *Groups) error {
 		if err != nil {
 			return err
 		}
-		if s.of[group] == nil {
-			group = strings.Clone(group) // or the rows' memory would stay as long as the session
+		spans := s.of[group]
+		if spans == nil {
+			spans = s.group(strings.Clone(group)) // or the rows' memory would stay as long as the session
+		}
+		if _, gone := s.near(spans, first, last); len(gone) > 0 {
+			return fmt.Errorf("sessions of group %q overlap: the changelog was not written by one owner at a time", group)
 		}
 		s.ids++
-		s.of[group] = append(s.of[group], span{first, last, s.ids})
-	}
-	for group, spans := range s.of {
-		slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
-		for i := 1; i < len(spans); i++ {
-			if spans[i].first-spans[i-1].last <= s.gap {
-				return fmt.Errorf("sessions of group %q overlap: the changelog was not written by one owner at a time", group)
-			}
-		}
-		s.bytes += len(group) + sessionGroupBytes + len(spans)*sessionBytes
+		spans.ReplaceOrInsert(span{first, last, s.ids})
+		s.bytes += sessionBytes
 	}
 	return nil
+}
+
+// near returns the session that a stretch of time makes with those that are within the gap of it, and these, in order of time.
+func (s *sessions) near(spans *btree.BTreeG[span], first, last int64) (joined span, gone []span) {
+	s.from, s.gone = first-s.gap, s.gone[:0]
+	// Sessions lie further apart than the gap, so what lies beyond one that is not near is not near either.
+	spans.DescendLessOrEqual(span{first: last + s.gap}, s.find)
+	slices.Reverse(s.gone)
+	joined = span{first: first, last: last}
+	if n := len(s.gone); n > 0 {
+		joined = span{min(first, s.gone[0].first), max(last, s.gone[n-1].last), s.gone[0].id}
+	}
+	return joined, s.gone
 }
 
 // join adds a stretch of time to the group's sessions. It returns the session that it is part of now, and those that went up
@@ -56,45 +87,32 @@ func (s *sessions) load(p *plan, rows *Groups) error {
 // the next join. The new session has the id of the first that it took up.
 func (s *sessions) join(group []byte, first, last int64) (joined span, gone []span) {
 	spans := s.of[string(group)]
-	from, _ := slices.BinarySearchFunc(spans, first-s.gap, func(x span, t int64) int {
-		if x.last < t {
-			return -1
-		}
-		return 1
-	})
-	to := from
-	joined = span{first: first, last: last}
-	// Only neighbours can be joined with [first, last]: sessions lie further apart than the gap, so what lies beyond one that
-	// is not joined is not joined either.
-	for to < len(spans) && spans[to].first <= last+s.gap {
-		joined.first, joined.last = min(joined.first, spans[to].first), max(joined.last, spans[to].last)
-		to++
+	if spans == nil {
+		spans = s.group(string(group))
 	}
-	s.gone = append(s.gone[:0], spans[from:to]...)
-	if to == from {
+	joined, gone = s.near(spans, first, last)
+	if len(gone) == 0 {
 		s.ids++
 		joined.id = s.ids
-		if spans == nil {
-			s.bytes += len(group) + sessionGroupBytes
+	}
+	for _, old := range gone {
+		if old.first != joined.first {
+			spans.Delete(old)
 		}
-		s.of[string(group)] = slices.Insert(spans, from, joined)
-		s.bytes += sessionBytes
-		return joined, nil
 	}
-	joined.id = spans[from].id
-	spans[from] = joined
-	if to > from+1 {
-		s.of[string(group)] = slices.Delete(spans, from+1, to)
-		s.bytes -= (to - from - 1) * sessionBytes
-	}
-	return joined, s.gone
+	spans.ReplaceOrInsert(joined)
+	s.bytes += (1 - len(gone)) * sessionBytes
+	return joined, gone
 }
 
 // What a group and each of its sessions take beside the group's key, about.
 const (
-	sessionGroupBytes = 64
-	sessionBytes      = 24
+	sessionGroupBytes = 144
+	sessionBytes      = 48
 )
+
+// sessionDegree makes nodes of 15 to 31 sessions.
+const sessionDegree = 16
 
 func (s *sessions) reset() {
 	clear(s.of)

@@ -45,6 +45,8 @@ var foreign = map[string][]string{
 	"github.com/spf13/cobra":          {"cmd"},
 	"net/http":                        {"views", "web", "cmd"},
 	"github.com/linkedin/goavro":      {"codecs"},
+	"github.com/axiomhq/hyperloglog":  {"tables"},
+	"github.com/google/btree":         {"tables"},
 	"github.com/rogpeppe/go-internal": {},
 }
 
