@@ -186,7 +186,7 @@ func TestHyperLogLogsKnowTheirMemory(t *testing.T) {
 			}
 			took, counted := (heapBytes()-before)/len(held), held[0].bytes()
 			t.Logf("%6d values, %s: %d bytes, counted %d", n, way, took, counted)
-			if counted < took || counted > 2*took {
+			if counted < took-took/50 || counted > 2*took { // the rest of the process may take a little meanwhile
 				t.Errorf("%d values, %s: a sketch takes %d bytes and counts %d", n, way, took, counted)
 			}
 			runtime.KeepAlive(held)
