@@ -47,6 +47,24 @@ func (p *Processors) arrange(ctx context.Context, running *errgroup.Group, entri
 	return nil
 }
 
+// arrangeOnce is arrange, again and again while what hinders it passes: a process that runs does not end because of a broker that
+// is away when another instance changes something. One that begins does.
+func (p *Processors) arrangeOnce(ctx context.Context, running *errgroup.Group, entries map[string]kafka.Entry) error {
+	const pause = time.Second
+	for {
+		err := p.arrange(ctx, running, entries)
+		if err == nil || p.entries.Load() == nil || !errors.Is(err, kafka.ErrRetry) {
+			return err
+		}
+		p.config.Log.Warn("what the catalog says cannot be done yet", "why", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 // unit is a stage that is to run: stage 2 of one table, or stage 1 of one pass.
 type unit struct {
 	group string
@@ -92,7 +110,7 @@ func (p *Processors) runTable(ctx context.Context, t *placedTable) error {
 	ctx, cancel := context.WithCancel(ctx)
 	both.Go(func() error {
 		defer cancel()
-		return supervise(ctx, func(ctx context.Context) error { return p.awaitPredecessor(ctx, t) }, func() *stage { return p.groupStage(t, used) }, p.built)
+		return supervise(ctx, func(ctx context.Context) error { return p.awaitPredecessors(ctx, t) }, func() *stage { return p.groupStage(t, used) }, p.built)
 	})
 	both.Go(func() error { return used.run(ctx) })
 	return both.Wait()
@@ -191,9 +209,7 @@ func (p *Processors) placeEntry(a *arrangement, e kafka.Entry, building bool) er
 	topics := slices.Sorted(maps.Keys(e.Sources))
 	if table != nil {
 		placed := &placedTable{Table: table, own: e.Own(), partitions: e.Partitions, result: e.Result, building: building, starts: map[codecs.Source]int64{}}
-		if i := slices.IndexFunc(e.Retired, func(r kafka.Retired) bool { return r.Serving }); i >= 0 {
-			placed.predecessor = &e.Retired[i]
-		}
+		placed.before = slices.DeleteFunc(slices.Clone(e.Retired), func(r kafka.Retired) bool { return !r.Serving })
 		a.tables = append(a.tables, placed)
 		for _, topic := range topics {
 			for partition, from := range e.Sources[topic].Start {

@@ -182,7 +182,7 @@ func (p *Processors) Run(ctx context.Context) error {
 				p.warnMixed(entries)
 				warned = true
 			}
-			return p.arrange(inner, running, entries)
+			return p.arrangeOnce(inner, running, entries)
 		})
 	})
 	if err := running.Wait(); err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
@@ -308,16 +308,16 @@ func (p *pass) kind() tables.Kind {
 // placedTable is a table with its topics.
 type placedTable struct {
 	*tables.Table
-	own         string // what its topics and group are named after
-	partitions  int32
-	result      string
-	building    bool                    // another definition of its name answers, and its results are in the result topic
-	predecessor *kafka.Retired          // whose results are there still, in those partitions that are not published yet; nil: nobody's
-	starts      map[codecs.Source]int64 // where it begins to count; at 0 what is not in it
+	own        string // what its topics and group are named after
+	partitions int32
+	result     string
+	building   bool                    // another definition of its name answers, and its results are in the result topic
+	before     []kafka.Retired         // whose results may be there still, in those partitions that are not published yet
+	starts     map[codecs.Source]int64 // where it begins to count; at 0 what is not in it
 }
 
 // publishes reports whether the result topic has this one's results, in all partitions.
-func (t *placedTable) publishes() bool { return !t.building && t.predecessor == nil }
+func (t *placedTable) publishes() bool { return !t.building && len(t.before) == 0 }
 
 // placedStream is a stream with its topic, and the passes that write it.
 type placedStream struct {

@@ -264,14 +264,14 @@ func (r *results) goal(own string) map[codecs.Source]int64 {
 	return r.goals[own]
 }
 
-// awaitPredecessor waits until nobody can write results of the definition that a table takes the place of, and notes how far
-// that one has come: the new one's are to be no older. A table without a predecessor, or one that is being built, has
-// nothing to wait for.
+// awaitPredecessors waits until nobody can write results of the definitions that a table takes the place of, and notes how far
+// these have come: the new one's are to be no older. A table that takes nobody's place, or that is being built, has nothing to wait
+// for.
 //
-// Nobody can when its group has no members and no transaction of theirs is undecided: it is the same as for a partition that
+// Nobody can when their groups have no members and no transaction of theirs is undecided: it is the same as for a partition that
 // goes from one member to another.
-func (p *Processors) awaitPredecessor(ctx context.Context, t *placedTable) error {
-	if t.building || t.predecessor == nil || t.predecessor.Own == "" {
+func (p *Processors) awaitPredecessors(ctx context.Context, t *placedTable) error {
+	if t.building || len(t.before) == 0 {
 		return nil
 	}
 	const look = 100 * time.Millisecond
@@ -295,29 +295,35 @@ func (p *Processors) awaitPredecessor(ctx context.Context, t *placedTable) error
 	}
 }
 
-// predecessorsEnd returns how far the predecessor has come; nil while somebody may still write its results.
+// predecessorsEnd returns how far the predecessors have come; nil while somebody may still write results of theirs.
 func (p *Processors) predecessorsEnd(t *placedTable) (map[codecs.Source]int64, error) {
-	group := p.config.Kafka.TableGroup(t.predecessor.Own)
-	members, err := p.admin.GroupMembers(group)
-	if err != nil || len(members) > 0 {
-		return nil, err
-	}
-	if _, err := p.admin.CommittedOffsets(group); err != nil { // it waits for what is undecided
-		return nil, err
-	}
-	// Who joins it now, because it has not heard yet, finds no offsets, and partials that its rows have already.
-	if err := p.admin.DeleteGroups(group); err != nil {
-		return nil, err
-	}
 	goal := map[codecs.Source]int64{}
-	for topic, source := range t.predecessor.Sources {
-		committed, err := p.admin.CommittedOffsets(p.config.Kafka.CombineGroup(source.Pass))
-		if err != nil {
+	for _, before := range t.before {
+		if before.Own == "" {
+			continue // the same rows and the same group, another topic
+		}
+		group := p.config.Kafka.TableGroup(before.Own)
+		members, err := p.admin.GroupMembers(group)
+		if err != nil || len(members) > 0 {
 			return nil, err
 		}
-		for partition, next := range committed[topic] {
-			if _, reads := t.starts[codecs.Source{Topic: topic, Partition: partition}]; reads {
-				goal[codecs.Source{Topic: topic, Partition: partition}] = next
+		if _, err := p.admin.CommittedOffsets(group); err != nil { // it waits for what is undecided
+			return nil, err
+		}
+		// Who joins it now, because it has not heard yet, finds no offsets, and partials that its rows have already.
+		if err := p.admin.DeleteGroups(group); err != nil {
+			return nil, err
+		}
+		for topic, source := range before.Sources {
+			committed, err := p.admin.CommittedOffsets(p.config.Kafka.CombineGroup(source.Pass))
+			if err != nil {
+				return nil, err
+			}
+			for partition, next := range committed[topic] {
+				at := codecs.Source{Topic: topic, Partition: partition}
+				if _, reads := t.starts[at]; reads {
+					goal[at] = max(goal[at], next)
+				}
 			}
 		}
 	}

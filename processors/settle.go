@@ -329,6 +329,9 @@ func (p *Processors) mergePasses(ctx context.Context, entries map[string]kafka.E
 // readings returns the passes of what is not being built or replaced: the others are left alone until that is through.
 func (p *Processors) readings(entries map[string]kafka.Entry) (map[string]*reading, error) {
 	passes := map[string]*reading{}
+	if !severalPasses(entries) {
+		return passes, nil
+	}
 	unsettled := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		e := entries[name]
@@ -358,6 +361,20 @@ func (p *Processors) readings(entries map[string]kafka.Entry) (map[string]*readi
 	}
 	maps.DeleteFunc(passes, func(name string, r *reading) bool { return unsettled[name] && !r.idle })
 	return passes, nil
+}
+
+// severalPasses reports whether a topic is read through more than one, or is about to be read through another one.
+func severalPasses(entries map[string]kafka.Entry) bool {
+	of := map[string]string{} // by topic
+	for _, e := range entries {
+		for topic, source := range e.Sources {
+			if source.Merge != "" || of[topic] != "" && of[topic] != source.Pass {
+				return true
+			}
+			of[topic] = source.Pass
+		}
+	}
+	return false
 }
 
 // mergeable reports whether two passes can be one and have come equally far.
