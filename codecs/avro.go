@@ -42,6 +42,14 @@ func IsAvro(msg []byte) bool { return len(msg) > 0 && msg[0] == 0 }
 // avroHeaderBytes is the zero byte and the schema's id.
 const avroHeaderBytes = 5
 
+// AvroID returns the schema's id that a key or value in that format has.
+func AvroID(b []byte) (id int, ok bool) {
+	if len(b) < avroHeaderBytes || b[0] != 0 {
+		return 0, false
+	}
+	return int(binary.BigEndian.Uint32(b[1:])), true
+}
+
 // Avro decodes the messages of a feed that were written in Avro with a schema registry. Fields are found by the columns'
 // names and aliases with _ for what Avro cannot have in a name, and where records lie in records by the names' parts. It is
 // not safe for concurrent use.
@@ -107,10 +115,10 @@ func (e *SchemaError) Unwrap() error { return e.Err }
 
 // plan returns how to read the message's schema.
 func (d *Avro) plan(msg []byte) (*avroPlan, error) {
-	if len(msg) < avroHeaderBytes {
+	id, ok := AvroID(msg)
+	if !ok {
 		return nil, &DecodeError{Pos: len(msg), Reason: "a zero byte, and no schema id behind it", Avro: true}
 	}
-	id := int(binary.BigEndian.Uint32(msg[1:]))
 	p, ok := d.plans[id]
 	if !ok {
 		if d.schemas == nil {

@@ -69,6 +69,7 @@ func (p *Processors) place(entries map[string]kafka.Entry, changes map[string]*k
 			continue
 		}
 		placed := &placedTable{Table: t, partitions: e.Partitions, result: e.Result, starts: map[codecs.Source]int64{}}
+		placed.avro, _ = tableAvro(t, e.Result) // New has found its errors
 		a.tables = append(a.tables, placed)
 		sink := tableSink{table: t, topic: goka.Stream(p.config.Kafka.PartialsTopic(t.Name)), partitions: e.Partitions}
 		for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
@@ -90,7 +91,9 @@ func (p *Processors) place(entries map[string]kafka.Entry, changes map[string]*k
 		for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
 			p.warnMixed(&s.Definition, topic, e, entries)
 			pass := a.passOf(topic, e.Sources[topic], s.Feed)
-			pass.streams = append(pass.streams, placed.streamSink)
+			sink := placed.streamSink
+			sink.avro, _ = streamAvro(s, e.Result) // each pass has its own, for passes are built side by side; New has found its errors
+			pass.streams = append(pass.streams, sink)
 			placed.passes = append(placed.passes, pass.name)
 		}
 	}

@@ -115,7 +115,8 @@ type rowWriter struct {
 	store     *grouptable.Store
 	changelog string
 	result    string
-	only      int32 // the partition of a table's only row, -1 where it has keys
+	avro      *avroTopic // nil: the result is JSON
+	only      int32      // the partition of a table's only row, -1 where it has keys
 
 	mu       sync.Mutex                // guards all below; Goka calls back from a goroutine a partition
 	updaters map[int32]*tables.Updater // of this session's partitions
@@ -177,6 +178,7 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		keys []feeds.Value
 		row  []feeds.Value
 		cut  int // rows
+		avro = w.avro.writer()
 		send = func(topic string, key []byte, value []byte) {
 			w.stage.transaction.Send(topic, partition, key, value)
 		}
@@ -200,7 +202,11 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 			return err
 		}
 		from = len(out)
-		out = codecs.AppendResultKey(out, w.table, keys)
+		if avro == nil {
+			out = codecs.AppendResultKey(out, w.table, keys)
+		} else if out, err = avro.AppendKey(out, keys); err != nil {
+			return err
+		}
 		text := grown(from)
 		if !c.Shown {
 			send(w.result, text, nil)
@@ -211,7 +217,16 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		}
 		from = len(out)
 		var short bool
-		if out, short = codecs.AppendFitting(out, w.table, row); short {
+		if avro == nil {
+			out, short = codecs.AppendFitting(out, w.table, row)
+		} else {
+			var whole int
+			if out, whole, err = avro.AppendFitting(out, row); err != nil {
+				return err
+			}
+			short = whole > codecs.MaxRecord
+		}
+		if short {
 			cut++
 		}
 		send(w.result, text, grown(from))

@@ -18,6 +18,7 @@ import (
 	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/internal/grouptable"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/registry"
 	"github.com/brotally/brotally/tables"
 )
 
@@ -42,6 +43,9 @@ type Config struct {
 
 	// CommitRecords ends a commit interval after that many records of one source partition; tests set it. Defaults to no limit.
 	CommitRecords int
+
+	// Registry has the schemas of records in Avro. Without one such records are dead letters, and no definition can write any.
+	Registry *registry.Client
 
 	// Arranged is called with the names of tables and streams when their stages are started: those whose input topics exist at
 	// once, others when theirs appear. It must not block. Optional.
@@ -70,7 +74,7 @@ func (c *Config) defaults() error {
 	if c.CommitMin < 0 || c.CommitMin > c.CommitMax || c.CommitMax > kafka.TransactionTimeout/2 {
 		return fmt.Errorf("commit interval %v to %v: want 0 < least <= most <= %v", c.CommitMin, c.CommitMax, kafka.TransactionTimeout/2)
 	}
-	return nil
+	return c.checkAvro()
 }
 
 // behind is how many records of lag count as being behind: then combining longer saves more than it delays.
@@ -169,7 +173,7 @@ func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arra
 		p.started[t.Name] = true
 		p.roster.enter(p.config.Kafka.TableGroup(t.Name))
 		used := &purger{topic: p.config.Kafka.PartialsTopic(t.Name), admin: p.admin, log: p.config.Log}
-		ready := func(context.Context) error { return nil }
+		ready := func(ctx context.Context) error { return p.readyGroup(ctx, t) }
 		running.Go(func() error { return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }, p.built) })
 		running.Go(func() error { return used.run(ctx) })
 	}
@@ -181,7 +185,13 @@ func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arra
 			p.roster.enter(p.config.Kafka.CombineGroup(pass.name))
 		}
 		running.Go(func() error {
-			return supervise(ctx, func(ctx context.Context) error { return p.awaitSource(ctx, pass) }, func() *stage { return p.combineStage(pass) }, p.built)
+			ready := func(ctx context.Context) error {
+				if err := p.readyStreams(ctx, pass); err != nil || ctx.Err() != nil {
+					return err
+				}
+				return p.awaitSource(ctx, pass)
+			}
+			return supervise(ctx, ready, func() *stage { return p.combineStage(pass) }, p.built)
 		})
 	}
 }
@@ -211,7 +221,10 @@ func (p *Processors) combineStage(pass *pass) *stage {
 		return err
 	}
 	s.intake = func(b begin) (intake, error) {
-		return newCombiner(b, pass.feed, pass.mixed, pass.sinks, pass.streams...)
+		return newCombiner(b, pass, p.config.schemas())
+	}
+	if p.config.Registry != nil {
+		s.ask = p.config.Registry.Ask
 	}
 	letters := p.config.Kafka.DeadLetterTopic()
 	reports := &streamReports{} // of this stage: what it has not committed its successor reads again
@@ -243,7 +256,7 @@ func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
 		goka.WithStorageBuilder(store.Builder(s.current)),
 		goka.WithTopicManagerBuilder(store.TopicManager(s.topicManager)),
 	}
-	w := &rowWriter{stage: s, table: t.Table, store: store, changelog: changelog, result: t.result, only: -1, updaters: map[int32]*tables.Updater{}}
+	w := &rowWriter{stage: s, table: t.Table, store: store, changelog: changelog, result: t.result, avro: t.avro, only: -1, updaters: map[int32]*tables.Updater{}}
 	s.assigned = w.assigned
 	if !slices.ContainsFunc(t.Columns, func(c tables.Column) bool { return c.Key }) {
 		w.only, _ = grouptable.NewPartitioner(t.Table).Of("", t.partitions) // the empty key is valid where there are no columns
@@ -291,6 +304,7 @@ type placedTable struct {
 	*tables.Table
 	partitions int32
 	result     string
+	avro       *avroTopic              // nil: the result is JSON
 	starts     map[codecs.Source]int64 // where it begins to count; at 0 what is not in it
 }
 
