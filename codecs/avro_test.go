@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hamba/avro/v2"
 
 	"github.com/brotally/brotally/codecs"
@@ -146,6 +147,26 @@ func TestAvroDecode(t *testing.T) {
 				t.Errorf("%s with %d bad fields, want %s with %d", got, rec.BadFields, c.want, c.bad)
 			}
 		})
+	}
+}
+
+func TestAvroColumns(t *testing.T) {
+	names, types, err := codecs.AvroColumns([]string{
+		`{"type":"record","name":"zeek.id","fields":[{"name":"orig_h","type":"string"},{"name":"n","type":["null","int"]}]}`,
+		`{"type":"record","name":"zeek.x","fields":[{"name":"ts","type":{"type":"long","logicalType":"timestamp-millis"}},{"name":"id","type":["null","id"]},` +
+			`{"name":"certificate_version","type":"long"},{"name":"m","type":{"type":"map","values":"string"}},{"name":"d","type":{"type":"bytes","logicalType":"decimal","precision":4}},` +
+			`{"name":"l","type":{"type":"array","items":["null","string"]}},{"name":"u","type":["null","string","double"]},{"name":"nothing","type":"null"}]}`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i, name := range names {
+		got = append(got, name+" "+types[i].String())
+	}
+	want := []string{"ts timestamp", "id.orig_h string", "id.n bigint", "certificate_version bigint", "d numeric", "l string[]", "u string"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("columns (-want +got):\n%s", diff)
 	}
 }
 

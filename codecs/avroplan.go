@@ -3,7 +3,6 @@ package codecs
 import (
 	"encoding/json"
 	"strings"
-	"sync"
 
 	"github.com/linkedin/goavro/v2"
 
@@ -101,32 +100,10 @@ func (n *avroNode) told() string {
 	var keys feeds.KeySet
 	keys.Reset()
 	for _, f := range n.fields {
-		name := f.name
-		if dotted := zeekNames()[name]; dotted != "" {
-			name = dotted
-		}
-		keys.Add([]byte(name), f.node.record() != nil)
+		keys.Add([]byte(f.name), f.node.record() != nil)
 	}
 	return keys.Feed()
 }
-
-// zeekNames are the names of the built-in feeds' columns by what they are called in Avro, where that is something else and no
-// column's own name.
-var zeekNames = sync.OnceValue(func() map[string]string {
-	names, own := map[string]string{}, map[string]bool{}
-	for _, f := range feeds.All() {
-		for _, c := range f.Columns {
-			for _, name := range append([]string{c.Name}, c.Aliases...) {
-				own[name] = true
-				names[feeds.AvroName(name)] = name
-			}
-		}
-	}
-	for name := range own {
-		delete(names, name)
-	}
-	return names
-})
 
 // avroNames says which column a field fills. Of several fields for one column the one that is called as the column is wins,
 // then one called as it is in Avro, then an alias, then that in Avro.

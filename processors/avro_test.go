@@ -222,7 +222,9 @@ func TestAvroRecordsWaitForTheRegistry(t *testing.T) {
 	one := p.run(notebook, withRegistry(t, r.URL()))
 	one.says("waiting for the schema registry", "no upstream")
 	const host1, host9 = `{"id.orig_h":"10.0.0.1","qtype_name":"A"}`, `{"id.orig_h":"10.0.0.9","qtype_name":"A"}`
-	row := func(host string, n int) string { return fmt.Sprintf(`{"id.orig_h":%q,"qtype_name":"A","count":%d}`, host, n) }
+	row := func(host string, n int) string {
+		return fmt.Sprintf(`{"id.orig_h":%q,"qtype_name":"A","count":%d}`, host, n)
+	}
 	until(t, "what can be read is counted", func() bool {
 		rows := p.latest("dns_counts")
 		return rows[host1] == row("10.0.0.1", 1) && rows[host9] == row("10.0.0.9", 3)

@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/registry"
 	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/views"
@@ -131,8 +133,16 @@ func (r *running) compile(ctx context.Context, cfg kafka.Config, files []string)
 	if err == nil {
 		return defined, nil
 	}
-	resolve, unseen := discoverTopics(ctx, cfg, defs.sampleTopics(topics), topics)
-	if unseen != nil {
+	schemas, unset := r.conn.registryClient(r.log)
+	if unset != nil {
+		return nil, unset
+	}
+	resolve, unseen := discoverTopics(ctx, cfg, defs.sampleTopics(topics), topics, schemas)
+	switch {
+	case errors.Is(unseen, registry.ErrNoAnswer), errors.Is(unseen, codecs.ErrNoRegistry):
+		r.log.Warn("columns that are not built in could not be looked for", "why", unseen)
+		return nil, err
+	case unseen != nil:
 		r.log.Debug("columns that are not built in could not be looked for", "why", unseen)
 		return nil, err
 	}
@@ -163,8 +173,15 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		r.log.Info("listening", "url", "http://"+l.Addr().String())
 	}
 	if r.only != "serve" {
+		schemas, err := r.conn.registryClient(r.log)
+		if err != nil {
+			return err
+		}
+		if schemas != nil {
+			defer schemas.Close()
+		}
 		arranged := make(chan []string, len(defined.All())) // each is arranged once
-		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined.Tables, Streams: defined.Streams, CommitMin: r.commit, Log: r.log,
+		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined.Tables, Streams: defined.Streams, Registry: schemas, CommitMin: r.commit, Log: r.log,
 			Arranged: func(names []string) { arranged <- names }})
 		if err != nil {
 			return &usageError{err}

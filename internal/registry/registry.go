@@ -112,15 +112,25 @@ func (c *Client) Ask(ctx context.Context, id int) error {
 	})
 }
 
-// Fetch is Ask for who does not wait: one try.
+// ErrNoAnswer says that the registry gave no answer, or none of a schema registry's.
+var ErrNoAnswer = errors.New("no answer of the schema registry")
+
+// Fetch is Ask for who does not wait: one try, whose error wraps [ErrNoAnswer].
 func (c *Client) Fetch(ctx context.Context, id int) error {
 	texts, err := c.fetch(ctx, id)
-	if err != nil {
-		return fmt.Errorf("schema %d of %s: %w", id, c.config.URLs[0], err)
+	a := answer{texts: texts}
+	var other *otherKind
+	switch {
+	case errors.As(err, &other):
+		a.err = other
+	case isUnknown(err):
+		a = answer{err: codecs.ErrNoSchema, until: time.Now().Add(forgetAfter)}
+	case err != nil:
+		return fmt.Errorf("%w: schema %d of %s: %s", ErrNoAnswer, id, c.config.URLs[0], oneLine(err.Error()))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.schemas[id] = answer{texts: texts}
+	c.schemas[id] = a
 	return nil
 }
 
