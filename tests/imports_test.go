@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"internal/broker":     {},
 	"internal/traffic":    {},
 	"internal/registry":   {"codecs", "internal/kafka"},
-	"internal/replay":     {"codecs", "feeds", "internal/kafka", "internal/registry"},
+	"internal/replay":     {"codecs", "feeds", "internal/kafka"},
 	"internal/output":     {"feeds", "tables", "tables/sql"},
 }
 

@@ -28,8 +28,14 @@ type Registry struct {
 
 // Start starts a registry that ends with the test.
 func Start(t testing.TB) *Registry {
-	r := &Registry{Registry: srfake.New(), Level: sr.CompatBackward}
+	r := New()
 	t.Cleanup(r.Close)
+	return r
+}
+
+// New starts a registry, which the caller closes.
+func New() *Registry {
+	r := &Registry{Registry: srfake.New(), Level: sr.CompatBackward}
 	r.Intercept(func(w http.ResponseWriter, req *http.Request) bool {
 		r.asked.Add(1)
 		if broken := r.broken.Load(); broken != nil {
