@@ -253,10 +253,10 @@ func (d *Avro) skipBlocks(n *avroNode, i, depth int) int {
 			return i
 		}
 		if count < 0 { // the block's size follows
-			if count, at = -count, d.skip(&avroNode{kind: avroLong}, i, depth); at < 0 {
-				return at
+			count = -count
+			if _, i = d.long(i); i < 0 {
+				return i
 			}
-			i = at
 		}
 		// An element may take no byte at all, so their number says nothing of how long passing over them takes.
 		if count < 0 || count > int64(d.budget) {

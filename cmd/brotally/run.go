@@ -137,6 +137,9 @@ func (r *running) compile(ctx context.Context, cfg kafka.Config, files []string)
 	if unset != nil {
 		return nil, unset
 	}
+	if schemas != nil {
+		defer schemas.Close()
+	}
 	resolve, unseen := discoverTopics(ctx, cfg, defs.sampleTopics(topics), topics, schemas)
 	switch {
 	case errors.Is(unseen, registry.ErrNoAnswer), errors.Is(unseen, codecs.ErrNoRegistry):
