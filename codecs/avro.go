@@ -66,7 +66,7 @@ type Avro struct {
 	b      []byte
 	rec    *feeds.Record
 	path   string // the value of _path
-	budget int    // how many more elements of arrays and maps may come
+	budget int    // how many more values may come
 	pos    int    // where it went wrong
 	reason string // and why
 }
@@ -90,7 +90,7 @@ func (d *Avro) Decode(msg []byte, rec *feeds.Record) error {
 		return err
 	}
 	rec.Reset(len(d.types))
-	d.b, d.rec, d.path, d.budget = msg, rec, "", len(msg)+maxElements
+	d.b, d.rec, d.path, d.budget = msg, rec, "", 4*len(msg)+maxElements
 	end := d.read(&plan.root, avroHeaderBytes, 0)
 	if end >= 0 && end < len(msg) {
 		end = d.fail(end, fmt.Sprintf("%d bytes behind the record", len(msg)-end))
@@ -200,6 +200,11 @@ func (d *Avro) fail(pos int, reason string) int {
 
 // skip passes over the value at i.
 func (d *Avro) skip(n *avroNode, i, depth int) int {
+	// Values may take no byte at all, elements of arrays as well as fields, so a message's length says nothing of how long
+	// passing over it takes.
+	if d.budget--; d.budget < 0 {
+		return d.fail(i, fmt.Sprintf("more values than %d bytes have", len(d.b)))
+	}
 	switch n.kind {
 	case avroNull:
 		return i
@@ -258,11 +263,9 @@ func (d *Avro) skipBlocks(n *avroNode, i, depth int) int {
 				return i
 			}
 		}
-		// An element may take no byte at all, so their number says nothing of how long passing over them takes.
 		if count < 0 || count > int64(d.budget) {
 			return d.fail(i, fmt.Sprintf("%d elements in %d bytes", count, len(d.b)-i))
 		}
-		d.budget -= int(count)
 		for range count {
 			if n.kind == avroMap {
 				var size int64

@@ -3,6 +3,7 @@ package codecs_test
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/big"
 	"testing"
 	"time"
@@ -125,6 +126,8 @@ func TestAvroDecode(t *testing.T) {
 			map[string]any{"n": big.NewRat(-12345, 1)}, column("n", bigint), "-12345", 0},
 		{"decimals of two precisions", `{"type":"record","name":"r","fields":[{"name":"m","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}},{"name":"n","type":{"type":"bytes","logicalType":"decimal","precision":20}}]}`,
 			map[string]any{"m": big.NewRat(1, 1), "n": big.NewRat(300, 1)}, column("n", bigint), "300", 0},
+		{"a decimal that is none", `{"type":"record","name":"r","fields":[{"name":"s","type":{"type":"bytes","logicalType":"decimal"}}]}`, map[string]any{"s": []byte("x")}, column("s", str), "x", 0},
+		{"a default that is the text null", `{"type":"record","name":"r","fields":[{"name":"s","type":["string","null"],"default":"null"}]}`, map[string]any{"s": "x"}, column("s", str), "x", 0},
 		{"an address in its bytes", `{"type":"record","name":"r","fields":[{"name":"h","type":{"type":"fixed","name":"f","size":4}}]}`, map[string]any{"h": [4]byte{10, 0, 0, 1}}, column("h", feeds.T(feeds.Inet)), "10.0.0.1", 0},
 		{"an enum", `{"type":"record","name":"r","fields":[{"name":"proto","type":{"type":"enum","name":"e","symbols":["tcp","udp"]}}]}`, map[string]any{"proto": "udp"}, column("proto", str), "udp", 0},
 		{"an array of two types", `{"type":"record","name":"r","fields":[{"name":"l","type":{"type":"array","items":["null","int","long"]}}]}`,
@@ -170,6 +173,16 @@ func TestAvroColumns(t *testing.T) {
 	}
 }
 
+// doubling returns the schema of a record of two records, each of which is of two records, and so on: as text it grows by a
+// line a level, what it describes doubles.
+func doubling(levels int) string {
+	typ := `{"type":"record","name":"r0","fields":[{"name":"a","type":"null"}]}`
+	for i := 1; i <= levels; i++ {
+		typ = fmt.Sprintf(`{"type":"record","name":"r%d","fields":[{"name":"a","type":%s},{"name":"b","type":"r%d"}]}`, i, typ, i-1)
+	}
+	return typ
+}
+
 func TestAvroNoRecord(t *testing.T) {
 	const list = `{"type":"record","name":"r","fields":[{"name":"next","type":["null","r"]}]}`
 	const nulls = `{"type":"record","name":"r","fields":[{"name":"l","type":{"type":"array","items":"null"}}]}`
@@ -183,6 +196,7 @@ func TestAvroNoRecord(t *testing.T) {
 		{"no record", `"string"`, "\x00", "Avro record of schema 1: not an Avro record: a string at byte 5"},
 		{"no schema", `{"type":"record"`, "", "Avro record of schema 1: the schema is not JSON: unexpected end of JSON input"},
 		{"deep", list, string(deep), "not an Avro record: more than 1000 levels at byte 505"},
+		{"many fields of nothing", doubling(40), "", "not an Avro record: more values than 5 bytes have at byte 5"},
 		{"many elements of nothing", nulls, "\x80\x80\x80\x80\x20", "not an Avro record: 4294967296 elements in 0 bytes at byte 10"},
 		{"no such choice", `{"type":"record","name":"r","fields":[{"name":"a","type":["null","int"]}]}`, "\x08", "not an Avro record: choice 4 of 2 at byte 5"},
 	} {

@@ -10,8 +10,12 @@ func AvroColumns(texts []string) (names []string, types []feeds.Type, err error)
 	if err != nil {
 		return nil, nil, err
 	}
+	left := maxFields
 	var add func(n *avroNode, path string, depth int)
 	add = func(n *avroNode, path string, depth int) {
+		if left--; left < 0 {
+			return
+		}
 		if inner := n.record(); inner != nil {
 			for _, f := range inner.fields {
 				if depth < deepestField {

@@ -31,6 +31,10 @@ type avroReader struct {
 	codec      *goavro.Codec // reads the value; nil: it fits no column
 }
 
+// maxFields bounds how many fields of records in records are looked at: a schema that refers to itself, or often to the same
+// record, can have any number.
+const maxFields = 1 << 16
+
 // deepestField is how many records a column's field may lie in: Zeek's names have two dots at most.
 const deepestField = 4
 
@@ -65,7 +69,9 @@ func newAvroPlan(layout *feeds.Layout, texts []string) *avroPlan {
 	}
 	p.told = inner.told()
 	names := newAvroNames(layout, prefix)
+	names.left = maxFields
 	names.claim(root, "", 0)
+	names.left = maxFields
 	p.root = names.reader(root, "", 0)
 	return p
 }
@@ -112,6 +118,7 @@ type avroNames struct {
 	prefix string // what stands before all names, where a record is tagged
 	ranks  [4]map[string]int
 	best   map[int]claim // by slot
+	left   int           // of maxFields
 }
 
 // claim is a field's on a column.
@@ -158,7 +165,9 @@ func (n *avroNames) find(path string) (slot, rank int) {
 
 // claim notes which fields of a type are for which columns.
 func (n *avroNames) claim(node *avroNode, path string, depth int) {
+	n.left--
 	switch {
+	case n.left < 0:
 	case node.kind == avroUnion && node.record() != nil:
 		n.claim(node.record(), path, depth)
 	case node.kind == avroRecord && depth <= deepestField:
@@ -183,7 +192,10 @@ func join(path, name string) string {
 // reader returns how a type at a path is read.
 func (n *avroNames) reader(node *avroNode, path string, depth int) avroReader {
 	r := avroReader{node: node, slot: -1}
+	n.left--
 	switch {
+	case n.left < 0:
+		return r
 	case node.kind == avroRecord && depth <= deepestField && node.record() != nil:
 		r.fields = make([]avroReader, len(node.fields))
 		for i, f := range node.fields {

@@ -35,8 +35,7 @@ func newAvroSchema(namespace, name string, columns []feeds.Column) (*avroSchema,
 	if err != nil {
 		return nil, err
 	}
-	// goavro is shown no logical types: it would make a big.Rat and a time.Time of each number, and it cannot have two
-	// kinds of decimals in one schema.
+	// goavro is shown no logical types: it would have a big.Rat or a time.Time made of each number.
 	plain, err := avroText(namespace, name, columns, false)
 	if err != nil {
 		return nil, err

@@ -120,6 +120,9 @@ func (p *avroParser) parseObject(s map[string]any, namespace string) (*avroNode,
 	}
 	logical, _ := s["logicalType"].(string)
 	scale, _ := s["scale"].(float64)
+	if precision, _ := s["precision"].(float64); logical == "decimal" && precision < 1 {
+		logical = "" // one that is not right is to be ignored
+	}
 	switch typ {
 	case "array", "map":
 		n := &avroNode{kind: avroArray, name: typ}
