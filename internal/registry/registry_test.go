@@ -3,11 +3,15 @@ package registry_test
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -224,6 +228,78 @@ func TestRegister(t *testing.T) {
 	}
 	if _, err = register(`{"type":"record"}`); !errors.As(err, &refused) {
 		t.Errorf("no schema: %v", err)
+	}
+}
+
+// A real registry says the same things as the one in process.
+func TestRealRegistry(t *testing.T) {
+	t.Parallel()
+	r := testregistry.StartApicurio(t)
+	c, _ := client(t, r.URL, nil)
+	register := func(schema string) (int, error) { return c.Register(t.Context(), "counts-value", schema) }
+	first, err := register(countsV1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _ := client(t, r.URL, nil)
+	if again, err := other.Register(t.Context(), "counts-value", countsV1); err != nil || again != first {
+		t.Errorf("another client: %d, %v, want %d", again, err, first)
+	}
+	if _, err := other.Register(t.Context(), "empty-key", `{"type":"record","name":"counts_key","namespace":"brotally","fields":[]}`); err != nil {
+		t.Errorf("a record without fields: %v", err)
+	}
+	if second, err := register(countsV2); err != nil || second == first {
+		t.Errorf("a column more: %d, %v", second, err)
+	}
+	var refused *registry.Refused
+	if _, err := register(countsV3); !errors.As(err, &refused) || !strings.Contains(strings.ToLower(refused.Why), "incompatible") {
+		t.Errorf("another type: %v", err)
+	}
+	third, _ := client(t, r.URL, nil)
+	for id, want := range map[int]error{first: nil, 123456: codecs.ErrNoSchema} {
+		if err := third.Ask(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := third.Schema(id); !errors.Is(err, want) {
+			t.Errorf("schema %d: %v, want %v", id, err, want)
+		}
+	}
+	wrong, _ := client(t, strings.TrimSuffix(r.URL, "/apis/ccompat/v7"), nil)
+	if err := wrong.Fetch(t.Context(), first); !errors.Is(err, registry.ErrNoAnswer) {
+		t.Errorf("at a URL that is not the registry's: %v", err)
+	}
+}
+
+// A registry behind TLS is trusted by the file that one names, and not without.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	r := testregistry.Start(t)
+	id := r.Add(t, "dns-value", countsV1)
+	server := httptest.NewTLSServer(r.Handler())
+	t.Cleanup(server.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		props map[string]string
+		ok    bool
+	}{
+		"the system's authorities": {nil, false},
+		"its own":                  {map[string]string{"schema.registry.ssl.ca.location": ca}, true},
+		"any":                      {map[string]string{"schema.registry.enable.ssl.certificate.verification": "false"}, true},
+	} {
+		cl, _ := client(t, server.URL, c.props)
+		if err := cl.Fetch(t.Context(), id); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	settings, _, err := registry.Split(server.URL, map[string]string{"schema.registry.ssl.ca.location": ca + ".gone"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := registry.New(settings, nil); err == nil || !strings.HasPrefix(err.Error(), "TLS of the schema registry: ") {
+		t.Errorf("a file that is not there: %v", err)
 	}
 }
 

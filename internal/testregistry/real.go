@@ -78,7 +78,7 @@ func put(url, body string) error {
 func install(t testing.TB) string {
 	t.Helper()
 	if os.Getenv("BROTALLY_REQUIRE_KAFKA") != "1" {
-		t.Skip("no schema registry: run make test-kafka")
+		t.Skip("no Kafka: set BROKERS=host:port, or run make test-kafka, which brings a schema registry")
 	}
 	_, file, _, _ := runtime.Caller(0)
 	var stderr bytes.Buffer
