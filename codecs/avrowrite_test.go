@@ -169,6 +169,37 @@ func unboxed(v any) any {
 	return v
 }
 
+// Columns can come and go: who reads with the older schema understands the newer records, and the other way round.
+func TestAvroSchemasAreCompatible(t *testing.T) {
+	schema := func(columns ...string) avro.Schema {
+		f, err := NewTableAvro(compile(t, "CREATE TABLE t AS SELECT "+strings.Join(columns, ", ")+" FROM dns GROUP BY query"), "out")
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := avro.ParseWithCache(f.Value(), "", &avro.SchemaCache{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parsed
+	}
+	c := avro.NewSchemaCompatibility()
+	was := schema("query", "count(*) AS n")
+	for _, is := range []avro.Schema{
+		schema("query", "count(*) AS n", "sum(qtype) AS s", "max(ts) AS newest", "array_agg(DISTINCT rcode) AS codes"),
+		schema("count(*) AS n", "query"), schema("query"),
+	} {
+		if err := c.Compatible(is, was); err != nil {
+			t.Errorf("%s does not read what was written: %v", is, err)
+		}
+		if err := c.Compatible(was, is); err != nil {
+			t.Errorf("%s is not read by who was there before: %v", is, err)
+		}
+	}
+	if err := c.Compatible(schema("query", "max(query) AS n"), was); err == nil {
+		t.Error("a text for a number is taken")
+	}
+}
+
 func TestAvroDecimal(t *testing.T) {
 	for _, i := range []feeds.Int128{{}, feeds.Int128From(-1), feeds.Int128From(127), feeds.Int128From(128), feeds.Int128From(-128), feeds.Int128From(-129),
 		feeds.Int128FromUint(math.MaxUint64), {Hi: math.MaxInt64, Lo: math.MaxUint64}, {Hi: math.MinInt64}} {
