@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -33,6 +34,13 @@ const (
 
 	// forgetAfter is how long a schema that does not exist is not asked for again.
 	forgetAfter = time.Minute
+
+	// mostDoubted is how many ids in a minute are asked for so often. Beyond, they are rubbish that somebody sends, which is not to
+	// hold a partition up: one answer is enough.
+	mostDoubted = 20
+
+	// mostAbsent is how many ids without a schema are remembered.
+	mostAbsent = 10_000
 )
 
 // Client asks one registry. It is safe for concurrent use.
@@ -46,6 +54,9 @@ type Client struct {
 	schemas map[int]answer      // by id
 	ids     map[subjectText]int // of what we registered
 	said    time.Time           // when the log was last told that somebody waits
+	absent  int                 // ids in schemas that have none
+	doubted int                 // ids that turned out to have none since the time below
+	since   time.Time
 }
 
 // answer is what the registry says of an id.
@@ -98,10 +109,11 @@ func (c *Client) Ask(ctx context.Context, id int) error {
 		case errors.As(err, &other):
 			a.err = other
 		case isUnknown(err):
-			if no++; no < asked {
+			if no++; no < asked && c.doubts() {
 				return err
 			}
-			a = answer{err: codecs.ErrNoSchema, until: time.Now().Add(forgetAfter)}
+			c.noSchema(id)
+			return nil
 		case err != nil:
 			return err
 		}
@@ -110,6 +122,28 @@ func (c *Client) Ask(ctx context.Context, id int) error {
 		c.schemas[id] = a
 		return nil
 	})
+}
+
+// doubts says whether an id that the registry does not know is to be asked for again.
+func (c *Client) doubts() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.since) > time.Minute {
+		c.doubted, c.since = 0, time.Now()
+	}
+	return c.doubted < mostDoubted
+}
+
+// noSchema notes that an id has no schema.
+func (c *Client) noSchema(id int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubted++
+	if c.absent++; c.absent > mostAbsent {
+		maps.DeleteFunc(c.schemas, func(_ int, a answer) bool { return !a.until.IsZero() })
+		c.absent = 1
+	}
+	c.schemas[id] = answer{err: codecs.ErrNoSchema, until: time.Now().Add(forgetAfter)}
 }
 
 // ErrNoAnswer says that the registry gave no answer, or none of a schema registry's.
@@ -124,7 +158,8 @@ func (c *Client) Fetch(ctx context.Context, id int) error {
 	case errors.As(err, &other):
 		a.err = other
 	case isUnknown(err):
-		a = answer{err: codecs.ErrNoSchema, until: time.Now().Add(forgetAfter)}
+		c.noSchema(id)
+		return nil
 	case err != nil:
 		return fmt.Errorf("%w: schema %d of %s: %s", ErrNoAnswer, id, c.config.URLs[0], oneLine(err.Error()))
 	}

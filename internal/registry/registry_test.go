@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -128,6 +129,37 @@ func TestASchemaThatDoesNotExist(t *testing.T) {
 	}
 }
 
+// Who sends rubbish is not to hold a partition up, nor to fill our memory.
+func TestManySchemasThatDoNotExist(t *testing.T) {
+	t.Parallel()
+	r := testregistry.Start(t)
+	c, _ := client(t, r.URL(), nil)
+	var all sync.WaitGroup
+	for id := range 20 {
+		all.Go(func() {
+			if err := c.Ask(t.Context(), 1000+id); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	before := r.Asked()
+	for id := range 12_000 {
+		if err := c.Ask(t.Context(), 5000+id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.Asked() - before; n != 12_000 {
+		t.Errorf("%d requests for 12,000 ids", n)
+	}
+	if _, err := c.Schema(1000); !errors.Is(err, codecs.ErrAskSchema) {
+		t.Errorf("the first is still remembered: %v", err)
+	}
+	if _, err := c.Schema(16_999); !errors.Is(err, codecs.ErrNoSchema) {
+		t.Errorf("the last: %v", err)
+	}
+}
+
 // Whatever is wrong with the registry, who asks waits, and gets the answer when it is back.
 func TestTheRegistryIsNotThere(t *testing.T) {
 	t.Parallel()
@@ -159,7 +191,11 @@ func TestTheRegistryIsNotThere(t *testing.T) {
 			r := testregistry.Start(t)
 			id := r.Add(t, "dns-value", countsV1)
 			r.Break(c.broken)
-			cl, log := client(t, r.URL(), map[string]string{"schema.registry.request.timeout.ms": "300"})
+			timeout := "300"
+			if c.says == "request body too large" {
+				timeout = "20000" // it is not to be cut for its slowness
+			}
+			cl, log := client(t, r.URL(), map[string]string{"schema.registry.request.timeout.ms": timeout})
 			asked := make(chan error, 2)
 			go func() { asked <- cl.Ask(t.Context(), id) }() // awaited below
 			go func() {                                      // the same
@@ -275,7 +311,9 @@ func TestTLS(t *testing.T) {
 	t.Parallel()
 	r := testregistry.Start(t)
 	id := r.Add(t, "dns-value", countsV1)
-	server := httptest.NewTLSServer(r.Handler())
+	server := httptest.NewUnstartedServer(r.Handler())
+	server.Config.ErrorLog = stdlog.New(io.Discard, "", 0) // a client that does not trust it is no surprise
+	server.StartTLS()
 	t.Cleanup(server.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
