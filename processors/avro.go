@@ -18,7 +18,8 @@ import (
 type avroTopic struct {
 	topic      string
 	format     *codecs.AvroFormat
-	key, value int // ids of its schemas; set by register, before the stage is built
+	key, value int  // ids of its schemas; set by register, before the stage is built
+	sameKeys   bool // the keys that are there were looked at
 }
 
 // tableAvro returns how a table's result topic is written in Avro, nil when it is JSON.
@@ -122,7 +123,25 @@ func (p *Processors) readyGroup(ctx context.Context, t *placedTable) error {
 	if err := t.avro.register(ctx, p.config.Registry, &t.Definition); err != nil {
 		return unlessDone(ctx, err)
 	}
-	return unlessDone(ctx, p.sameKeys(ctx, t))
+	const again = time.Second
+	for !t.avro.sameKeys && ctx.Err() == nil {
+		err := p.sameKeys(ctx, t)
+		var refused *Refusal
+		var denied *kafka.NotAllowed
+		switch {
+		case err == nil:
+			t.avro.sameKeys = true
+			continue
+		case errors.As(err, &refused), errors.As(err, &denied):
+			return err
+		}
+		p.config.Log.Warn("looking at the keys of a result topic", "topic", t.result, "why", err, "in", again)
+		select {
+		case <-time.After(again):
+		case <-ctx.Done():
+		}
+	}
+	return nil
 }
 
 // readyStreams registers the schemas of a pass's streams.

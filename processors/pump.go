@@ -176,6 +176,7 @@ func (p *pump) take(ctx context.Context, batch []*sarama.ConsumerMessage) error 
 // learn waits until a schema is known, or known not to exist; it says false when ctx is done before. The lock is let go
 // meanwhile, for nobody knows how long that takes: what was taken in is committed, and the session's other pumps go on.
 func (p *pump) learn(ctx context.Context, schema int) bool {
+	p.lag = 0 // who waits is not behind: the others need not combine longer for it
 	p.notify()
 	p.mu.Unlock()
 	defer p.mu.Lock()

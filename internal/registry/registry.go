@@ -40,7 +40,7 @@ const (
 	mostDoubted = 20
 
 	// mostAbsent is how many ids without a schema are remembered.
-	mostAbsent = 10_000
+	mostAbsent = 2_000
 )
 
 // Client asks one registry. It is safe for concurrent use.
