@@ -57,7 +57,7 @@ func (p *pipeline) avroRows(t *tables.Table, schemas *registry.Client) map[strin
 			p.t.Fatalf("%s/%d@%d is not Avro: %q", r.topic, r.partition, r.offset, msg)
 		}
 		var rec feeds.Record
-		p.must(schemas.Ask(context.Background(), id))
+		p.must(schemas.Ask(context.Background(), id, r.topic))
 		p.must(d.Decode(msg, &rec))
 		if rec.BadFields > 0 {
 			p.t.Errorf("%s/%d@%d: %d bad fields", r.topic, r.partition, r.offset, rec.BadFields)
@@ -220,7 +220,7 @@ func TestAvroRecordsWaitForTheRegistry(t *testing.T) {
 	first, behind := dns("10.0.0.1", "A"), dns("10.0.0.1", "A")
 	p.produce("dns", 2, first, dns("10.0.0.9", "A"), avroDNS(t, id, dnsSchema, "10.0.0.1"), dns("10.0.0.9", "A"), behind, dns("10.0.0.9", "A"))
 	one := p.run(notebook, withRegistry(t, r.URL()))
-	one.says("waiting for the schema registry", "no upstream")
+	one.says("waiting for the schema registry", "schema 1 of dns/0", "no upstream")
 	const host1, host9 = `{"id.orig_h":"10.0.0.1","qtype_name":"A"}`, `{"id.orig_h":"10.0.0.9","qtype_name":"A"}`
 	row := func(host string, n int) string {
 		return fmt.Sprintf(`{"id.orig_h":%q,"qtype_name":"A","count":%d}`, host, n)

@@ -224,7 +224,9 @@ func (p *Processors) combineStage(pass *pass) *stage {
 		return newCombiner(b, pass, p.config.schemas())
 	}
 	if p.config.Registry != nil {
-		s.ask = p.config.Registry.Ask
+		s.ask = func(ctx context.Context, of codecs.Source, schema int) error {
+			return p.config.Registry.Ask(ctx, schema, of.String())
+		}
 	}
 	letters := p.config.Kafka.DeadLetterTopic()
 	reports := &streamReports{} // of this stage: what it has not committed its successor reads again

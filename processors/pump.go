@@ -81,8 +81,8 @@ type pump struct {
 	source    source
 	out       chan *sarama.ConsumerMessage // to Goka: one message a commit
 	cap       limits
-	notify    func()                                      // called when something was taken in, and when there is no more room; it must not block
-	ask       func(ctx context.Context, schema int) error // see stage
+	notify    func()                                                        // called when something was taken in, and when there is no more room; it must not block
+	ask       func(ctx context.Context, of codecs.Source, schema int) error // see stage
 
 	mu      sync.Mutex // guards all below
 	room    *sync.Cond // signalled when the intake is no longer full
@@ -180,7 +180,7 @@ func (p *pump) learn(ctx context.Context, schema int) bool {
 	p.notify()
 	p.mu.Unlock()
 	defer p.mu.Lock()
-	return p.ask(ctx, schema) == nil
+	return p.ask(ctx, codecs.Source{Topic: p.topic, Partition: p.partition}, schema) == nil
 }
 
 func (p *pump) wake() {

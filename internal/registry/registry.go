@@ -94,11 +94,11 @@ func (c *Client) Schema(id int) ([]string, error) {
 	return a.texts, a.err
 }
 
-// Ask asks for a schema until the registry has answered, so that Schema knows it, or knows that there is none. The only error
-// is that ctx is done.
-func (c *Client) Ask(ctx context.Context, id int) error {
+// Ask asks for a schema until the registry has answered, so that Schema knows it, or knows that there is none. where is what
+// waits for it, for the log. The only error is that ctx is done.
+func (c *Client) Ask(ctx context.Context, id int, where string) error {
 	no := 0
-	return c.insist(ctx, fmt.Sprintf("schema %d", id), func() error {
+	return c.insist(ctx, fmt.Sprintf("schema %d of %s", id, where), func() error {
 		if _, err := c.Schema(id); !errors.Is(err, codecs.ErrAskSchema) {
 			return nil // somebody else has asked meanwhile
 		}

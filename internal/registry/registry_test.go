@@ -75,7 +75,7 @@ func TestSchemasAreAskedForOnce(t *testing.T) {
 		t.Fatalf("before it is asked for: %v", err)
 	}
 	for range 3 {
-		if err := c.Ask(t.Context(), id); err != nil {
+		if err := c.Ask(t.Context(), id, "dns/0"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,7 +94,7 @@ func TestReferences(t *testing.T) {
 	r.Add(t, "host", host)
 	id := r.Add(t, "conn-value", conn, sr.SchemaReference{Name: "host", Subject: "host", Version: 1})
 	c, _ := client(t, r.URL(), nil)
-	if err := c.Ask(t.Context(), id); err != nil {
+	if err := c.Ask(t.Context(), id, "dns/0"); err != nil {
 		t.Fatal(err)
 	}
 	if texts, err := c.Schema(id); err != nil || !slices.Equal(texts, []string{host, conn}) {
@@ -106,7 +106,7 @@ func TestASchemaThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	r := testregistry.Start(t)
 	c, log := client(t, r.URL(), nil)
-	if err := c.Ask(t.Context(), 99); err != nil {
+	if err := c.Ask(t.Context(), 99, "dns/0"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Schema(99); !errors.Is(err, codecs.ErrNoSchema) {
@@ -121,7 +121,7 @@ func TestASchemaThatDoesNotExist(t *testing.T) {
 	if _, _, err := r.RegisterSchema("dns-value", sr.Schema{Schema: countsV1, Type: sr.TypeJSON}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Ask(t.Context(), 1); err != nil {
+	if err := c.Ask(t.Context(), 1, "dns/0"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Schema(1); err == nil || err.Error() != "the schema is of JSON, not Avro" {
@@ -137,7 +137,7 @@ func TestManySchemasThatDoNotExist(t *testing.T) {
 	var all sync.WaitGroup
 	for id := range 20 {
 		all.Go(func() {
-			if err := c.Ask(t.Context(), 1000+id); err != nil {
+			if err := c.Ask(t.Context(), 1000+id, "dns/0"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -145,7 +145,7 @@ func TestManySchemasThatDoNotExist(t *testing.T) {
 	all.Wait()
 	before := r.Asked()
 	for id := range 2_500 {
-		if err := c.Ask(t.Context(), 5000+id); err != nil {
+		if err := c.Ask(t.Context(), 5000+id, "dns/0"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -197,8 +197,8 @@ func TestTheRegistryIsNotThere(t *testing.T) {
 			}
 			cl, log := client(t, r.URL(), map[string]string{"schema.registry.request.timeout.ms": timeout})
 			asked := make(chan error, 2)
-			go func() { asked <- cl.Ask(t.Context(), id) }() // awaited below
-			go func() {                                      // the same
+			go func() { asked <- cl.Ask(t.Context(), id, "dns/0") }() // awaited below
+			go func() {                                               // the same
 				_, err := cl.Register(t.Context(), "counts-value", countsV1)
 				asked <- err
 			}()
@@ -231,7 +231,7 @@ func TestWaitingEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("rebalance")
 	cancel(why)
-	if err := c.Ask(ctx, 1); !errors.Is(err, why) {
+	if err := c.Ask(ctx, 1, "dns/0"); !errors.Is(err, why) {
 		t.Errorf("%v", err)
 	}
 	if _, err := c.Register(ctx, "s", countsV1); !errors.Is(err, why) {
@@ -293,7 +293,7 @@ func TestRealRegistry(t *testing.T) {
 	}
 	third, _ := client(t, r.URL, nil)
 	for id, want := range map[int]error{first: nil, 123456: codecs.ErrNoSchema} {
-		if err := third.Ask(t.Context(), id); err != nil {
+		if err := third.Ask(t.Context(), id, "dns/0"); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := third.Schema(id); !errors.Is(err, want) {
