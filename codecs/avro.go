@@ -54,6 +54,9 @@ func AvroID(b []byte) (id int, ok bool) {
 // names and aliases with _ for what Avro cannot have in a name, and where records lie in records by the names' parts. It is
 // not safe for concurrent use.
 //
+// Which feed a record is of says its _path, else its schema's name where that is a feed's, else that of the only field, a record
+// in it, as the plugin tags JSON; in a mixed topic the names of its fields tell where nothing says so.
+//
 // It follows the rules of [JSON]: a value that does not fit its column is NULL and counted. goavro decodes the values that
 // are wanted; all else is passed over without being decoded, and checked on the way.
 type Avro struct {
@@ -180,11 +183,13 @@ func (d *Avro) read(r *avroReader, i, depth int) int {
 		return end
 	}
 	v, ok := r.value(d.b[i:end])
-	switch {
-	case r.path:
+	if r.path {
 		d.path = v.Str()
+	}
+	if r.slot < 0 {
 		return end
-	case !ok:
+	}
+	if !ok {
 		v = feeds.NullValue
 		d.rec.BadFields++
 	}

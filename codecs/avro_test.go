@@ -129,6 +129,7 @@ func TestAvroDecode(t *testing.T) {
 		{"a decimal that is none", `{"type":"record","name":"r","fields":[{"name":"s","type":{"type":"bytes","logicalType":"decimal"}}]}`, map[string]any{"s": []byte("x")}, column("s", str), "x", 0},
 		{"a default that is the text null", `{"type":"record","name":"r","fields":[{"name":"s","type":["string","null"],"default":"null"}]}`, map[string]any{"s": "x"}, column("s", str), "x", 0},
 		{"an address in its bytes", `{"type":"record","name":"r","fields":[{"name":"h","type":{"type":"fixed","name":"f","size":4}}]}`, map[string]any{"h": [4]byte{10, 0, 0, 1}}, column("h", feeds.T(feeds.Inet)), "10.0.0.1", 0},
+		{"_path as a column", `{"type":"record","name":"r","fields":[{"name":"_path","type":["null","string"]}]}`, map[string]any{"_path": "test"}, column("_path", str), "test", 0},
 		{"an enum", `{"type":"record","name":"r","fields":[{"name":"proto","type":{"type":"enum","name":"e","symbols":["tcp","udp"]}}]}`, map[string]any{"proto": "udp"}, column("proto", str), "udp", 0},
 		{"an array of two types", `{"type":"record","name":"r","fields":[{"name":"l","type":{"type":"array","items":["null","int","long"]}}]}`,
 			map[string]any{"l": []any{int64(1), nil, 2}}, column("l", feeds.ArrayOf(feeds.Bigint)), "[1,null,2]", 0},
