@@ -54,8 +54,8 @@ func AvroID(b []byte) (id int, ok bool) {
 // names and aliases with _ for what Avro cannot have in a name, and where records lie in records by the names' parts. It is
 // not safe for concurrent use.
 //
-// Which feed a record is of says its _path, else its schema's name where that is a feed's, else that of the only field, a record
-// in it, as the plugin tags JSON; in a mixed topic the names of its fields tell where nothing says so.
+// Which feed a record is of says its _path, else the name of its only field where a record lies in that, as the plugin tags JSON,
+// else its schema's name, as far as these are feeds'. In a mixed topic the names of its fields tell where nothing says so.
 //
 // It follows the rules of [JSON]: a value that does not fit its column is NULL and counted. goavro decodes the values that
 // are wanted; all else is passed over without being decoded, and checked on the way.
