@@ -25,7 +25,7 @@ test: ## all tests that need nothing but Go; under three minutes on two cores
 test-race: ## the tests that run in one process, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 GORACE=suppressions=$(CURDIR)/tests/race.supp go test -race $(GOTEST_FLAGS) $$(go list ./... | grep -vE '/tests($$|/faults|/pipeline)')
 
-test-kafka: ## the whole-program tests against a real Kafka broker (Java 17 and Maven, or BROKERS=host:9092)
+test-kafka: ## the whole-program tests against a real Kafka broker and a schema registry (Java 17, Maven, Python; the broker is BROKERS=host:9092 if set)
 	tests/kafka/run.sh $(GOTEST_FLAGS)
 
 lint: ## vet, staticcheck, gofmt

@@ -9,14 +9,18 @@ import (
 // file it was read from, or because a mixed topic's record does not tell that it is of this one.
 var ErrOtherFeed = errors.New("record of another feed")
 
-// DecodeError says why a message is no record: it is not one JSON object. It names no topic, partition and offset; who
+// DecodeError says why a message is no record: it is not one JSON object, or not the Avro record that its schema says. It names no topic, partition and offset; who
 // read the message knows them.
 type DecodeError struct {
 	Pos    int    // the byte of the message, from 0, at which it went wrong
 	Reason string // in words, without the position: "unexpected end of JSON input"
+	Avro   bool   // it begins as Avro does
 }
 
 func (e *DecodeError) Error() string {
+	if e.Avro {
+		return fmt.Sprintf("not an Avro record: %s at byte %d", e.Reason, e.Pos)
+	}
 	return fmt.Sprintf("not a JSON object: %s at byte %d", e.Reason, e.Pos)
 }
 

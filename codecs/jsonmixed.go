@@ -1,6 +1,10 @@
 package codecs
 
-import "github.com/brotally/brotally/feeds"
+import (
+	"iter"
+
+	"github.com/brotally/brotally/feeds"
+)
 
 // FeedByNames returns the built-in feed that the names of a record's members tell, "" when they tell none for certain;
 // see [feeds.KeySet]. The record is a JSON object without wrapping, as [Unwrap] returns it.
@@ -14,20 +18,32 @@ func (d *JSON) told(msg []byte) string { return feedByNames(d.record(msg), &d.ke
 
 func feedByNames(b []byte, keys *feeds.KeySet) string {
 	keys.Reset()
-	i := skipSpace(b, 0) + 1
-	for {
-		if i = skipSpace(b, i); b[i] == '}' {
-			return keys.Feed()
-		}
-		end, escaped := scanString(b, i+1)
-		key := b[i+1 : end]
-		if escaped {
-			key = appendUnescaped(nil, key)
-		}
-		i = scanColon(b, end+1)
-		keys.Add(key, b[i] == '{')
-		if i = skipSpace(b, skipValue(b, i, 1)); b[i] == ',' {
-			i++
+	for name, isObject := range members(b) {
+		keys.Add(name, isObject)
+	}
+	return keys.Feed()
+}
+
+// members goes over the names of a good record's members, as decoded, and whether their values are objects.
+func members(b []byte) iter.Seq2[[]byte, bool] {
+	return func(yield func(name []byte, isObject bool) bool) {
+		i := skipSpace(b, 0) + 1
+		for {
+			if i = skipSpace(b, i); b[i] == '}' {
+				return
+			}
+			end, escaped := scanString(b, i+1)
+			name := b[i+1 : end]
+			if escaped {
+				name = appendUnescaped(nil, name)
+			}
+			i = scanColon(b, end+1)
+			if !yield(name, b[i] == '{') {
+				return
+			}
+			if i = skipSpace(b, skipValue(b, i, 1)); b[i] == ',' {
+				i++
+			}
 		}
 	}
 }

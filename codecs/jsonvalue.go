@@ -14,17 +14,28 @@ func (d *JSON) fromString(kind feeds.Kind, raw []byte, escaped bool) (v feeds.Va
 	switch kind {
 	case feeds.String:
 		return feeds.StringValue(d.text(raw, escaped)), true
+	case feeds.Inet, feeds.Subnet, feeds.Timestamp:
+		return fromText(kind, d.text(raw, escaped))
+	}
+	return v, false
+}
+
+// fromText returns a text as a value of the kind, which aliases it; ok is false when it is none.
+func fromText(kind feeds.Kind, text string) (v feeds.Value, ok bool) {
+	switch kind {
+	case feeds.String:
+		return feeds.StringValue(text), true
 	case feeds.Inet:
-		a, err := netip.ParseAddr(d.text(raw, escaped))
+		a, err := netip.ParseAddr(text)
 		return feeds.InetValue(a), err == nil && a.Zone() == ""
 	case feeds.Subnet:
-		p, err := netip.ParsePrefix(d.text(raw, escaped))
+		p, err := netip.ParsePrefix(text)
 		if err != nil {
 			return v, false
 		}
 		return feeds.SubnetValue(p), true
 	case feeds.Timestamp:
-		micros, ok := parseISOTime(d.text(raw, escaped))
+		micros, ok := parseISOTime(text)
 		return feeds.TimestampValue(micros), ok
 	}
 	return v, false

@@ -69,18 +69,23 @@ func appendFitting(b []byte, columns []tables.Column, row []feeds.Value) (value 
 	b = appendRow(b, columns, row)
 	whole = len(b) - from
 	for most := MaxRecord / 2; len(b)-from > MaxRecord && most > 0; most /= 2 {
-		short := slices.Clone(row)
-		for i, v := range short {
-			switch {
-			case v.Kind() == feeds.String && len(v.Str()) > most:
-				short[i] = feeds.StringValue(strings.ToValidUTF8(v.Str()[:most], "") + "~")
-			case v.Kind() == feeds.Array && len(v.AppendJSON(nil)) > most:
-				short[i] = feeds.NullValue
-			}
-		}
-		b = appendRow(b[:from], columns, short)
+		b = appendRow(b[:from], columns, shorten(row, most))
 	}
 	return b, whole
+}
+
+// shorten returns a row whose texts have most bytes and one more, and that has no arrays that are longer.
+func shorten(row []feeds.Value, most int) []feeds.Value {
+	short := slices.Clone(row)
+	for i, v := range short {
+		switch {
+		case v.Kind() == feeds.String && len(v.Str()) > most:
+			short[i] = feeds.StringValue(strings.ToValidUTF8(v.Str()[:most], "") + "~")
+		case v.Kind() == feeds.Array && len(v.AppendJSON(nil)) > most:
+			short[i] = feeds.NullValue
+		}
+	}
+	return short
 }
 
 func appendMember(b []byte, i int, name string, v feeds.Value) []byte {

@@ -32,6 +32,21 @@ func NameOfFile(file string) string {
 	return NameOfPath(name)
 }
 
+// AvroName returns a column's name as Avro can have it, where a name is letters, digits and _ and begins with no digit:
+// id_orig_h for id.orig_h.
+func AvroName(column string) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, column)
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		return "_" + name
+	}
+	return name
+}
+
 func isDigits(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r < '0' || r > '9' }) < 0
 }

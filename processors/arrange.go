@@ -95,7 +95,12 @@ func (p *Processors) units(a *arrangement) map[string]*unit {
 			u.names = append(u.names, sink.stream.Name)
 		}
 		u.run = func(ctx context.Context) error {
-			ready := func(ctx context.Context) error { return p.awaitSource(ctx, pass) }
+			ready := func(ctx context.Context) error {
+				if err := p.readyStreams(ctx, pass); err != nil || ctx.Err() != nil {
+					return err
+				}
+				return p.awaitSource(ctx, pass)
+			}
 			return supervise(ctx, ready, func() *stage { return p.combineStage(pass) }, p.built)
 		}
 		all[key] = u
@@ -110,7 +115,13 @@ func (p *Processors) runTable(ctx context.Context, t *placedTable) error {
 	ctx, cancel := context.WithCancel(ctx)
 	both.Go(func() error {
 		defer cancel()
-		return supervise(ctx, func(ctx context.Context) error { return p.awaitPredecessors(ctx, t) }, func() *stage { return p.groupStage(t, used) }, p.built)
+		ready := func(ctx context.Context) error {
+			if err := p.readyGroup(ctx, t); err != nil || ctx.Err() != nil {
+				return err
+			}
+			return p.awaitPredecessors(ctx, t)
+		}
+		return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }, p.built)
 	})
 	both.Go(func() error { return used.run(ctx) })
 	return both.Wait()
@@ -209,6 +220,9 @@ func (p *Processors) placeEntry(a *arrangement, e kafka.Entry, building bool) er
 	topics := slices.Sorted(maps.Keys(e.Sources))
 	if table != nil {
 		placed := &placedTable{Table: table, own: e.Own(), partitions: e.Partitions, result: e.Result, building: building, starts: map[codecs.Source]int64{}}
+		if placed.avro, err = tableAvro(table, e.Result); err != nil {
+			return fmt.Errorf("table %s: %w", e.Table, err)
+		}
 		placed.before = slices.DeleteFunc(slices.Clone(e.Retired), func(r kafka.Retired) bool { return !r.Serving })
 		a.tables = append(a.tables, placed)
 		for _, topic := range topics {
@@ -227,6 +241,9 @@ func (p *Processors) placeEntry(a *arrangement, e kafka.Entry, building bool) er
 	for _, topic := range topics {
 		sink := placed.streamSink
 		sink.starts = e.Sources[topic].Begin()
+		if sink.avro, err = streamAvro(stream, e.Result); err != nil { // each pass has its own, for passes are built side by side
+			return fmt.Errorf("stream %s: %w", e.Table, err)
+		}
 		if pass := passOf(topic, &stream.Definition); pass != nil {
 			pass.streams = append(pass.streams, sink)
 			placed.passes = append(placed.passes, pass.name)

@@ -163,6 +163,7 @@ func (h *handler) ConsumeClaim(cs sarama.ConsumerGroupSession, c sarama.Consumer
 		return err
 	}
 	p := newPump(c, in, h.stage.cap.share(len(s.Claims()[c.Topic()])), s.kickCommitter)
+	p.ask = h.stage.ask
 	s.mu.Lock()
 	s.pumps = append(s.pumps, p)
 	s.mu.Unlock()

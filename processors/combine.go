@@ -21,6 +21,7 @@ type combined struct {
 	packs   []outgoing
 	letters []letter
 	streams []streamWork
+	unasked int // letters that are Avro, and no registry is set
 }
 
 // outgoing is one pack on its way to a partition of a partials topic.
@@ -43,6 +44,7 @@ const idleProgress = time.Second
 type combiner struct {
 	source  codecs.Source
 	decoder *codecs.JSON
+	avro    *codecs.Avro // decodes the records that are Avro
 	record  feeds.Record
 	time    int // the slot of ts, -1 when the feed has none
 	tables  []*tableCombiner
@@ -55,6 +57,7 @@ type combiner struct {
 	newest      int64
 	letters     []letter
 	letterBytes int       // memory that letters takes
+	unasked     int       // of the letters, see combined
 	reported    time.Time // when progress was last sent
 }
 
@@ -102,25 +105,25 @@ type tableSink struct {
 	starts     map[int32]int64 // first offset that the table counts, by source partition; 0 where there is none
 }
 
-func newCombiner(b begin, feed *feeds.Feed, mixed bool, sinks []tableSink, streams ...streamSink) (*combiner, error) {
+func newCombiner(b begin, pass *pass, schemas codecs.Schemas) (*combiner, error) {
 	var all []*tables.Definition
-	for _, sink := range sinks {
+	for _, sink := range pass.sinks {
 		all = append(all, &sink.table.Definition)
 	}
-	for _, sink := range streams {
+	for _, sink := range pass.streams {
 		all = append(all, &sink.stream.Definition)
 	}
 	layout, err := tables.SharedLayout(all...)
 	if err != nil {
 		return nil, err
 	}
-	layout.Mixed = mixed
+	layout.Mixed = pass.mixed
 	c := &combiner{source: b.source, time: -1, from: b.from, newest: codecs.NoTime}
-	if i, ok := feed.Column("ts"); ok {
-		c.time = layout.Slot(feed.Columns[i])
+	if i, ok := pass.feed.Column("ts"); ok {
+		c.time = layout.Slot(pass.feed.Columns[i])
 	}
-	c.decoder = codecs.NewJSON(layout)
-	for _, sink := range sinks {
+	c.decoder, c.avro = codecs.NewJSON(layout), codecs.NewAvro(layout, schemas)
+	for _, sink := range pass.sinks {
 		inner, err := sink.table.NewCombiner(layout)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", sink.table.Name, err)
@@ -129,7 +132,7 @@ func newCombiner(b begin, feed *feeds.Feed, mixed bool, sinks []tableSink, strea
 		c.tables = append(c.tables, t)
 		c.await(&t.entrance)
 	}
-	for _, sink := range streams {
+	for _, sink := range pass.streams {
 		s, err := newStreamer(b.source, sink, layout)
 		if err != nil {
 			return nil, fmt.Errorf("stream %s: %w", sink.stream.Name, err)
@@ -158,13 +161,21 @@ func (c *combiner) enter(offset int64) {
 	})
 }
 
-// add takes in one record. No record is an error: what cannot be decoded becomes a dead letter.
+// add takes in one record. No record is an error: what cannot be decoded becomes a dead letter. But one whose schema is still
+// to be asked for is a *codecs.SchemaError with [codecs.ErrAskSchema]; it was not taken in.
 func (c *combiner) add(m *sarama.ConsumerMessage) error {
 	if len(c.early) > 0 {
 		c.enter(m.Offset)
 	}
+	var err error
+	if codecs.IsAvro(m.Value) {
+		if err = c.avro.Decode(m.Value, &c.record); errors.Is(err, codecs.ErrAskSchema) {
+			return err
+		}
+	} else {
+		err = c.decoder.Decode(m.Value, &c.record)
+	}
 	c.shared.Read++
-	err := c.decoder.Decode(m.Value, &c.record)
 	if errors.Is(err, codecs.ErrOtherFeed) {
 		c.shared.OtherFeed++
 		return nil
@@ -177,6 +188,9 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 		l := newLetter(m, err)
 		c.letters = append(c.letters, l)
 		c.letterBytes += letterOverhead + len(l.value)
+		if errors.Is(err, codecs.ErrNoRegistry) {
+			c.unasked++
+		}
 		return nil
 	}
 	c.shared.BadFields += int64(c.record.BadFields)
@@ -200,8 +214,11 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 		}
 	}
 	for _, s := range c.streams {
-		if s.open {
-			s.add(&c.record, m.Offset)
+		if !s.open {
+			continue
+		}
+		if err := s.add(&c.record, m.Offset); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -233,7 +250,7 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 	if c.shared.Read == 0 && idle || next < 0 {
 		return nil, nil
 	}
-	work := &combined{letters: c.letters}
+	work := &combined{letters: c.letters, unasked: c.unasked}
 	c.enter(next)
 	for _, t := range c.tables {
 		if !t.open {
@@ -258,7 +275,7 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 		}
 	}
 	c.from, c.shared, c.newest, c.reported = next, codecs.Counts{}, codecs.NoTime, now
-	c.letters, c.letterBytes = nil, 0
+	c.letters, c.letterBytes, c.unasked = nil, 0, 0
 	return work, nil
 }
 
@@ -301,8 +318,10 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) (
 
 // emitCombined is stage 1's Goka callback.
 func emitCombined(s *stage, deadLetters string, reports *streamReports) goka.ProcessCallback {
+	var missing noRegistry
 	return func(ctx goka.Context, work any) {
 		w := work.(*combined)
+		missing.say(s.log, s.input, w.unasked)
 		for _, o := range w.packs {
 			ctx.Emit(o.topic, partitionKey(o.partition), o.pack)
 		}

@@ -26,7 +26,7 @@ func compileOne(t *testing.T, text string) *tables.Table {
 
 func newTestCombiner(t *testing.T, b begin, table *tables.Table, partitions int32) *combiner {
 	t.Helper()
-	c, err := newCombiner(b, table.Feed, false, []tableSink{{table: table, topic: "partials", partitions: partitions}})
+	c, err := newCombiner(b, &pass{feed: table.Feed, sinks: []tableSink{{table: table, topic: "partials", partitions: partitions}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -189,6 +189,7 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		keys []feeds.Value
 		row  []feeds.Value
 		cut  int // rows
+		to   = w.publisher.table.writer()
 		send = func(topic string, key []byte, value []byte) {
 			w.stage.transaction.Send(topic, partition, key, value)
 		}
@@ -212,7 +213,9 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 			return err
 		}
 		from = len(out)
-		out = codecs.AppendResultKey(out, w.table, keys)
+		if out, err = to.appendKey(out, keys); err != nil {
+			return err
+		}
 		text := grown(from)
 		if open != nil {
 			open.sent(text)
@@ -226,7 +229,10 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		}
 		from = len(out)
 		var short bool
-		if out, short = codecs.AppendFitting(out, w.table, row); short {
+		if out, short, err = to.appendRow(out, row); err != nil {
+			return err
+		}
+		if short {
 			cut++
 		}
 		send(w.result, text, grown(from))
@@ -269,4 +275,30 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		send(w.changelog, []byte(codecs.ProgressKey(source)), codecs.AppendProgressRow(nil, have))
 	}
 	return left, nil
+}
+
+// resultWriter writes a table's results as its topic has them. It is not safe for concurrent use.
+type resultWriter struct {
+	table *tables.Table
+	avro  *codecs.AvroWriter // nil: they are JSON
+}
+
+// writer returns a writer of the table's results.
+func (t *placedTable) writer() resultWriter { return resultWriter{t.Table, t.avro.writer()} }
+
+func (w resultWriter) appendKey(b []byte, keys []feeds.Value) ([]byte, error) {
+	if w.avro != nil {
+		return w.avro.AppendKey(b, keys)
+	}
+	return codecs.AppendResultKey(b, w.table, keys), nil
+}
+
+// appendRow says whether texts were cut for the row to fit into a record.
+func (w resultWriter) appendRow(b []byte, row []feeds.Value) (_ []byte, cut bool, err error) {
+	if w.avro != nil {
+		b, whole, err := w.avro.AppendFitting(b, row)
+		return b, whole > codecs.MaxRecord, err
+	}
+	b, cut = codecs.AppendFitting(b, w.table, row)
+	return b, cut, nil
 }

@@ -124,12 +124,12 @@ type running struct {
 // run runs the tables as instance "one" until the test ends or stops it. configure may be nil.
 func (p *pipeline) run(definitions string, configure func(*processors.Config)) *running {
 	p.t.Helper()
-	config := processors.Config{Kafka: p.kafka, Tables: p.compile(definitions)}
+	r := &running{t: p.t, log: &journal{verbose: testing.Verbose()}, done: make(chan struct{})}
+	config := processors.Config{Kafka: p.kafka, Tables: p.compile(definitions), Log: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	if configure != nil {
 		configure(&config)
 	}
-	r := &running{t: p.t, log: &journal{verbose: testing.Verbose(), name: config.Kafka.Instance}, done: make(chan struct{})}
-	config.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r.log.name = config.Kafka.Instance
 	var err error
 	if r.processors, err = processors.New(config); err != nil {
 		p.t.Fatal(err)

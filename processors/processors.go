@@ -19,6 +19,7 @@ import (
 	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/internal/grouptable"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/registry"
 	"github.com/brotally/brotally/tables"
 )
 
@@ -47,6 +48,9 @@ type Config struct {
 	// Approve says that what the catalog has and the definitions have not may be lost: see [Unapproved].
 	Approve bool
 
+	// Registry has the schemas of records in Avro. Without one such records are dead letters, and no definition can write any.
+	Registry *registry.Client
+
 	// Arranged is called with the names of tables and streams when their stages are started: those whose input topics exist at
 	// once, others when theirs appear; again when they are started anew under another definition. Optional.
 	Arranged func(names []string)
@@ -74,7 +78,7 @@ func (c *Config) defaults() error {
 	if c.CommitMin < 0 || c.CommitMin > c.CommitMax || c.CommitMax > kafka.TransactionTimeout/2 {
 		return fmt.Errorf("commit interval %v to %v: want 0 < least <= most <= %v", c.CommitMin, c.CommitMax, kafka.TransactionTimeout/2)
 	}
-	return nil
+	return c.checkAvro()
 }
 
 // behind is how many records of lag count as being behind: then combining longer saves more than it delays.
@@ -220,7 +224,12 @@ func (p *Processors) combineStage(pass *pass) *stage {
 		return err
 	}
 	s.intake = func(b begin) (intake, error) {
-		return newCombiner(b, pass.feed, pass.mixed, pass.sinks, pass.streams...)
+		return newCombiner(b, pass, p.config.schemas())
+	}
+	if p.config.Registry != nil {
+		s.ask = func(ctx context.Context, of codecs.Source, schema int) error {
+			return p.config.Registry.Ask(ctx, schema, of.String())
+		}
 	}
 	letters := p.config.Kafka.DeadLetterTopic()
 	reports := &streamReports{} // of this stage: what it has not committed its successor reads again
@@ -313,6 +322,7 @@ type placedTable struct {
 	result     string
 	building   bool                    // another definition of its name answers, and its results are in the result topic
 	before     []kafka.Retired         // whose results may be there still, in those partitions that are not published yet
+	avro       *avroTopic              // nil: the result is JSON
 	starts     map[codecs.Source]int64 // where it begins to count; at 0 what is not in it
 }
 

@@ -62,8 +62,11 @@ func (o *publication) sent(key []byte) {
 const publishRows = 50_000
 
 func newPublisher(p *Processors, t *placedTable, w *rowWriter) *publisher {
-	sum := kafka.HashSQL(t.own + "\n" + t.SQL + "\n" + t.result)
-	return &publisher{table: t, mark: sum, client: p.admin.Client(), log: w.stage.log, goal: func() map[codecs.Source]int64 { return p.results.goal(t.own) },
+	of := t.own + "\n" + t.SQL + "\n" + t.result
+	if t.avro != nil {
+		of += fmt.Sprintf("\n%d %d", t.avro.key, t.avro.value) // they are in the bytes of every key and row
+	}
+	return &publisher{table: t, mark: kafka.HashSQL(of), client: p.admin.Client(), log: w.stage.log, goal: func() map[codecs.Source]int64 { return p.results.goal(t.own) },
 		book: &p.results, seed: maphash.MakeSeed(), open: map[int32]*publication{}}
 }
 
@@ -170,11 +173,18 @@ func (p *publisher) compare(s *stage, partition int32, open *publication, key st
 	if p.row, err = p.table.Row(key, state, p.row); err != nil {
 		return err
 	}
-	text := codecs.AppendResultKey([]byte{}, p.table.Table, p.keys)
+	to := p.table.writer()
+	text, err := to.appendKey([]byte{}, p.keys)
+	if err != nil {
+		return err
+	}
 	if _, written := open.written[string(text)]; written {
 		return nil
 	}
-	value, _ := codecs.AppendFitting(nil, p.table.Table, p.row)
+	value, _, err := to.appendRow(nil, p.row)
+	if err != nil {
+		return err
+	}
 	have, there := open.there[string(text)]
 	delete(open.there, string(text))
 	if !there || have != maphash.Bytes(p.seed, value) {

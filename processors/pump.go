@@ -2,16 +2,20 @@ package processors
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/brotally/brotally/codecs"
 )
 
 // intake takes in the messages of one claim and turns them, at a commit, into work for Goka's callback. It is used by
 // one goroutine at a time.
 type intake interface {
-	// add takes in one message. An error is ours, never the record's: it stops the stage.
+	// add takes in one message. An error is ours, never the record's: it stops the stage. But a *codecs.SchemaError with
+	// [codecs.ErrAskSchema] says that the message was not taken in, and is to come again when its schema was asked for.
 	add(m *sarama.ConsumerMessage) error
 
 	// bytes returns how much memory is held; past the cap the pump stops taking in until the next flush.
@@ -77,7 +81,8 @@ type pump struct {
 	source    source
 	out       chan *sarama.ConsumerMessage // to Goka: one message a commit
 	cap       limits
-	notify    func() // called when something was taken in, and when there is no more room; it must not block
+	notify    func()                                                        // called when something was taken in, and when there is no more room; it must not block
+	ask       func(ctx context.Context, of codecs.Source, schema int) error // see stage
 
 	mu      sync.Mutex // guards all below
 	room    *sync.Cond // signalled when the intake is no longer full
@@ -143,10 +148,14 @@ func (p *pump) take(ctx context.Context, batch []*sarama.ConsumerMessage) error 
 		if ctx.Err() != nil {
 			return nil // not taken in, not committed: the next owner reads them
 		}
+		var unknown *codecs.SchemaError
 		for size := 0; len(batch) > 0 && size < lookEvery; batch = batch[1:] {
 			m := batch[0]
 			if err := p.intake.add(m); err != nil {
-				return err
+				if !errors.Is(err, codecs.ErrAskSchema) || !errors.As(err, &unknown) {
+					return err
+				}
+				break
 			}
 			p.next = m.Offset + 1
 			p.taken++
@@ -157,8 +166,21 @@ func (p *pump) take(ctx context.Context, batch []*sarama.ConsumerMessage) error 
 		if p.full = p.intake.bytes() >= p.cap.bytes || p.cap.records > 0 && p.taken >= p.cap.records; p.full {
 			p.notify()
 		}
+		if unknown != nil && !p.learn(ctx, unknown.ID) {
+			return nil // not taken in, not committed: the next owner reads them
+		}
 	}
 	return nil
+}
+
+// learn waits until a schema is known, or known not to exist; it says false when ctx is done before. The lock is let go
+// meanwhile, for nobody knows how long that takes: what was taken in is committed, and the session's other pumps go on.
+func (p *pump) learn(ctx context.Context, schema int) bool {
+	p.lag = 0 // who waits is not behind: the others need not combine longer for it
+	p.notify()
+	p.mu.Unlock()
+	defer p.mu.Lock()
+	return p.ask(ctx, codecs.Source{Topic: p.topic, Partition: p.partition}, schema) == nil
 }
 
 func (p *pump) wake() {

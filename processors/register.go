@@ -253,6 +253,12 @@ type startsAt struct {
 	start tables.Start
 }
 
+// isAvroStream says whether a definition's pass has to wait for the schema registry before it can begin: who does not need
+// one is not to wait with it.
+func isAvroStream(d *tables.Definition) bool {
+	return d.Kind == tables.KindStream && d.Options.Format == tables.FormatAvro
+}
+
 // passFor returns the pass that reads topic for t: that of other new ones of the same feed that start at the same
 // offsets, read its columns as the same types and agree on whether the topic is mixed, else a new one.
 func (b *passBook) passFor(t *tables.Definition, topic string) (*freshPass, error) {
@@ -270,7 +276,7 @@ func (b *passBook) passFor(t *tables.Definition, topic string) (*freshPass, erro
 	}
 	mixed := isMixed(t, topic, b.processors.definitions(), b.entries)
 	for _, f := range b.fresh {
-		if f.topic != topic || f.mixed != mixed || f.of[0].Feed.Name != t.Feed.Name || !maps.Equal(f.starts, starts) {
+		if f.topic != topic || f.mixed != mixed || isAvroStream(f.of[0]) != isAvroStream(t) || f.of[0].Feed.Name != t.Feed.Name || !maps.Equal(f.starts, starts) {
 			continue
 		}
 		if _, err := tables.SharedLayout(append(slices.Clone(f.of), t)...); err == nil {

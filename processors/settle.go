@@ -379,7 +379,7 @@ func severalPasses(entries map[string]kafka.Entry) bool {
 
 // mergeable reports whether two passes can be one and have come equally far.
 func (p *Processors) mergeable(a, b string, x, y *reading) (bool, error) {
-	if x.topic != y.topic || x.source.ID != y.source.ID || x.source.Mixed != y.source.Mixed || x.defs[0].Feed.Name != y.defs[0].Feed.Name {
+	if x.topic != y.topic || x.source.ID != y.source.ID || x.source.Mixed != y.source.Mixed || isAvroStream(x.defs[0]) != isAvroStream(y.defs[0]) || x.defs[0].Feed.Name != y.defs[0].Feed.Name {
 		return false, nil
 	}
 	if _, err := tables.SharedLayout(slices.Concat(x.defs, y.defs)...); err != nil {

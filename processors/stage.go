@@ -32,9 +32,10 @@ type stage struct {
 
 	// What makes a stage one of the two.
 	intake    func(begin begin) (intake, error)
-	sameTopic func() error         // says that the input is not the topic any more that it was; the error is a *Refusal
-	callback  goka.ProcessCallback // takes what an intake's flush returned
-	edges     []goka.Edge          // beside the input
+	sameTopic func() error                                                  // says that the input is not the topic any more that it was; the error is a *Refusal
+	ask       func(ctx context.Context, of codecs.Source, schema int) error // returns when Avro's schema is known, or known not to exist; nil: nothing asks
+	callback  goka.ProcessCallback                                          // takes what an intake's flush returned
+	edges     []goka.Edge                                                   // beside the input
 	options   []goka.ProcessorOption
 	startAt   func(partition int32) int64 // where a partition without a committed offset starts
 	assigned  func(partitions []int32)

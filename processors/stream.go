@@ -17,6 +17,7 @@ import (
 type streamSink struct {
 	stream     *tables.Stream
 	topic      string
+	avro       *avroTopic // nil: its records are JSON
 	partitions int32
 	starts     map[int32]int64 // first offset that the stream has, by source partition; 0 where there is none
 }
@@ -27,11 +28,14 @@ type streamer struct {
 	entrance
 	sink   streamSink
 	source codecs.Source
-	emit   tables.Emit // s.write, bound once
+	avro   *codecs.AvroWriter // nil: its records are JSON
+	emit   tables.Emit        // s.write, bound once
 
 	// Of the record at hand.
 	offset int64
 	size   int // bytes that its rows have taken, or would have uncut
+	text   []byte
+	err    error // a mistake of ours
 
 	// Of this interval.
 	own     codecs.Counts // Counted and Filtered
@@ -65,13 +69,15 @@ func newStreamer(source codecs.Source, sink streamSink, layout *feeds.Layout) (*
 	if err != nil {
 		return nil, err
 	}
-	s := &streamer{Projector: p, sink: sink, source: source}
-	s.emit = s.write
+	s := &streamer{Projector: p, sink: sink, source: source, avro: sink.avro.writer()}
+	if s.emit = s.write; s.avro != nil {
+		s.emit = s.writeAvro
+	}
 	return s, nil
 }
 
 // add takes in one record of the source.
-func (s *streamer) add(rec *feeds.Record, offset int64) {
+func (s *streamer) add(rec *feeds.Record, offset int64) error {
 	s.offset, s.size = offset, 0
 	switch s.Project(rec, s.emit) {
 	case tables.Counted:
@@ -79,28 +85,66 @@ func (s *streamer) add(rec *feeds.Record, offset int64) {
 	case tables.Filtered:
 		s.own.Filtered++
 	}
+	return s.err
 }
 
 // write is the stream's [tables.Emit].
 func (s *streamer) write(key feeds.Value, row []feeds.Value) (more bool) {
-	if cap(s.chunk)-len(s.chunk) < streamChunk/8 {
-		s.chunk = make([]byte, 0, streamChunk)
-	}
+	s.makeRoom()
 	from := len(s.chunk)
-	if s.sink.stream.HasKey() {
-		s.chunk = codecs.AppendStreamKey(s.chunk, key)
-	} else {
-		s.chunk = codecs.AppendPlace(s.chunk, s.source, s.offset)
-	}
+	s.chunk = s.appendKey(s.chunk, key)
 	middle := len(s.chunk)
 	var whole int
 	if s.chunk, whole = codecs.AppendStreamRow(s.chunk, s.sink.stream, row); whole > codecs.MaxRecord {
 		s.cut++
 	}
+	return s.written(from, middle, whole, kafka.Partition(s.chunk[from:middle], s.sink.partitions))
+}
+
+// writeAvro is write for a stream whose records are Avro. They lie where they would as JSON: the partition is that of the key
+// that they would have.
+func (s *streamer) writeAvro(key feeds.Value, row []feeds.Value) (more bool) {
+	s.makeRoom()
+	s.text = s.appendKey(s.text[:0], key)
+	from := len(s.chunk)
+	var err error
+	if s.sink.stream.HasKey() {
+		s.chunk, err = s.avro.AppendKey(s.chunk, []feeds.Value{key})
+	} else {
+		s.chunk, err = s.avro.AppendPlace(s.chunk, s.source, s.offset)
+	}
+	middle, whole := len(s.chunk), 0
+	if err == nil {
+		s.chunk, whole, err = s.avro.AppendFitting(s.chunk, row)
+	}
+	if err != nil {
+		s.err = fmt.Errorf("record of stream %s: %w", s.sink.stream.Name, err)
+		return false
+	}
+	if whole > codecs.MaxRecord {
+		s.cut++
+	}
+	return s.written(from, middle, whole, kafka.Partition(s.text, s.sink.partitions))
+}
+
+func (s *streamer) makeRoom() {
+	if cap(s.chunk)-len(s.chunk) < streamChunk/8 {
+		s.chunk = make([]byte, 0, streamChunk)
+	}
+}
+
+// appendKey appends a record's key as text.
+func (s *streamer) appendKey(b []byte, key feeds.Value) []byte {
+	if s.sink.stream.HasKey() {
+		return codecs.AppendStreamKey(b, key)
+	}
+	return codecs.AppendPlace(b, s.source, s.offset)
+}
+
+// written takes in a record whose key and value lie in the chunk, up to its end.
+func (s *streamer) written(from, middle, whole int, partition int32) (more bool) {
 	to := len(s.chunk)
-	r := streamed{key: s.chunk[from:middle:middle], value: s.chunk[middle:to:to]}
-	r.partition = kafka.Partition(r.key, s.sink.partitions)
-	s.records = append(s.records, r)
+	s.records = append(s.records, streamed{key: s.chunk[from:middle:middle], value: s.chunk[middle:to:to], partition: partition})
 	s.held += to - from + streamedOverhead
 	s.size += middle - from + whole
 	return s.size < maxStreamed

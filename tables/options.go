@@ -24,9 +24,20 @@ type Options struct {
 	// MixedTopics are those of them that the deployment says carry other feeds too: a record there that does not say what
 	// it is has to be told, see [feeds.KeySet].
 	MixedTopics []string
+	// Format is how the topic holds keys and values. Defaults to JSON.
+	Format Format
 	// Key is the column of a stream whose text is its records' key. Defaults to none: the source record's place.
 	Key string
 }
+
+// Format is how a definition's topic holds its records.
+type Format string
+
+// Results are JSON, or Avro with the schemas in a registry.
+const (
+	FormatJSON Format = ""
+	FormatAvro Format = "avro"
+)
 
 // Start is where a table begins: at the oldest record (the zero value), behind the newest, or at a time.
 type Start struct {
@@ -91,10 +102,12 @@ func (o *Options) set(src *sql.Source, opt sql.Option, name string) (err error) 
 		switch {
 		case ok && strings.EqualFold(text.Value, "json"):
 		case ok && strings.EqualFold(text.Value, "avro"):
-			return src.Error(at, "format 'avro' is not supported yet", "")
+			o.Format = FormatAvro
 		default:
-			return src.Error(at, "format must be 'json'", "")
+			return src.Error(at, "format must be 'json' or 'avro'", "")
 		}
+	case "feed_format":
+		return src.Error(opt.Name.At, "no option feed_format", "leave it out: each record of a feed says itself whether it is JSON or Avro")
 	default:
 		// ksqlDB's are called kafka_topic, value_format and the like.
 		hint := sql.DidYouMean(strings.TrimPrefix(strings.TrimPrefix(name, "kafka_"), "value_"), append(slices.Clone(optionNames), "key"))

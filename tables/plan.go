@@ -351,12 +351,16 @@ func (p *plan) compileHaving(e sql.Expr) (*expr, error) {
 	return s.boolean(e, x, "HAVING")
 }
 
-// checkNames refuses two result columns of one name.
-func (p *plan) checkNames() error {
+// checkNames refuses two result columns of one name, in the format that the result has.
+func (p *plan) checkNames(format Format) error {
 	for i, it := range p.items {
 		for _, other := range p.items[:i] {
-			if other.column.Name == it.column.Name {
-				return p.src.Error(it.at.Pos(), "two columns of the result are called "+it.column.Name, "name one of them with AS")
+			a, b := other.column.Name, it.column.Name
+			switch {
+			case a == b:
+				return p.src.Error(it.at.Pos(), "two columns of the result are called "+b, "name one of them with AS")
+			case format == FormatAvro && feeds.AvroName(a) == feeds.AvroName(b):
+				return p.src.Error(it.at.Pos(), fmt.Sprintf("in Avro the columns %s and %s are both called %s", a, b, feeds.AvroName(b)), "name one of them with AS")
 			}
 		}
 	}

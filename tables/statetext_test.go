@@ -28,8 +28,8 @@ func TestStateText(t *testing.T) {
 	}
 	const hourly = `CREATE TABLE t AS SELECT window_start, count(*) AS n FROM dns WINDOW TUMBLING (SIZE 1 HOUR, GRACE 5 MINUTES) GROUP BY window_start`
 	for now, same := range map[string]bool{
-		`CREATE TABLE t AS SELECT window_start, count(*) AS n FROM dns WINDOW TUMBLING (SIZE 1 HOUR, RETENTION 3 DAYS) GROUP BY window_start`:          true,
-		`CREATE TABLE t AS SELECT window_start, count(*) AS n FROM dns WINDOW TUMBLING (SIZE 2 HOURS) GROUP BY window_start`:                           false,
+		`CREATE TABLE t AS SELECT window_start, count(*) AS n FROM dns WINDOW TUMBLING (SIZE 1 HOUR, RETENTION 3 DAYS) GROUP BY window_start`:         true,
+		`CREATE TABLE t AS SELECT window_start, count(*) AS n FROM dns WINDOW TUMBLING (SIZE 2 HOURS) GROUP BY window_start`:                          false,
 		`CREATE TABLE t AS SELECT window_start, count(*) AS n FROM dns WINDOW TUMBLING (SIZE 1 HOUR) ON ts + INTERVAL '1 hour' GROUP BY window_start`: false,
 	} {
 		if got := mustCompile(t, hourly).StateText() == mustCompile(t, now).StateText(); got != same {

@@ -36,7 +36,7 @@ func CompileStream(stmt *sql.CreateStream, resolve Resolve) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.checkNames(); err != nil {
+	if err := p.checkNames(d.Options.Format); err != nil {
 		return nil, err
 	}
 	s := &Stream{Definition: *d, query: q, plan: p, key: -1}

@@ -46,7 +46,7 @@ func Compile(stmt *sql.CreateTable, resolve Resolve) (*Table, error) {
 	if !p.grouped {
 		return nil, q.Source.Error(q.At, "a table needs an aggregate or GROUP BY: nothing here says what is one row", "add count(*), or GROUP BY the columns that make up a row's key")
 	}
-	if err := p.checkNames(); err != nil {
+	if err := p.checkNames(d.Options.Format); err != nil {
 		return nil, err
 	}
 	if err := p.keysFirstCome(); err != nil {

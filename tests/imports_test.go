@@ -22,7 +22,7 @@ var allowed = map[string][]string{
 	"tables":              {"feeds", "tables/sql"},
 	"codecs":              {"feeds", "tables", "tables/sql"},
 	"codecs/codectest":    {"codecs", "feeds", "tables"},
-	"processors":          {"codecs", "feeds", "tables", "tables/sql", "internal/catalog", "internal/fault", "internal/grouptable", "internal/kafka", "internal/metrics"},
+	"processors":          {"codecs", "feeds", "tables", "tables/sql", "internal/catalog", "internal/fault", "internal/grouptable", "internal/kafka", "internal/metrics", "internal/registry"},
 	"views":               {"codecs", "feeds", "tables", "tables/sql", "internal/catalog", "internal/fault", "internal/grouptable", "internal/kafka", "internal/metrics", "internal/output"},
 	"views/client":        {},
 	"web":                 {},
@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/grouptable": {"codecs", "feeds", "tables", "internal/fault", "internal/kafka"},
 	"internal/broker":     {},
 	"internal/traffic":    {},
+	"internal/registry":   {"codecs", "internal/kafka"},
 	"internal/replay":     {"codecs", "feeds", "internal/kafka"},
 	"internal/output":     {"feeds", "tables", "tables/sql"},
 }
@@ -41,12 +42,13 @@ var allowed = map[string][]string{
 var foreign = map[string][]string{
 	"github.com/lovoo/goka":           {"processors", "views", "internal/grouptable"},
 	"github.com/IBM/sarama":           {"processors", "views", "internal/grouptable", "internal/kafka", "internal/replay"},
-	"github.com/twmb/franz-go":        {"internal/broker", "internal/kafka", "examples/consumers"},
+	"github.com/twmb/franz-go":        {"internal/broker", "internal/kafka", "internal/registry", "internal/testregistry", "examples/consumers"},
 	"github.com/spf13/cobra":          {"cmd"},
-	"net/http":                        {"views", "web", "cmd"},
+	"net/http":                        {"views", "web", "cmd", "internal/registry", "internal/testregistry"},
 	"github.com/linkedin/goavro":      {"codecs"},
 	"github.com/axiomhq/hyperloglog":  {"tables"},
 	"github.com/google/btree":         {"tables"},
+	"github.com/hamba/avro":           {"internal/testregistry"},
 	"github.com/rogpeppe/go-internal": {},
 }
 

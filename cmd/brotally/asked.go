@@ -83,6 +83,7 @@ func compileTry(defs *definitions, resolve tables.Resolve) (*scanned, []asked, e
 		// Here a feed's topic is called like it, and everything in the logs counts.
 		d := a.definition()
 		d.Options.FeedTopics, d.Options.MixedTopics, d.Options.Start = nil, nil, tables.Start{}
+		d.Options.Format = tables.FormatJSON // nobody but us sees the topic, and there is no schema registry
 		all = append(all, a)
 	}
 	return nil, all, nil

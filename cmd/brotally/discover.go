@@ -12,6 +12,7 @@ import (
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/catalog"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/registry"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/tables/sql"
 )
@@ -49,8 +50,9 @@ func (d *definitions) sampleTopics(flags map[string][]string) map[string][]strin
 }
 
 // discoverTopics looks at the oldest records of the feeds' topics, and returns how to find a feed with the columns found
-// there; flags are what --feed says. Topics that do not exist show nothing.
-func discoverTopics(ctx context.Context, cfg kafka.Config, topics, flags map[string][]string) (tables.Resolve, error) {
+// there; flags are what --feed says. Topics that do not exist show nothing. schemas may be nil: then records in Avro are
+// [codecs.ErrNoRegistry].
+func discoverTopics(ctx context.Context, cfg kafka.Config, topics, flags map[string][]string, schemas *registry.Client) (tables.Resolve, error) {
 	ctx, cancel := context.WithTimeout(ctx, sampleTime)
 	defer cancel()
 	admin, err := kafka.NewAdmin(ctx, cfg)
@@ -64,7 +66,7 @@ func discoverTopics(ctx context.Context, cfg kafka.Config, topics, flags map[str
 		seen := 0
 		for _, topic := range topics[feed] {
 			mixed := slices.Contains(feeds.PluginTopics, topic) || carriesOther(topic, feed, flags) || carriesOther(topic, feed, topics)
-			n, err := sampleTopic(ctx, admin, topic, feed, mixed, d)
+			n, err := sampleTopic(ctx, admin, topic, &sampled{feed: feed, mixed: mixed, columns: d, schemas: schemas})
 			if err != nil {
 				return nil, fmt.Errorf("look at topic %s: %w", topic, err)
 			}
@@ -118,9 +120,68 @@ func catalogColumns(ctx context.Context, admin *kafka.Admin, cfg kafka.Config) (
 	return all, nil
 }
 
-// sampleTopic adds the first records of each partition and returns how many those were. A mixed topic carries other feeds
-// too.
-func sampleTopic(ctx context.Context, admin *kafka.Admin, topic, feed string, mixed bool, d *feeds.Discovery) (seen int, err error) {
+// sampled is a topic whose records show columns. A mixed one carries other feeds too.
+type sampled struct {
+	feed    string
+	mixed   bool
+	columns *feeds.Discovery
+	schemas *registry.Client // may be nil
+	avro    *codecs.Avro     // made with the first record that is Avro
+	seen    map[int]bool     // schemas
+}
+
+// add takes one record, and reports whether it is of the feed. The error is that its schema cannot be had.
+func (s *sampled) add(ctx context.Context, value []byte) (ours bool, err error) {
+	if codecs.IsAvro(value) {
+		return s.addAvro(ctx, value)
+	}
+	name, record, err := codecs.Unwrap(value)
+	if err == nil && name == "" && s.mixed {
+		if name = codecs.FeedByNames(record); name == "" {
+			err = codecs.ErrOtherFeed
+		}
+	}
+	return err == nil && (name == "" || name == s.feed) && s.columns.AddRecord(record) == nil, nil
+}
+
+// addAvro takes a record in Avro. What its columns are says its schema.
+func (s *sampled) addAvro(ctx context.Context, value []byte) (ours bool, err error) {
+	if s.schemas == nil {
+		return false, codecs.ErrNoRegistry
+	}
+	if s.avro == nil {
+		s.avro, s.seen = codecs.NewAvro(&feeds.Layout{Feed: s.feed, Mixed: s.mixed}, s.schemas), map[int]bool{}
+	}
+	var rec feeds.Record
+	var unknown *codecs.SchemaError
+	err = s.avro.Decode(value, &rec)
+	if errors.Is(err, codecs.ErrAskSchema) && errors.As(err, &unknown) {
+		if err := s.schemas.Fetch(ctx, unknown.ID); err != nil {
+			return false, err
+		}
+		err = s.avro.Decode(value, &rec)
+	}
+	if err != nil {
+		return false, nil // of another feed, or no record
+	}
+	id, _ := codecs.AvroID(value)
+	if !s.seen[id] {
+		s.seen[id] = true
+		texts, err := s.schemas.Schema(id)
+		if err != nil {
+			return false, err
+		}
+		names, types, err := codecs.AvroColumns(texts)
+		if err != nil {
+			return false, err
+		}
+		s.columns.AddHeader(names, types)
+	}
+	return true, nil
+}
+
+// sampleTopic adds the first records of each partition and returns how many those were.
+func sampleTopic(ctx context.Context, admin *kafka.Admin, topic string, s *sampled) (seen int, err error) {
 	there, err := admin.Describe(topic)
 	if err != nil || len(there) == 0 {
 		return 0, err
@@ -143,13 +204,11 @@ func sampleTopic(ctx context.Context, admin *kafka.Admin, topic, feed string, mi
 		}
 		left := samplePartial
 		_, err = reader.ReadTo(ctx, min(r.Newest, r.Oldest+samplePartial), func(_ int64, _, value []byte, _ int64) error {
-			name, record, err := codecs.Unwrap(value)
-			if err == nil && name == "" && mixed {
-				if name = codecs.FeedByNames(record); name == "" {
-					err = codecs.ErrOtherFeed
-				}
+			ours, err := s.add(ctx, value)
+			if err != nil {
+				return err
 			}
-			if err == nil && (name == "" || name == feed) && d.AddRecord(record) == nil {
+			if ours {
 				seen++
 			}
 			if left--; left <= 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -145,8 +146,13 @@ func planDefinition(cfg kafka.Config, def *tables.Definition, details []tables.D
 	}
 	like := strings.Join(def.FeedTopics(), ", ")
 	var topics []planRow
+	roles := topicRoles[def.Kind]
 	for i, t := range processors.OwnTopics(cfg, def, now.own(def), now.partitions(def.FeedTopics())) {
-		topics = append(topics, planTopic(def.Name, t, topicRoles[def.Kind][i], like, now))
+		role := roles[i]
+		if i == len(roles)-1 && def.Options.Format == tables.FormatAvro {
+			role += fmt.Sprintf(", in Avro: schemas %s-key and %s-value", t.Name, t.Name)
+		}
+		topics = append(topics, planTopic(def.Name, t, role, like, now))
 	}
 	for _, d := range details {
 		if d.Part == tables.PartWarning {

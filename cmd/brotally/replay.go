@@ -23,11 +23,15 @@ func newReplay(p *program) *cobra.Command {
 		Short: "Send log files to topics as Bro's Kafka plugin would have",
 		Long: `Send log files to topics as Bro's Kafka plugin would have sent the records: JSON, null keys, a topic a feed.
 
+With --avro they are sent in Avro instead: a schema zeek.<feed> has the feed's columns and, behind them, those that its records
+turn out to have.
+
 Logs are TSV or JSON, packed with gzip or not; - is standard input. Which log a file is says its header, its records or
 its name, or you: dns=FILE. Records go round robin over the topic's partitions.`,
 		Example: "  brotally replay *.log.gz --create-topics 4\n" +
 			"  brotally replay dns.log conn.log --realtime -b kafka:9092\n" +
-			"  brotally replay dns.log --rate 5000 --tagged --topic zeek",
+			"  brotally replay dns.log --rate 5000 --tagged --topic zeek\n" +
+			"  brotally replay *.log --avro --schema-registry http://registry:8081",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args) },
 	}
@@ -38,6 +42,7 @@ its name, or you: dns=FILE. Records go round robin over the topic's partitions.`
 	f.BoolVar(&r.realtime, "realtime", false, "as far apart as they were logged")
 	f.Float64Var(&r.speed, "speed", 1, "how many times as fast, with --realtime")
 	f.BoolVar(&r.tagged, "tagged", false, `write {"dns": {..}}, as the plugin does with tag_json`)
+	f.BoolVar(&r.avro, "avro", false, "write Avro, with a schema a feed in the schema registry")
 	f.StringVar(&r.topic, "topic", "", "one `TOPIC` for all feeds, as the plugin does unless told otherwise")
 	f.Int32Var(&r.create, "create-topics", 0, "create topics that do not exist with so many partitions")
 	return cmd
@@ -52,6 +57,7 @@ type replaying struct {
 	realtime bool
 	speed    float64
 	tagged   bool
+	avro     bool
 	topic    string
 	create   int32
 }
@@ -64,6 +70,14 @@ func (r *replaying) run(ctx context.Context, files []string) error {
 	c, err := r.config(cfg, files)
 	if err != nil {
 		return err
+	}
+	if r.avro {
+		schemas, err := r.conn.registryClient(r.log)
+		if err != nil {
+			return err
+		}
+		defer schemas.Close()
+		c.Avro = schemas
 	}
 	var at latest[replay.Progress]
 	c.Progress = at.set
@@ -95,6 +109,10 @@ func (r *replaying) config(cfg kafka.Config, files []string) (replay.Config, err
 		return bad("--rate %g: want 0 or more records a second", r.rate)
 	case r.speed <= 0:
 		return bad("--speed %g: want more than 0", r.speed)
+	case r.avro && len(r.conn.registry.URLs) == 0:
+		return bad("--avro needs a schema registry: --schema-registry URL")
+	case r.avro && r.tagged:
+		return bad("--avro and --tagged: a record in Avro has its feed in its schema's name")
 	case r.create < 0:
 		return bad("--create-topics %d: want 0 or more partitions", r.create)
 	}
@@ -135,6 +153,9 @@ func (r *replaying) tell(sum replay.Summary) {
 	}
 	if sum.Records == 0 && sum.Bad == 0 {
 		return
+	}
+	if sum.Misfits > 0 {
+		r.say("%s not of their column's type, left out", count(sum.Misfits, "field"))
 	}
 	seconds := sum.Elapsed.Seconds()
 	r.say("%s sent to %s, %s, %.1f s, %s/s", count(sum.Records, "record"),

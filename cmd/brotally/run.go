@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/registry"
 	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/views"
@@ -138,8 +140,19 @@ func (r *running) compile(ctx context.Context, cfg kafka.Config, files []string)
 	if err == nil {
 		return defined, nil
 	}
-	resolve, unseen := discoverTopics(ctx, cfg, defs.sampleTopics(topics), topics)
-	if unseen != nil {
+	schemas, unset := r.conn.registryClient(r.log)
+	if unset != nil {
+		return nil, unset
+	}
+	if schemas != nil {
+		defer schemas.Close()
+	}
+	resolve, unseen := discoverTopics(ctx, cfg, defs.sampleTopics(topics), topics, schemas)
+	switch {
+	case errors.Is(unseen, registry.ErrNoAnswer), errors.Is(unseen, codecs.ErrNoRegistry):
+		r.log.Warn("columns that are not built in could not be looked for", "why", unseen)
+		return nil, err
+	case unseen != nil:
 		r.log.Debug("columns that are not built in could not be looked for", "why", unseen)
 		return nil, err
 	}
@@ -170,8 +183,15 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		r.log.Info("listening", "url", "http://"+l.Addr().String())
 	}
 	if r.only != "serve" {
+		schemas, err := r.conn.registryClient(r.log)
+		if err != nil {
+			return err
+		}
+		if schemas != nil {
+			defer schemas.Close()
+		}
 		arranged := make(chan []string)
-		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined.Tables, Streams: defined.Streams, CommitMin: r.commit, Approve: r.approve, Log: r.log,
+		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined.Tables, Streams: defined.Streams, Registry: schemas, CommitMin: r.commit, Approve: r.approve, Log: r.log,
 			Arranged: func(names []string) {
 				select {
 				case arranged <- names:

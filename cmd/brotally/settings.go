@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables/sql"
 )
 
@@ -169,7 +168,7 @@ func fill(cmd *cobra.Command, flag string, values ...string) error {
 func addProperty(cmd *cobra.Command, name, value string) error {
 	name = strings.ToLower(name)
 	flat := strings.NewReplacer(".", "_", "-", "_")
-	for _, property := range kafka.PropertyNames() {
+	for _, property := range propertyNames() {
 		if flat.Replace(property) == name {
 			return fill(cmd, "property", property+"="+value)
 		}

@@ -77,6 +77,9 @@ func (t TLS) apply(s *sarama.Config) error {
 	return nil
 }
 
+// Client returns the settings of a TLS client that speaks something else than Kafka.
+func (t TLS) Client() (*tls.Config, error) { return t.config() }
+
 func (t TLS) config() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
 	ca, err := readPEM(t.CAFile, t.CAPEM)

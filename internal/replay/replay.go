@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/internal/kafka"
 )
 
@@ -40,6 +41,10 @@ type Config struct {
 	// Tagged writes {"dns": {...}} instead of {...}, as the plugin does with Kafka::tag_json.
 	Tagged bool
 
+	// Avro writes records in Avro and registers their schemas here, under <topic>-value, or <topic>-zeek.<feed> in the topic that
+	// takes several feeds. Tagged has no meaning then: the schema's name says the feed. Optional.
+	Avro Registrar
+
 	// Rate is how many records a second are sent at most. 0 is as fast as Kafka takes them.
 	Rate float64
 
@@ -49,6 +54,11 @@ type Config struct {
 
 	// Progress is told now and then, at most ten times a second, and once at the end, how far it is. Optional.
 	Progress func(Progress)
+}
+
+// Registrar is a schema registry: it returns the id of a schema, which it registers under the subject if it is new there.
+type Registrar interface {
+	Register(ctx context.Context, subject, schema string) (id int, err error)
 }
 
 // Progress is how far a replay is.
@@ -63,6 +73,7 @@ type Progress struct {
 type Summary struct {
 	Records int64 // acknowledged
 	Bad     int64 // lines that are no record, or too large a one
+	Misfits int64 // fields that did not fit their column, and are left out of records in Avro
 	Bytes   int64 // read from files, as they lie on disk
 	Elapsed time.Duration
 	Files   []FileSummary             // as in Config.Files
@@ -117,6 +128,8 @@ type run struct {
 	read    atomic.Int64
 	total   int64
 	sent    int64
+	logs    map[string]*codecs.AvroLog // by feed
+	misfits int64
 	told    time.Time // when Progress was told last
 	errs    []error   // of files that could not be read to their end
 }
@@ -174,13 +187,11 @@ func (r *run) send(ctx context.Context, sender *Sender) error {
 		if err := r.pace.wait(ctx, l.ts); err != nil {
 			return err
 		}
-		var value []byte
-		if r.cfg.Tagged {
-			value = appendTagged(nil, l.feed, l.msg)
-		} else {
-			value = bytes.Clone(l.msg)
+		value, err := r.value(ctx, l)
+		if err != nil {
+			return err
 		}
-		err := sender.Send(ctx, r.topic(l.feed), value)
+		err = sender.Send(ctx, r.topic(l.feed), value)
 		s := l.sources[0]
 		var large *TooLarge
 		switch {
@@ -199,6 +210,42 @@ func (r *run) send(ctx context.Context, sender *Sender) error {
 		}
 	}
 	return nil
+}
+
+// value returns what is sent of a lane's record.
+func (r *run) value(ctx context.Context, l *lane) ([]byte, error) {
+	switch {
+	case r.cfg.Avro != nil:
+		return r.avro(ctx, l)
+	case r.cfg.Tagged:
+		return appendTagged(nil, l.feed, l.msg), nil
+	}
+	return bytes.Clone(l.msg), nil
+}
+
+// avro returns the record in Avro.
+func (r *run) avro(ctx context.Context, l *lane) ([]byte, error) {
+	log := r.logs[l.feed]
+	if log == nil {
+		var err error
+		if log, err = codecs.NewAvroLog(l.feed); err != nil {
+			return nil, err
+		}
+		if r.logs == nil {
+			r.logs = map[string]*codecs.AvroLog{}
+		}
+		r.logs[l.feed] = log
+	}
+	value, bad, err := log.Append(nil, l.msg, func(schema string) (int, error) {
+		topic := r.topic(l.feed)
+		subject := topic + "-value"
+		if topic == r.cfg.Topic {
+			subject = topic + "-" + log.Name()
+		}
+		return r.cfg.Avro.Register(ctx, subject, schema)
+	})
+	r.misfits += int64(bad)
+	return value, err
 }
 
 // topic returns the topic of feed.
@@ -227,7 +274,7 @@ func (r *run) report(now time.Time) {
 
 // summary says what came of it.
 func (r *run) summary(sender *Sender, began time.Time) Summary {
-	sum := Summary{Bytes: r.read.Load(), Elapsed: time.Since(began)}
+	sum := Summary{Misfits: r.misfits, Bytes: r.read.Load(), Elapsed: time.Since(began)}
 	for _, s := range r.sources {
 		sum.Bad += s.done.Bad
 		sum.Files = append(sum.Files, s.done)

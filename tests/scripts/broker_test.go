@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/brotally/brotally/internal/broker"
+	"github.com/brotally/brotally/internal/testregistry"
 )
 
 // startBroker starts an embedded broker. A secure one speaks TLS, with its certificate in ca.pem, and SCRAM-SHA-256: admin
@@ -40,6 +41,16 @@ func startBroker(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Setenv("BROKER", b.Addrs()[0])
 	ts.Setenv("BROKERPORT", port)
+}
+
+// startRegistry starts a schema registry in process.
+func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: registry")
+	}
+	r := testregistry.New()
+	ts.Defer(r.Close)
+	ts.Setenv("REGISTRY", r.URL())
 }
 
 // selfSigned returns the settings of a server on 127.0.0.1 and writes its certificate to ca.pem.
