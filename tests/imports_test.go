@@ -42,7 +42,8 @@ var foreign = map[string][]string{
 	"github.com/IBM/sarama":           {"processors", "views", "internal/grouptable", "internal/kafka", "internal/replay"},
 	"github.com/twmb/franz-go":        {"internal/broker", "internal/kafka", "examples/consumers"},
 	"github.com/spf13/cobra":          {"cmd"},
-	"net/http":                        {"views", "web", "cmd"},
+	"net/http":                        {"views", "web", "cmd", "internal/kafka"}, // there for tokens alone
+	"golang.org/x/oauth2":             {"internal/kafka"},
 	"github.com/linkedin/goavro":      {"codecs"},
 	"github.com/rogpeppe/go-internal": {},
 }

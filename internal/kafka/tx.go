@@ -109,7 +109,7 @@ func NewTx(ctx context.Context, c Config, transactionalID string) (Tx, error) {
 		if e := ctx.Err(); e != nil {
 			return nil, fmt.Errorf("%s: %w", op, e)
 		}
-		return nil, fail(op, "transactional id "+transactionalID, err)
+		return nil, as(conf, Fail(op, err, onID("Write", transactionalID)))
 	}
 	go t.drain() // awaited by Close
 	return t, nil
@@ -174,7 +174,7 @@ func (t *producer) drain() {
 			}
 			t.mu.Lock()
 			if t.first == nil {
-				t.first = fail(fmt.Sprintf("send to %s/%d", e.Msg.Topic, e.Msg.Partition), "topic "+e.Msg.Topic, e.Err)
+				t.first = as(t.client.Config(), Fail(fmt.Sprintf("send to %s/%d", e.Msg.Topic, e.Msg.Partition), e.Err, onTopic("Write", e.Msg.Topic)))
 				close(t.failed)
 			}
 			t.mu.Unlock()
@@ -275,7 +275,7 @@ func (t *producer) end(offsets map[string][]*sarama.PartitionOffsetMetadata, met
 			return &Error{Op: "commit " + t.id, Class: Fatal, Err: errors.New("offsets without a group")}
 		}
 		if err := t.p.AddOffsetsToTxnWithGroupMetadata(offsets, meta); err != nil {
-			return t.cause("add offsets", err)
+			return t.cause("add offsets", err, onGroup("Read", meta.GroupID))
 		}
 	}
 	t.mu.Unlock()
@@ -293,15 +293,15 @@ func (t *producer) end(offsets map[string][]*sarama.PartitionOffsetMetadata, met
 }
 
 // cause returns the first failed send if there is one, which made err follow, else err itself. mu is held.
-func (t *producer) cause(op string, err error) error {
+func (t *producer) cause(op string, err error, rights ...Right) error {
 	if t.first != nil {
 		return t.first
 	}
-	return t.error(op, err)
+	return t.error(op, err, rights...)
 }
 
-func (t *producer) error(op string, err error) error {
-	return fail(op+" "+t.id, "transactional id "+t.id, err)
+func (t *producer) error(op string, err error, rights ...Right) error {
+	return as(t.client.Config(), Fail(op+" "+t.id, err, append(rights, onID("Write", t.id))...))
 }
 
 func (t *producer) Abort() error {
