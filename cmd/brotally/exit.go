@@ -34,6 +34,7 @@ func exitCode(err error) int {
 		refusal  *processors.Refusal
 		nobody   *kafka.ErrNoBroker
 		denied   *kafka.NotAllowed
+		rights   *rightsError
 	)
 	switch {
 	case err == nil:
@@ -44,7 +45,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &nobody):
 		return exitNoBroker
-	case errors.As(err, &denied):
+	case errors.As(err, &denied), errors.As(err, &rights):
 		return exitNotAllowed
 	}
 	return exitFailed

@@ -82,7 +82,7 @@ func newRoot(p *program) *cobra.Command {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newRun(p), newQuery(p), newReplay(p), newReset(p)} {
+	for _, c := range []*cobra.Command{newRun(p), newQuery(p), newReplay(p), newReset(p), newDoctor(p)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}

@@ -188,7 +188,7 @@ func (a *Admin) Ensure(t Topic) error {
 			return err
 		}
 	}
-	return a.check(t, have)
+	return a.Check(t, have)
 }
 
 func (a *Admin) create(t Topic) error {
@@ -225,7 +225,8 @@ func (a *Admin) await(name string) (Topic, error) {
 // kept are the settings that decide which records a topic keeps or takes.
 var kept = []string{"cleanup.policy", "retention.ms", "retention.bytes", "max.message.bytes"}
 
-func (a *Admin) check(want, have Topic) error {
+// Check compares a topic that is there with one that is wanted, see [Admin.Ensure]. The error is *[TopicMismatch].
+func (a *Admin) Check(want, have Topic) error {
 	at := "--bootstrap-server " + strings.Join(a.brokers, ",")
 	if want.Partitions != have.Partitions {
 		// Keys would be looked for in other partitions than they were written to, so only an empty topic can get more.
