@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -88,7 +87,11 @@ func (d *doctor) add(s status, check, detail string, wayOut ...string) {
 func (d *doctor) cannot(check string, err error) {
 	var denied *kafka.NotAllowed
 	if errors.As(err, &denied) && denied.Right != (kafka.Right{}) {
-		d.add(statusUnknown, check, "cannot be seen without "+denied.Right.String(), d.grant([]kafka.Right{denied.Right})...)
+		var give []string
+		if denied.Right.Kind == kafka.KindCluster { // what else is missing, the check of rights says
+			give = []string{d.grantLine([]kafka.Right{denied.Right})}
+		}
+		d.add(statusUnknown, check, "cannot be seen without "+denied.Right.String(), give...)
 		return
 	}
 	d.add(statusFail, check, err.Error())
@@ -226,43 +229,24 @@ func (d *doctor) printRights(ctx context.Context, files []string) (err error) {
 		if d.print.format == "" {
 			fmt.Fprintln(d.stdout, "# "+p.what)
 		}
-		for _, together := range byResource(p.rights) {
+		for _, together := range kafka.Lines(p.rights) {
 			line := d.grantLine(together)
 			if d.print.format == "" {
 				fmt.Fprintln(d.stdout, output.Printable(line))
 				continue
 			}
-			pattern := "literal"
-			if together[0].Prefixed {
-				pattern = "prefixed"
-			}
-			var operations []string
 			for _, r := range together {
-				operations = append(operations, r.Operation)
+				pattern := "literal"
+				if r.Prefixed {
+					pattern = "prefixed"
+				}
+				rows = append(rows, []feeds.Value{feeds.StringValue(p.what), feeds.StringValue(r.Operation), feeds.StringValue(r.Kind), orNull(r.Name), feeds.StringValue(pattern), feeds.StringValue(d.grantLine([]kafka.Right{r}))})
 			}
-			rows = append(rows, []feeds.Value{feeds.StringValue(p.what), feeds.StringValue(strings.Join(operations, ",")), feeds.StringValue(together[0].Kind),
-				orNull(together[0].Name), feeds.StringValue(pattern), feeds.StringValue(line)})
 		}
 	}
 	if d.print.format == "" {
 		return nil
 	}
-	return d.print.print(d.program, []output.Column{{Name: "purpose", Type: text}, {Name: "operations", Type: text}, {Name: "resource", Type: text},
+	return d.print.print(d.program, []output.Column{{Name: "purpose", Type: text}, {Name: "operation", Type: text}, {Name: "resource", Type: text},
 		{Name: "name", Type: text}, {Name: "pattern", Type: text}, {Name: "command", Type: text}}, rows)
-}
-
-// byResource puts rights to one resource together, in the order of their first ones.
-func byResource(rights []kafka.Right) (all [][]kafka.Right) {
-	for _, r := range rights {
-		i := slices.IndexFunc(all, func(have []kafka.Right) bool {
-			h := have[0]
-			return h.Kind == r.Kind && h.Name == r.Name && h.Prefixed == r.Prefixed
-		})
-		if i < 0 {
-			all = append(all, []kafka.Right{r})
-		} else {
-			all[i] = append(all[i], r)
-		}
-	}
-	return all
 }

@@ -121,13 +121,13 @@ func (d *doctor) checkRights(ctx context.Context) {
 		d.cannot("rights", err)
 		return
 	}
-	for _, together := range byResource(missing) {
-		d.findings = append(d.findings, finding{statusFail, "rights", "missing: " + operationsOn(together), d.grantLine(together), true})
+	for _, together := range kafka.Lines(missing) {
+		d.findings = append(d.findings, finding{statusFail, "rights", "missing: " + kafka.Describe(together), d.grantLine(together), true})
 	}
 	if len(untold) > 0 {
 		var on []string
-		for _, together := range byResource(untold) {
-			on = append(on, operationsOn(together))
+		for _, together := range kafka.Lines(untold) {
+			on = append(on, kafka.Describe(together))
 		}
 		d.add(statusUnknown, "rights", "cannot be told before there are such topics: "+strings.Join(on, "; "))
 	}
@@ -136,26 +136,7 @@ func (d *doctor) checkRights(ctx context.Context) {
 	}
 }
 
-// operationsOn names rights to one resource.
-func operationsOn(together []kafka.Right) string {
-	names := make([]string, len(together))
-	for i, r := range together {
-		names[i] = r.Operation
-	}
-	r := together[0]
-	r.Operation = strings.Join(names, ", ")
-	return r.String()
-}
-
-// grant returns the lines that give rights.
-func (d *doctor) grant(rights []kafka.Right) (lines []string) {
-	for _, together := range byResource(rights) {
-		lines = append(lines, d.grantLine(together))
-	}
-	return lines
-}
-
-// grantLine is the line that gives rights to one resource. Where the cluster asks who one is, an administrator has a file
+// grantLine is the line that gives rights, which are those of one of [kafka.Lines]. Where the cluster asks who one is, an administrator has a file
 // that says so.
 func (d *doctor) grantLine(together []kafka.Right) string {
 	principal := d.user
@@ -169,7 +150,7 @@ func (d *doctor) grantLine(together []kafka.Right) string {
 	case !strings.Contains(principal, ":"):
 		principal = "User:" + principal
 	}
-	return d.tool("kafka-acls") + " " + together[0].Grant(principal, together[1:]...)
+	return d.tool("kafka-acls") + " " + kafka.Grant(principal, together...)
 }
 
 // tool is how one of Kafka's tools reaches the cluster.

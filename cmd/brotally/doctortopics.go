@@ -29,7 +29,7 @@ func (d *doctor) checkCatalog(ctx context.Context) {
 	var denied *kafka.NotAllowed
 	switch {
 	case errors.As(err, &denied):
-		d.findings = append(d.findings, finding{statusFail, "catalog", "cannot be read: " + denied.Right.String() + " is missing", strings.Join(d.grant([]kafka.Right{denied.Right}), "\n"), true})
+		d.findings = append(d.findings, finding{statusFail, "catalog", "cannot be read: " + denied.Right.String() + " is missing", "", true})
 		return
 	case err != nil:
 		d.add(statusFail, "catalog", err.Error())

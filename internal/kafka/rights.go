@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/IBM/sarama"
@@ -45,21 +46,81 @@ func (r Right) String() string {
 	return s + kind + " " + r.Name
 }
 
-// Grant returns the arguments of kafka-acls that give the right, and those to the same resource, to a principal such as
-// "User:brotally".
-func (r Right) Grant(principal string, more ...Right) string {
-	s := "--add --allow-principal " + quoteShell(principal) + " --operation " + r.Operation
-	for _, m := range more {
-		s += " --operation " + m.Operation
+// Grant returns the arguments of kafka-acls that give rights to a principal such as "User:brotally". It is one line: each of the
+// operations to each of the resources, which are of one kind. See [Lines].
+func Grant(principal string, rights ...Right) string {
+	s := "--add --allow-principal " + quoteShell(principal)
+	for _, o := range operations(rights) {
+		s += " --operation " + o
 	}
-	if r.Kind == KindCluster {
+	if rights[0].Kind == KindCluster {
 		return s + " --cluster"
 	}
-	s += " --" + r.Kind + " " + quoteShell(or(r.Name, "NAME"))
-	if r.Prefixed {
+	for _, name := range resources(rights) {
+		s += " --" + rights[0].Kind + " " + quoteShell(or(name, "NAME"))
+	}
+	if rights[0].Prefixed {
 		s += " --resource-pattern-type prefixed"
 	}
 	return s
+}
+
+// Lines puts those rights together that one line of kafka-acls can give: the same operations to resources of one kind. They
+// keep the order of the first ones.
+func Lines(rights []Right) (lines [][]Right) {
+	put := func(into [][]Right, add []Right, together func(have []Right) bool) [][]Right {
+		for i, have := range into {
+			if h := have[0]; h.Kind == add[0].Kind && h.Prefixed == add[0].Prefixed && together(have) {
+				into[i] = append(have, add...)
+				return into
+			}
+		}
+		return append(into, add)
+	}
+	var each [][]Right // of one resource
+	for _, r := range rights {
+		each = put(each, []Right{r}, func(have []Right) bool { return have[0].Name == r.Name })
+	}
+	for _, add := range each {
+		lines = put(lines, add, func(have []Right) bool { return slices.Equal(operations(have), operations(add)) })
+	}
+	return lines
+}
+
+// operations returns what rights are to, each once.
+func operations(rights []Right) (all []string) {
+	for _, r := range rights {
+		if !slices.Contains(all, r.Operation) {
+			all = append(all, r.Operation)
+		}
+	}
+	return all
+}
+
+// resources returns what rights are on, each once.
+func resources(rights []Right) (all []string) {
+	for _, r := range rights {
+		if !slices.Contains(all, r.Name) {
+			all = append(all, r.Name)
+		}
+	}
+	return all
+}
+
+// Describe writes the rights of one of [Lines] for people: "Write, Create on topics a, b".
+func Describe(line []Right) string {
+	r := line[0]
+	r.Operation = strings.Join(operations(line), ", ")
+	names := resources(line)
+	if len(names) == 1 {
+		return r.String()
+	}
+	if r.Prefixed {
+		for i := range names {
+			names[i] += "*"
+		}
+	}
+	return fmt.Sprintf("%s on %ss %s", r.Operation, strings.ReplaceAll(r.Kind, "-", " "), strings.Join(names, ", "))
 }
 
 // quoteShell quotes what a shell would take apart.
@@ -113,7 +174,7 @@ const unnamed = "User:NAME"
 func denied(op string, r Right, err error) *NotAllowed {
 	e := &NotAllowed{Op: op, What: r.String(), Right: r, Err: err}
 	if r.Operation != "" {
-		e.WayOut = "kafka-acls " + r.Grant(unnamed) + " gives it, brotally doctor says what else is missing"
+		e.WayOut = "kafka-acls " + Grant(unnamed, r) + " gives it, brotally doctor says what else is missing"
 	}
 	return e
 }

@@ -78,9 +78,21 @@ func (a *Authority) Pool() *x509.CertPool {
 	return pool
 }
 
+// Config trusts the authority.
+func (a *Authority) Config() *tls.Config {
+	return &tls.Config{RootCAs: a.Pool(), MinVersion: tls.VersionTLS12}
+}
+
 func (a *Authority) template(subject pkix.Name, until time.Time) *x509.Certificate {
 	a.last++
-	return &x509.Certificate{SerialNumber: big.NewInt(a.last), Subject: subject, NotBefore: until.Add(-48 * time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature}
+	return &x509.Certificate{SerialNumber: big.NewInt(a.last), Subject: subject, NotBefore: earlier(time.Now(), until).Add(-time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // sign makes a key for the template and signs it, by itself if it is the authority's.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -67,28 +66,6 @@ func StartSecured(t testing.TB, users ...string) *Secured {
 		t.Fatalf("no secured broker: %v", err)
 	}
 	return s
-}
-
-// Allow gives rights by kafka-acls, whose arguments but for the broker's it takes, as one text a line.
-func (s *Secured) Allow(t testing.TB, lines ...string) {
-	t.Helper()
-	s.acls(t, "--add", lines)
-}
-
-// Forbid takes away what Allow gave with the same arguments.
-func (s *Secured) Forbid(t testing.TB, lines ...string) {
-	t.Helper()
-	s.acls(t, "--remove --force", lines)
-}
-
-func (s *Secured) acls(t testing.TB, what string, lines []string) {
-	t.Helper()
-	for _, line := range lines {
-		args := append([]string{"--bootstrap-server", s.Plain}, strings.Fields(what+" "+line)...)
-		if out, err := exec.Command(Tool(t, "kafka-acls"), args...).CombinedOutput(); err != nil {
-			t.Fatalf("kafka-acls %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
 }
 
 // Expired returns a certificate of the authority that is of no use any more.
