@@ -105,7 +105,7 @@ func (s *stage) fail(err error) { s.cancel(err) }
 // denied returns *[kafka.NotAllowed] when err is that a right is missing to the group or its input, else nil.
 func (s *stage) denied(err error) error {
 	var denied *kafka.NotAllowed
-	err = s.config.Fail("read "+s.input, err, kafka.Right{Operation: "Read", Kind: kafka.KindGroup, Name: string(s.group)},
+	err = s.admin.Fail("read "+s.input, err, kafka.Right{Operation: "Read", Kind: kafka.KindGroup, Name: string(s.group)},
 		kafka.Right{Operation: "Read", Kind: kafka.KindTopic, Name: s.input})
 	if errors.As(err, &denied) {
 		return err

@@ -34,11 +34,15 @@ func (d *doctor) checkBrokers(context.Context) {
 		at = append(at[:oneScreenWide], "..")
 	}
 	d.add(statusOK, "brokers", fmt.Sprintf("%s (%s), controller %d, cluster %s", count(int64(len(c.Brokers)), "broker"), strings.Join(at, ", "), c.Controller, c.ID))
+	version := "Kafka " + c.Version
+	if c.Version == "" {
+		version = "Kafka's protocol, of no release that we know"
+	}
 	if len(c.Lacks) > 0 {
-		d.add(statusFail, "version", fmt.Sprintf("Kafka %s lacks %s", strings.TrimPrefix(c.Version, "v"), strings.Join(c.Lacks, ", ")), "update the brokers to Kafka 2.8 or later")
+		d.add(statusFail, "version", version+" lacks "+strings.Join(c.Lacks, ", "), "update the brokers to Kafka 2.8 or later")
 		return
 	}
-	d.add(statusOK, "version", "Kafka "+strings.TrimPrefix(c.Version, "v")+": transactions by group generation, topic ids")
+	d.add(statusOK, "version", version+": transactions by group generation, topic ids")
 }
 
 // checkSecurity tells how we are connected, and for how long certificates are valid.
@@ -211,7 +215,7 @@ func (d *doctor) checkDisks(ctx context.Context) {
 			}
 		}
 		detail := fmt.Sprintf("%s: %s of ours, %s of all topics", disk.Path, bytesText(ours), bytesText(all))
-		if disk.Total <= 0 {
+		if disk.Total <= 0 || disk.Free > disk.Total {
 			d.add(statusOK, check, detail+"; how much is free it does not say")
 			continue
 		}

@@ -367,7 +367,7 @@ func (a *Admin) try(op string, fn func() error, rights ...Right) error {
 		if e := a.ctx.Err(); e != nil {
 			return fmt.Errorf("%s: %w", op, e)
 		}
-		err = as(a.client.Config(), Fail(op, err, rights...))
+		err = a.Fail(op, err, rights...)
 		if !errors.Is(err, ErrRetry) || time.Now().After(end) {
 			return err
 		}

@@ -94,11 +94,11 @@ func (a *Admin) GroupMembers(group string) ([]Member, error) {
 func (a *Admin) Unread(group, topic string) (int, error) {
 	op := "share out " + topic
 	if err := a.client.RefreshMetadata(topic); err != nil {
-		return 0, as(a.client.Config(), Fail(op, err, onTopic("Describe", topic)))
+		return 0, a.Fail(op, err, onTopic("Describe", topic))
 	}
 	partitions, err := a.client.Partitions(topic)
 	if err != nil {
-		return 0, as(a.client.Config(), Fail(op, err, onTopic("Describe", topic)))
+		return 0, a.Fail(op, err, onTopic("Describe", topic))
 	}
 	found, err := a.admin.DescribeConsumerGroups([]string{group})
 	if err == nil && len(found) == 1 && found[0].Err != sarama.ErrNoError {
@@ -106,7 +106,7 @@ func (a *Admin) Unread(group, topic string) (int, error) {
 	}
 	if err != nil {
 		_ = a.client.RefreshCoordinator(group)
-		return 0, as(a.client.Config(), Fail(op, err, onGroup("Describe", group)))
+		return 0, a.Fail(op, err, onGroup("Describe", group))
 	}
 	if len(found) != 1 || found[0].State != "Stable" {
 		return 0, nil
@@ -115,7 +115,7 @@ func (a *Admin) Unread(group, topic string) (int, error) {
 	for _, m := range found[0].Members {
 		given, err := m.GetMemberAssignment()
 		if err != nil {
-			return 0, as(a.client.Config(), Fail(op, err, onGroup("Describe", group)))
+			return 0, a.Fail(op, err, onGroup("Describe", group))
 		}
 		if given != nil {
 			unread -= len(given.Topics[topic])

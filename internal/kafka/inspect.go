@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -88,7 +89,7 @@ type Cluster struct {
 	ID         string
 	Controller int32
 	Brokers    map[int32]string // host:port, by id
-	Version    string           // a guess by what it understands: "v4.1"
+	Version    string           // a guess by what it understands: "4.1", "at least 4.1"; empty for no release that we know
 	Lacks      []string         // what we need and it does not have
 	may        int32            // what we may do to the cluster, as Kafka has it
 	versions   *kversion.Versions
@@ -134,7 +135,9 @@ func (i *Inspector) Cluster(ctx context.Context) (c Cluster, err error) {
 	}
 	has := kversion.FromApiVersionsResponse(v)
 	c.versions = has
-	c.Version = has.VersionGuess()
+	if guess := has.VersionGuess(); strings.HasPrefix(guess, "v") || strings.HasPrefix(guess, "at least") {
+		c.Version = strings.Replace(guess, "v", "", 1)
+	}
 	for _, n := range needed {
 		if most, ok := has.LookupMaxKeyVersion(int16(n.key)); !ok || most < n.version {
 			c.Lacks = append(c.Lacks, n.what)
@@ -237,7 +240,7 @@ func (i *Inspector) Disks(ctx context.Context) ([]Disk, error) {
 			}
 			all = append(all, d)
 		}
-		if len(res.Dirs) == 0 { // what brokers before Kafka 3.0 say instead of the code
+		if len(res.Dirs) == 0 && res.Version < 3 { // what brokers before Kafka 3.2 say instead of a code
 			return nil, denied(op, right, sarama.ErrClusterAuthorizationFailed)
 		}
 	}
@@ -306,7 +309,7 @@ type OpenTransaction struct {
 }
 
 // OpenTransactions returns the open transactions of topics, whose partitions are given by name. Topics that we may not read are
-// left out, and all of them by brokers before Kafka 3.0.
+// left out, and those that are not there.
 func (i *Inspector) OpenTransactions(ctx context.Context, topics map[string]int32) ([]OpenTransaction, error) {
 	ask := kmsg.NewPtrDescribeProducersRequest()
 	for _, name := range slices.Sorted(maps.Keys(topics)) {
@@ -322,6 +325,9 @@ func (i *Inspector) OpenTransactions(ctx context.Context, topics map[string]int3
 	}
 	var open []OpenTransaction
 	for _, shard := range i.cl.RequestSharded(ctx, ask) {
+		if errors.Is(shard.Err, kerr.UnknownTopicOrPartition) || errors.Is(shard.Err, kerr.TopicAuthorizationFailed) {
+			continue // deleted since, or not ours to read
+		}
 		if shard.Err != nil {
 			return nil, i.fail("open transactions", shard.Err)
 		}

@@ -219,13 +219,9 @@ func Fail(op string, err error, rights ...Right) error {
 	return &Error{Op: op, Class: Classify(err), Err: err}
 }
 
-// Fail is [Fail] by who c says that we are.
-func (c Config) Fail(op string, err error, rights ...Right) error {
-	err = Fail(op, err, rights...)
-	if conf, e := c.Sarama(); e == nil {
-		err = as(conf, err)
-	}
-	return err
+// Fail is [Fail] that knows who we are.
+func (a *Admin) Fail(op string, err error, rights ...Right) error {
+	return as(a.client.Config(), Fail(op, err, rights...))
 }
 
 // kindOf returns to what kind of resource a right is missing when the code says so, else nothing.

@@ -96,7 +96,7 @@ func NewSender(ctx context.Context, cfg SenderConfig) (*Sender, error) {
 	conf.Metadata.Retry.BackoffFunc = whileAlive(life, conf.Metadata.Retry.Backoff)
 	producer, err := sarama.NewAsyncProducerFromClient(admin.Client())
 	if err != nil {
-		err = errors.Join(kafka.Fail("open a producer", err), admin.Close())
+		err = errors.Join(admin.Fail("open a producer", err), admin.Close())
 		kill()
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func (s *Sender) fail(e *sarama.ProducerError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
-		s.err = kafka.Fail(fmt.Sprintf("send to %s/%d", e.Msg.Topic, e.Msg.Partition), e.Err, kafka.Right{Operation: "Write", Kind: kafka.KindTopic, Name: e.Msg.Topic})
+		s.err = s.admin.Fail(fmt.Sprintf("send to %s/%d", e.Msg.Topic, e.Msg.Partition), e.Err, kafka.Right{Operation: "Write", Kind: kafka.KindTopic, Name: e.Msg.Topic})
 		close(s.failed)
 	}
 	s.acked++
