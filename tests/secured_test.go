@@ -365,10 +365,35 @@ func (w *securedWorld) doctorWithRights(t *testing.T) {
 			t.Errorf("it does not say %s", want)
 		}
 	}
+	w.hang(t)
 	if strings.Contains(out, "fail ") || strings.Contains(out, "\n?") {
 		t.Error("something fails, or cannot be seen")
 	}
 	t.Log("\n" + out)
+}
+
+// hang looks at an input with a transaction that nobody ends, of an hour ago by its record.
+func (w *securedWorld) hang(t *testing.T) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.Plain), kgo.TransactionalID("somebody"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "dns", Value: []byte("{}"), Timestamp: time.Now().Add(-time.Hour)}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(t, 1, `1 of \d+ checks fails`, w.as("brotally", "doctor"))
+	out, _ := w.as("brotally", "doctor", "-o", "table").Output() // its error was looked at
+	if !regexp.MustCompile(`fail +transactions +dns/0 is held up at offset \d+, since .*\n +kafka-transactions .* abort --topic dns --partition 0 --start-offset \d+\n`).Match(out) {
+		t.Errorf("it does not name the transaction:\n%s", out)
+	}
+	if err := client.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // oauth logs in by a token of an endpoint in this process. The broker takes tokens that nobody signed, as Kafka does unless it is

@@ -22,7 +22,7 @@ const (
 	shortOffsets  = 24 * time.Hour      // how long a cluster remembers the offsets of a group without members
 	fullDisk      = 10                  // percent that are free
 	shortTime     = time.Hour           // how long an input keeps records
-	longestOpen   = 15 * time.Minute    // a transaction, where the broker does not say what it allows
+	longestOpen   = 15 * time.Minute    // a transaction: what brokers allow unless told otherwise (transaction.max.timeout.ms)
 	oneScreenWide = 3                   // names that a line lists
 )
 
