@@ -52,8 +52,8 @@ func (e *TopicMismatch) Is(target error) bool { return target == ErrFatal }
 
 // Admin describes and changes topics, offsets and groups. It is safe for concurrent use; close it.
 //
-// It is made of Sarama's ClusterAdmin and, where that hides something (topic ids, stable offsets), of Sarama's requests: those
-// have all there is to ask for, so a second client library with settings of its own is not needed.
+// It is made of Sarama's ClusterAdmin and, where that hides something (topic ids, stable offsets), of Sarama's requests, which have
+// all that running asks for. What looking at a cluster takes beside that is the [Inspector]'s.
 type Admin struct {
 	ctx     context.Context // of the client: ends it, and every wait of ours
 	client  sarama.Client

@@ -199,16 +199,16 @@ func (p *probe) group(ctx context.Context, name string) (answer, error) {
 	if err != nil {
 		return answer{}, p.fail("rights to group "+name, err)
 	}
-	for _, g := range res.Groups {
-		switch err := kerr.ErrorForCode(g.ErrorCode); {
-		case errors.Is(err, kerr.GroupAuthorizationFailed):
-			return answer{}, nil
-		case err != nil && !errors.Is(err, kerr.GroupIDNotFound):
-			return answer{}, p.fail("rights to group "+name, err)
-		}
-		return answer{there: true, seen: true, may: g.AuthorizedOperations}, nil
+	if len(res.Groups) != 1 {
+		return answer{}, nil
 	}
-	return answer{}, nil
+	switch err := kerr.ErrorForCode(res.Groups[0].ErrorCode); {
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return answer{}, nil
+	case err != nil && !errors.Is(err, kerr.GroupIDNotFound):
+		return answer{}, p.fail("rights to group "+name, err)
+	}
+	return answer{there: true, seen: true, may: res.Groups[0].AuthorizedOperations}, nil
 }
 
 // id asks for the end of a transaction that there cannot be: no producer has that number.

@@ -92,7 +92,7 @@ func (o OAuth) extensions() (map[string]string, error) {
 		}
 		name, value, ok := strings.Cut(pair, "=")
 		if name = strings.TrimSpace(name); !ok || name == "" || strings.EqualFold(name, "auth") {
-			return nil, fmt.Errorf("sasl.oauthbearer.extensions: %q: want name=value,..", pair)
+			return nil, fmt.Errorf("sasl.oauthbearer.extensions: %q is no name=value", pair)
 		}
 		all[name] = strings.TrimSpace(value)
 	}

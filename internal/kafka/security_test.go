@@ -168,7 +168,7 @@ func TestTLSSettingsThatCannotBe(t *testing.T) {
 		{"needs sasl.oauthbearer.token.endpoint.url", map[string]string{"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER"}},
 		{"want https", map[string]string{"security.protocol": "sasl_ssl", "sasl.oauthbearer.token.endpoint.url": "http://idp.example/token", "sasl.oauthbearer.client.id": "c", "sasl.oauthbearer.client.secret": "s"}},
 		{"without user and password", map[string]string{"security.protocol": "sasl_ssl", "sasl.oauthbearer.token.endpoint.url": "https://u:p@idp.example/token", "sasl.oauthbearer.client.id": "c", "sasl.oauthbearer.client.secret": "s"}},
-		{"want name=value", map[string]string{"security.protocol": "sasl_ssl", "sasl.oauthbearer.token.endpoint.url": "https://idp.example/token", "sasl.oauthbearer.client.id": "c", "sasl.oauthbearer.client.secret": "s", "sasl.oauthbearer.extensions": "x"}},
+		{"is no name=value", map[string]string{"security.protocol": "sasl_ssl", "sasl.oauthbearer.token.endpoint.url": "https://idp.example/token", "sasl.oauthbearer.client.id": "c", "sasl.oauthbearer.client.secret": "s", "sasl.oauthbearer.extensions": "x"}},
 		{"not done here", map[string]string{"sasl.oauthbearer.method": "default"}},
 	} {
 		_, err := Config{Brokers: []string{"b:1"}, Properties: test.props}.Sarama()
