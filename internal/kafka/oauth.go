@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -162,7 +163,7 @@ func (t *tokens) fetch() (*oauth2.Token, error) {
 	switch {
 	case err == nil:
 		return token, nil
-	case errors.As(err, &refused) && refused.Response.StatusCode < 500:
+	case errors.As(err, &refused) && slices.Contains([]int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden}, refused.Response.StatusCode):
 		// The answer's body may say anything, our secret too: only what the standard has is passed on.
 		why := fmt.Errorf("%s: %s", op, refused.Response.Status)
 		if refused.ErrorCode != "" {

@@ -106,13 +106,32 @@ func TestSASLOverTLS(t *testing.T) {
 			t.Errorf("not verified: %v", err)
 		}
 	})
-	t.Run("plain text to a TLS port", func(t *testing.T) {
-		p := props("security.protocol", "plaintext")
-		delete(p, "ssl.ca.location")
-		if err := useEverything(t, p); err == nil {
-			t.Error("it worked")
-		}
-	})
+	for name, test := range map[string]struct {
+		says  string
+		login bool // refused, not unreachable
+		props map[string]string
+	}{
+		"plain text to a TLS port":      {"the port speaks TLS; -X security.protocol=ssl", false, props("security.protocol", "plaintext", "ssl.ca.location", "")},
+		"a login in plain text":         {"the port speaks TLS; -X security.protocol=sasl_ssl", false, props("security.protocol", "sasl_plaintext", "ssl.ca.location", "", "sasl.mechanism", "SCRAM-SHA-256", "sasl.username", "scram256", "sasl.password", "pw2")},
+		"no login":                      {"it wants a login: -X sasl.mechanism=.. and what belongs to it; it has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", true, props("security.protocol", "ssl")},
+		"an expired server":             {"its certificate was valid from", false, props("security.protocol", "ssl", "bootstrap.servers", expired(t, ca))},
+		"a mechanism that is not there": {"does not have this mechanism; it has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", true, props("sasl.oauthbearer.token.endpoint.url", "https://127.0.0.1:1/token", "sasl.oauthbearer.client.id", "c", "sasl.oauthbearer.client.secret", "s")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := useEverything(t, test.props)
+			var none *ErrNoBroker
+			var denied *NotAllowed
+			if errors.As(err, &none) == test.login || errors.As(err, &denied) != test.login || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v, want it to say %q", err, test.says)
+			}
+		})
+	}
+}
+
+// expired is the address of a broker whose certificate is of no use any more.
+func expired(t *testing.T, ca *testcert.Authority) string {
+	old := ca.ServerUntil(time.Now().Add(-time.Hour), "127.0.0.1").TLS
+	return broker.StartTest(t, broker.Config{TLS: &tls.Config{Certificates: []tls.Certificate{old}}}).Addrs()[0]
 }
 
 func TestClientCertificate(t *testing.T) {
@@ -142,8 +161,13 @@ func TestClientCertificate(t *testing.T) {
 	p["tls.ca"] = ca.File
 	delete(p, "tls.cert")
 	delete(p, "tls.key")
-	if err := useEverything(t, p); err == nil {
-		t.Error("without a certificate of its own it worked")
+	if err := useEverything(t, p); err == nil || !strings.Contains(err.Error(), "it asks for one: -X ssl.certificate.location=FILE") {
+		t.Errorf("without a certificate of our own: %v", err)
+	}
+	old := ca.Client("brotally", time.Now().Add(-time.Hour))
+	p["tls.cert"], p["tls.key"] = old.CertFile, old.KeyFile
+	if err := useEverything(t, p); err == nil || !strings.Contains(err.Error(), "that of CN=brotally was valid from") {
+		t.Errorf("with an expired one: %v", err)
 	}
 }
 

@@ -50,9 +50,14 @@ func New(t TB, dir string) *Authority {
 	return a
 }
 
-// Server returns the certificate of a server that is reached by all of hosts, names or addresses.
+// Server returns the certificate of a server that is reached by all of hosts, names or addresses, for a day.
 func (a *Authority) Server(hosts ...string) Pair {
-	c := a.template(pkix.Name{CommonName: hosts[0]}, time.Now().Add(24*time.Hour))
+	return a.ServerUntil(time.Now().Add(24*time.Hour), hosts...)
+}
+
+// ServerUntil is Server with an end, which may be in the past.
+func (a *Authority) ServerUntil(until time.Time, hosts ...string) Pair {
+	c := a.template(pkix.Name{CommonName: hosts[0]}, until)
 	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	for _, h := range hosts {
 		if ip := net.ParseIP(h); ip != nil {

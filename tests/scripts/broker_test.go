@@ -16,21 +16,28 @@ import (
 	"github.com/brotally/brotally/internal/testcert"
 )
 
-// startBroker starts an embedded broker. A secure one speaks TLS, with its certificate in ca.pem, and SCRAM-SHA-256: admin
-// may do everything, guest nothing; their passwords are their names.
+// startBroker starts an embedded broker, with settings of the broker if there are any. A secure one speaks TLS, with its
+// authority in ca.pem, and SCRAM-SHA-256: admin may do everything, guest nothing; their passwords are their names.
 func startBroker(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 1 || len(args) == 1 && args[0] != "secure" {
-		ts.Fatalf("usage: broker [secure]")
+	if neg {
+		ts.Fatalf("usage: broker [secure|NAME=VALUE]..")
 	}
 	var c broker.Config
-	if len(args) == 1 {
+	for _, arg := range args {
+		if name, value, ok := strings.Cut(arg, "="); ok {
+			c.Options = append(c.Options, kfake.BrokerConfigs(map[string]string{name: value}))
+			continue
+		}
+		if arg != "secure" {
+			ts.Fatalf("usage: broker [secure|NAME=VALUE]..")
+		}
 		ca := testcert.New(ts, ts.Getenv("WORK"))
 		ts.Check(os.Rename(ca.File, ts.MkAbs("ca.pem")))
 		c.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Server("127.0.0.1").TLS}}
-		c.Options = []kfake.Opt{
+		c.Options = append(c.Options,
 			kfake.EnableSASL(), kfake.EnableACLs(),
 			kfake.Superuser("SCRAM-SHA-256", "admin", "admin"), kfake.User("SCRAM-SHA-256", "guest", "guest"),
-		}
+		)
 	}
 	b, err := broker.Start(c)
 	ts.Check(err)

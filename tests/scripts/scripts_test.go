@@ -2,7 +2,7 @@
 // (pkg.go.dev/github.com/rogpeppe/go-internal/testscript). Beside its commands there are:
 //
 //	exits CODE PROGRAM ARG..            runs it and checks its exit code
-//	broker [secure]                     starts an embedded broker; sets $BROKER to its address, $BROKERPORT to its port
+//	broker [secure|NAME=VALUE]..        starts an embedded broker; sets $BROKER to its address, $BROKERPORT to its port
 //	alter TOPIC NAME=VALUE..            changes settings of a topic of a broker that is not secure
 //	delete TOPIC                        deletes a topic of such a broker
 //	freeport NAME                       sets $NAME to a port of 127.0.0.1 that nobody listens on
