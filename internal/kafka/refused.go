@@ -26,14 +26,13 @@ func explain(ctx context.Context, addr string, conf *sarama.Config, err error) e
 		authority x509.UnknownAuthorityError
 		host      x509.HostnameError
 		invalid   x509.CertificateInvalidError
-		alert     tls.AlertError
 		plain     tls.RecordHeaderError
 		remote    *net.OpError
 	)
 	refused := func(what, wayOut string) error {
 		return &NotAllowed{Op: "connect to " + addr, What: what, WayOut: wayOut, Err: err}
 	}
-	hungUp := errors.Is(err, io.EOF) || strings.HasSuffix(err.Error(), "EOF") || network(err) && !errors.As(err, &alert) && !isTimeout(err) && !refusedDial(err)
+	hungUp := network(err) && !isTimeout(err) && !refusedDial(err)
 	switch {
 	case ctx.Err() != nil, errors.As(err, &not):
 		return err
@@ -43,8 +42,11 @@ func explain(ctx context.Context, addr string, conf *sarama.Config, err error) e
 		return &misfit{fmt.Sprintf("its certificate is not for %s but for %s", host.Host, strings.Join(names(host.Certificate), ", ")), "reach it by that name, or -X tls.server_name=NAME (--tls-server-name)", err}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return &misfit{fmt.Sprintf("its certificate was valid from %s to %s", day(invalid.Cert.NotBefore), day(invalid.Cert.NotAfter)), "the broker needs a new one, or this machine the right time", err}
-	case errors.As(err, &alert), errors.As(err, &remote) && remote.Op == "remote error":
-		return refused("our certificate", ownCertificate(conf))
+	case errors.As(err, &remote) && remote.Op == "remote error": // a TLS alert, of a type that only its text tells
+		if strings.Contains(err.Error(), "certificate") || strings.Contains(err.Error(), "access denied") {
+			return refused("our certificate", ownCertificate(conf))
+		}
+		return err
 	case login(lastOf(codes(err))):
 		return refused(loginRefused(ctx, addr, conf, lastOf(codes(err))))
 	case errors.As(err, &plain):
