@@ -210,10 +210,11 @@ func TestRightsThatAreMissing(t *testing.T) {
 		return acls
 	}
 	acls := allow(kmsg.ACLResourceTypeTopic, "readable", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe)
+	acls = append(acls, allow(kmsg.ACLResourceTypeTopic, "writable", kmsg.ACLOperationWrite)...)
 	acls = append(acls, allow(kmsg.ACLResourceTypeTransactionalId, "allowed", kmsg.ACLOperationWrite, kmsg.ACLOperationDescribe)...)
 	b := broker.StartTest(t, broker.Config{Options: []kfake.Opt{
 		kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("SCRAM-SHA-256", "root", "root"), kfake.User("SCRAM-SHA-256", "zeek", "zeek", acls...),
-		kfake.SeedTopics(1, "readable", "secret"),
+		kfake.SeedTopics(1, "readable", "secret", "writable"),
 	}})
 	cfg := Config{Brokers: b.Addrs(), SASL: SASL{Mechanism: "SCRAM-SHA-256", Username: "zeek", Password: NewSecret("zeek")}}
 	a, err := NewAdmin(t.Context(), cfg)
@@ -245,5 +246,15 @@ func TestRightsThatAreMissing(t *testing.T) {
 	}
 	defer tx.Close()
 	tx.Send("readable", 0, nil, []byte("x"))
-	denied("write", tx.Commit(t.Context(), nil, nil), "topic readable")
+	denied("write", tx.Commit(t.Context(), nil, nil), "Write on topic readable")
+	// Of several topics in one transaction the broker takes none, and Sarama tells of any of them.
+	for range 3 {
+		if err := tx.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		for _, topic := range []string{"writable", "readable"} {
+			tx.Send(topic, 0, nil, []byte("x"))
+		}
+		denied("write to both", tx.Commit(t.Context(), nil, nil), "Write on topic readable")
+	}
 }
