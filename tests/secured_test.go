@@ -92,7 +92,7 @@ func (w *securedWorld) fails(t *testing.T, code int, says string, cmd *exec.Cmd)
 	t.Helper()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	stop := time.AfterFunc(40*time.Second, func() { _ = cmd.Process.Kill() })
+	stop := time.AfterFunc(90*time.Second, func() { _ = cmd.Process.Kill() })
 	err := cmd.Run()
 	stop.Stop()
 	var exit *exec.ExitError
