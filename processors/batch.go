@@ -51,6 +51,10 @@ func (g *consumerGroup) report() {
 	var last string
 	var said time.Time
 	for err := range g.ConsumerGroup.Errors() {
+		if denied := g.stage.denied(err); denied != nil {
+			g.stage.fail(denied) // Sarama would go on asking for ever
+			continue
+		}
 		// Sarama repeats itself with each attempt.
 		if text := err.Error(); text != last || time.Since(said) > time.Minute {
 			g.stage.log.Warn("consumer group", "why", err)
@@ -96,6 +100,9 @@ func (g *consumerGroup) Consume(ctx context.Context, topics []string, h sarama.C
 				return nil
 			}
 		default:
+			if denied := g.stage.denied(err); denied != nil {
+				g.stage.fail(denied) // Goka passes on the text alone
+			}
 			return err
 		}
 	}

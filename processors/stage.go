@@ -104,6 +104,17 @@ var errEnded = errors.New("its processor ended")
 // fail ends the stage; the first reason counts.
 func (s *stage) fail(err error) { s.cancel(err) }
 
+// denied returns *[kafka.NotAllowed] when err is that a right is missing to the group or its input, else nil.
+func (s *stage) denied(err error) error {
+	var denied *kafka.NotAllowed
+	err = s.admin.Fail("read "+s.input, err, kafka.Right{Operation: "Read", Kind: kafka.KindGroup, Name: string(s.group)},
+		kafka.Right{Operation: "Read", Kind: kafka.KindTopic, Name: s.input})
+	if errors.As(err, &denied) {
+		return err
+	}
+	return nil
+}
+
 // leave takes the instance out of the stage's group when nothing succeeds the stage, so that the others go on at once:
 // Sarama's static members say nothing when they go. That it may never have joined is no reason to stay: a process of its
 // name that was killed did. why is what ended this stage or another one, nil if it was told to end.
@@ -131,6 +142,7 @@ func (s *stage) name() string { return memberName(string(s.group), s.config.Inst
 func (s *stage) buildProducer([]string, string, func() hash.Hash32) (goka.Producer, error) {
 	tx, err := kafka.NewTx(s.context, s.config, s.name())
 	if err != nil {
+		s.fail(err) // Goka passes on the text alone
 		return nil, err
 	}
 	s.transaction.open(tx)

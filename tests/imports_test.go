@@ -44,7 +44,8 @@ var foreign = map[string][]string{
 	"github.com/IBM/sarama":           {"processors", "views", "internal/grouptable", "internal/kafka", "internal/replay"},
 	"github.com/twmb/franz-go":        {"internal/broker", "internal/kafka", "internal/registry", "internal/testregistry", "examples/consumers"},
 	"github.com/spf13/cobra":          {"cmd"},
-	"net/http":                        {"views", "web", "cmd", "internal/registry", "internal/testregistry"},
+	"net/http":                        {"views", "web", "cmd", "internal/kafka", "internal/registry", "internal/testregistry"}, // in internal/kafka for tokens alone
+	"golang.org/x/oauth2":             {"internal/kafka"},
 	"github.com/linkedin/goavro":      {"codecs"},
 	"github.com/axiomhq/hyperloglog":  {"tables"},
 	"github.com/google/btree":         {"tables"},

@@ -35,6 +35,7 @@ func exitCode(err error) int {
 		lossy    *processors.Unapproved
 		nobody   *kafka.ErrNoBroker
 		denied   *kafka.NotAllowed
+		rights   *rightsError
 	)
 	switch {
 	case err == nil:
@@ -45,7 +46,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &nobody):
 		return exitNoBroker
-	case errors.As(err, &denied):
+	case errors.As(err, &denied), errors.As(err, &rights):
 		return exitNotAllowed
 	}
 	return exitFailed

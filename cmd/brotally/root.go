@@ -82,7 +82,7 @@ func newRoot(p *program) *cobra.Command {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newRun(p), newQuery(p), newReplay(p), newReset(p)} {
+	for _, c := range []*cobra.Command{newRun(p), newQuery(p), newReplay(p), newReset(p), newDoctor(p)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
@@ -98,8 +98,12 @@ func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-"))
 }
 
-// explainFlag adds the nearest flag to the error about one that does not exist.
+// explainFlag adds the nearest flag to the error about one that does not exist, and leaves out what may be secret.
 func explainFlag(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) && invalid.GetFlag().Name == "property" {
+		return fmt.Errorf("-X: %w", invalid.Unwrap()) // the value may be a password
+	}
 	var missing *pflag.NotExistError
 	if !errors.As(err, &missing) || len(missing.GetSpecifiedName()) < 2 {
 		return err

@@ -52,8 +52,8 @@ func (e *TopicMismatch) Is(target error) bool { return target == ErrFatal }
 
 // Admin describes and changes topics, offsets and groups. It is safe for concurrent use; close it.
 //
-// It is made of Sarama's ClusterAdmin and, where that hides something (topic ids, stable offsets), of Sarama's requests: those
-// have all there is to ask for, so a second client library with settings of its own is not needed.
+// It is made of Sarama's ClusterAdmin and, where that hides something (topic ids, stable offsets), of Sarama's requests, which have
+// all that running asks for. What looking at a cluster takes beside that is the [Inspector]'s.
 type Admin struct {
 	ctx     context.Context // of the client: ends it, and every wait of ours
 	client  sarama.Client
@@ -70,7 +70,7 @@ func NewAdmin(ctx context.Context, c Config) (*Admin, error) {
 	a, err := sarama.NewClusterAdminFromClient(cl)
 	if err != nil {
 		cl.Close() //nolint:errcheck // the first error counts
-		return nil, fail("connect", "cluster", err)
+		return nil, Fail("connect", err)
 	}
 	c, _ = c.Resolve() // it did in Dial
 	return &Admin{ctx: ctx, client: cl, admin: a, brokers: c.Brokers}, nil
@@ -99,7 +99,7 @@ func (a *Admin) Describe(names ...string) (map[string]Topic, error) {
 	for n := range found {
 		resources = append(resources, &sarama.ConfigResource{Type: sarama.TopicResource, Name: n})
 	}
-	err = a.try(op, "settings of topics", func() error {
+	err = a.try(op, func() error {
 		rs, err := a.admin.DescribeConfigs(resources, sarama.DescribeConfigsOptions{})
 		if err != nil {
 			return err
@@ -130,11 +130,7 @@ func (a *Admin) Describe(names ...string) (map[string]Topic, error) {
 // metadata asks for the named topics, nil for all.
 func (a *Admin) metadata(op string, names []string) (map[string]Topic, error) {
 	found := map[string]Topic{}
-	resource := "topics"
-	if len(names) > 0 {
-		resource = "topic " + strings.Join(names, ", ")
-	}
-	err := a.try(op, resource, func() error {
+	err := a.try(op, func() error {
 		clear(found)
 		b, err := a.anyBroker()
 		if err != nil {
@@ -150,6 +146,8 @@ func (a *Admin) metadata(op string, names []string) (map[string]Topic, error) {
 			case sarama.ErrNoError:
 			case sarama.ErrUnknownTopicOrPartition:
 				continue
+			case sarama.ErrTopicAuthorizationFailed:
+				return &missing{onTopic("Describe", t.Name), t.Err}
 			default:
 				return t.Err
 			}
@@ -190,7 +188,7 @@ func (a *Admin) Ensure(t Topic) error {
 			return err
 		}
 	}
-	return a.check(t, have)
+	return a.Check(t, have)
 }
 
 func (a *Admin) create(t Topic) error {
@@ -198,19 +196,19 @@ func (a *Admin) create(t Topic) error {
 	for k, v := range t.Config {
 		detail.ConfigEntries[k] = &v
 	}
-	return a.try("create topic "+t.Name, "create topic "+t.Name, func() error {
+	return a.try("create topic "+t.Name, func() error {
 		err := a.admin.CreateTopic(t.Name, detail, false)
 		if errors.Is(err, sarama.ErrTopicAlreadyExists) {
 			return nil // another instance was faster, or our own answer was lost: what counts is the check
 		}
 		return err
-	})
+	}, onTopic("Create", t.Name))
 }
 
 // await waits until a topic that was just made shows everywhere we look.
 func (a *Admin) await(name string) (Topic, error) {
 	var t Topic
-	err := a.try("create topic "+name, "topic "+name, func() error {
+	err := a.try("create topic "+name, func() error {
 		found, err := a.Describe(name)
 		if err != nil {
 			return err
@@ -227,7 +225,8 @@ func (a *Admin) await(name string) (Topic, error) {
 // kept are the settings that decide which records a topic keeps or takes.
 var kept = []string{"cleanup.policy", "retention.ms", "retention.bytes", "max.message.bytes"}
 
-func (a *Admin) check(want, have Topic) error {
+// Check compares a topic that is there with one that is wanted, see [Admin.Ensure]. The error is *[TopicMismatch].
+func (a *Admin) Check(want, have Topic) error {
 	at := "--bootstrap-server " + strings.Join(a.brokers, ",")
 	if want.Partitions != have.Partitions {
 		// Keys would be looked for in other partitions than they were written to, so only an empty topic can get more.
@@ -295,18 +294,18 @@ func atLeast(have, want string) bool {
 // DeleteTopics deletes those of the topics that exist and returns when they are gone.
 func (a *Admin) DeleteTopics(names ...string) error {
 	for _, n := range names {
-		err := a.try("delete topic "+n, "delete topic "+n, func() error {
+		err := a.try("delete topic "+n, func() error {
 			err := a.admin.DeleteTopic(n)
 			if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 				return nil
 			}
 			return err
-		})
+		}, onTopic("Delete", n))
 		if err != nil {
 			return err
 		}
 	}
-	return a.try("delete topics", "topics", func() error {
+	return a.try("delete topics", func() error {
 		found, err := a.metadata("delete topics", names)
 		if err == nil && len(found) > 0 && len(names) > 0 {
 			err = fmt.Errorf("still there: %s: %w", strings.Join(slices.Sorted(maps.Keys(found)), ", "), sarama.ErrRequestTimedOut)
@@ -317,7 +316,7 @@ func (a *Admin) DeleteTopics(names ...string) error {
 
 // TopicBytes returns what a topic takes on the brokers' disks, its replicas counted once.
 func (a *Admin) TopicBytes(topic string) (total int64, err error) {
-	err = a.try("size of "+topic, "topic "+topic, func() error {
+	err = a.try("size of "+topic, func() error {
 		var brokers []int32
 		for _, b := range a.client.Brokers() {
 			brokers = append(brokers, b.ID())
@@ -347,7 +346,7 @@ func (a *Admin) TopicBytes(topic string) (total int64, err error) {
 			total += n
 		}
 		return nil
-	})
+	}, Right{Operation: "Describe", Kind: KindCluster})
 	return total, err
 }
 
@@ -356,7 +355,7 @@ func (a *Admin) TopicBytes(topic string) (total int64, err error) {
 func (a *Admin) DeleteRecords(topic string, before map[int32]int64) error {
 	op := "delete records of " + topic
 	for len(before) > 0 {
-		err := a.try(op, "delete records of topic "+topic, func() error { return a.admin.DeleteRecords(topic, before) })
+		err := a.try(op, func() error { return a.admin.DeleteRecords(topic, before) }, onTopic("Delete", topic))
 		if !errors.Is(err, sarama.ErrOffsetOutOfRange) {
 			return err
 		}
@@ -392,8 +391,9 @@ func (a *Admin) anyBroker() (*sarama.Broker, error) {
 	return nil, sarama.ErrOutOfBrokers
 }
 
-// try runs fn until it works, for as long as its errors say that it may, at most for patience.
-func (a *Admin) try(op, resource string, fn func() error) error {
+// try runs fn until it works, for as long as its errors say that it may, at most for patience. rights are what it needs, see
+// [Fail].
+func (a *Admin) try(op string, fn func() error, rights ...Right) error {
 	end := time.Now().Add(patience)
 	for attempt := 0; ; attempt++ {
 		err := fn()
@@ -403,7 +403,7 @@ func (a *Admin) try(op, resource string, fn func() error) error {
 		if e := a.ctx.Err(); e != nil {
 			return fmt.Errorf("%s: %w", op, e)
 		}
-		err = fail(op, resource, err)
+		err = a.Fail(op, err, rights...)
 		if !errors.Is(err, ErrRetry) || time.Now().After(end) {
 			return err
 		}

@@ -139,7 +139,7 @@ func (c *Catalog) Load(ctx context.Context) (map[string]Entry, error) {
 		return entries, err
 	}
 	if err := c.admin.client.RefreshMetadata(c.topic); err != nil {
-		return nil, fail("catalog", "topic "+c.topic, err)
+		return nil, c.admin.Fail("catalog", err, onTopic("Describe", c.topic))
 	}
 	r, err := NewReader(ctx, ReaderConfig{Client: c.admin.client, Topic: c.topic, From: sarama.OffsetOldest})
 	if err != nil {

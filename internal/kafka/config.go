@@ -82,6 +82,8 @@ type tuning struct {
 	compression    *sarama.CompressionCodec
 	level          int
 	leveled        bool
+	login          bool    // security.protocol asks for one
+	tokens         *tokens // for OAUTHBEARER
 }
 
 // Resolve applies the defaults and the properties: what it returns has no Properties left. It opens no file and no
@@ -102,6 +104,9 @@ func (c Config) Resolve() (Config, error) {
 			return Config{}, fmt.Errorf("name of this instance: %w", err)
 		}
 		r.Instance = host
+	}
+	if t := r.tune.tokens; r.SASL.OAuth != (OAuth{}) && (t == nil || t.oauth != r.SASL.OAuth) {
+		r.tune.tokens = &tokens{oauth: r.SASL.OAuth}
 	}
 	return r, nil
 }
@@ -200,7 +205,7 @@ func (c Config) Sarama() (*sarama.Config, error) {
 	if err := c.TLS.apply(s); err != nil {
 		return nil, err
 	}
-	if err := c.SASL.apply(s); err != nil {
+	if err := c.SASL.apply(s, t.tokens); err != nil {
 		return nil, err
 	}
 	if err := s.Validate(); err != nil {
@@ -236,6 +241,9 @@ func (c Config) String() string {
 
 // GoString is String: %#v must not show secrets either.
 func (c Config) GoString() string { return c.String() }
+
+// MarshalText is String: neither JSON nor a log shows secrets.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // presetPartitioner sends a message where its Partition says. All our senders choose the partition themselves, see [Partition].
 type presetPartitioner struct{}

@@ -2,8 +2,10 @@ package kafka
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -191,19 +193,38 @@ func TestOneOfSeveralBrokersIsEnough(t *testing.T) {
 func TestSecretsAreNotPrinted(t *testing.T) {
 	c := Config{
 		Brokers: []string{"b:1"},
-		SASL:    SASL{Mechanism: "PLAIN", Username: "zeek", Password: "hunter2"},
-		TLS:     TLS{Enable: true, KeyPEM: "hunter2", CertPEM: "hunter2"},
+		SASL:    SASL{Mechanism: "PLAIN", Username: "zeek", Password: NewSecret("hunter2"), OAuth: OAuth{ClientSecret: NewSecret("hunter2")}},
+		TLS:     TLS{Enable: true, KeyPEM: NewSecret("hunter2"), CertPEM: "public"},
 		Properties: map[string]string{
 			"sasl.password": "hunter2", "pass": "hunter2", "ssl.key.pem": "hunter2", "ssl.keystore.key": "hunter2", "client.id": "me",
+			"sasl.oauthbearer.client.secret": "hunter2", "sasl.password.file": "shown",
 		},
 	}
 	for _, s := range []string{c.String(), fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c), fmt.Sprintf("%v", c.SASL),
-		fmt.Sprintf("%#v", c.SASL), fmt.Sprintf("%#v", c.TLS), fmt.Sprintf("%+v", struct{ C Config }{c})} {
-		if strings.Contains(s, "hunter2") {
+		fmt.Sprintf("%#v", c.SASL), fmt.Sprintf("%#v", c.TLS), fmt.Sprintf("%+v", struct{ C Config }{c}),
+		fmt.Sprintf("%+v", struct{ s SASL }{c.SASL}), fmt.Sprintf("%#v", struct{ t *TLS }{&c.TLS}), fmt.Sprintf("%s %q %x %d", c.SASL.Password, c.SASL.Password, c.SASL.Password, c.SASL.Password),
+		asJSON(t, c), asJSON(t, c.SASL), asJSON(t, c.TLS), logged(c), logged(c.SASL), logged(c.SASL.Password)} {
+		if strings.Contains(s, "hunter2") || strings.Contains(s, "68756e") {
 			t.Errorf("a secret shows: %s", s)
 		}
 	}
-	if s := c.String(); !strings.Contains(s, "zeek") || !strings.Contains(s, "client.id=me") {
+	if s := c.String(); !strings.Contains(s, "zeek") || !strings.Contains(s, "client.id=me") || !strings.Contains(s, "sasl.password.file=shown") {
 		t.Errorf("too little shows: %s", s)
 	}
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func logged(v any) string {
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("settings", "are", v)
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("settings", "are", v)
+	return b.String()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -44,7 +43,7 @@ func Dial(ctx context.Context, c Config) (sarama.Client, error) {
 		if network(err) || errors.Is(err, sarama.ErrOutOfBrokers) {
 			return nil, &ErrNoBroker{Brokers: c.Brokers, Err: err}
 		}
-		return nil, fail("connect to "+oneOf(c.Brokers), "cluster", err)
+		return nil, Fail("connect to "+oneOf(c.Brokers), err)
 	}
 	return cl, nil
 }
@@ -69,19 +68,21 @@ func ping(ctx context.Context, brokers []string, conf *sarama.Config) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("connect to %s: %w", oneOf(brokers), err)
 	}
-	var silent []error
+	var why []error
 	for i, err := range errs {
 		if err == nil {
 			return nil
 		}
-		for _, k := range codes(err) {
-			if right(k, "cluster") != "" {
-				return fail("connect to "+brokers[i], "cluster", err)
-			}
+		var not *NotAllowed
+		if errors.As(err, &not) {
+			return err
 		}
-		silent = append(silent, fmt.Errorf("%s: %w", brokers[i], err))
+		if len(brokers) > 1 {
+			err = fmt.Errorf("%s: %w", brokers[i], err)
+		}
+		why = append(why, err)
 	}
-	return &ErrNoBroker{Brokers: brokers, Err: errors.Join(silent...)}
+	return &ErrNoBroker{Brokers: brokers, Err: errors.Join(why...)}
 }
 
 func pingOne(ctx context.Context, addr string, conf *sarama.Config) error {
@@ -93,15 +94,13 @@ func pingOne(ctx context.Context, addr string, conf *sarama.Config) error {
 	}
 	defer b.Close() //nolint:errcheck // what matters was answered before
 	_, err := b.GetMetadata(&sarama.MetadataRequest{Version: 7, Topics: []string{}})
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("no answer within %v", pingTimeout)
-	case errors.Is(err, io.EOF) && conf.Net.SASL.Enable:
-		return fmt.Errorf("hung up while %s logged in (wrong user, password or mechanism?): %w", conf.Net.SASL.User, err)
-	case errors.Is(err, io.EOF) && !conf.Net.TLS.Enable:
-		return fmt.Errorf("hung up (does it ask for TLS or a login? -X security.protocol=..): %w", err)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w within %v", errSilent, pingTimeout)
 	}
-	return err
+	if err != nil {
+		return explain(ctx, addr, conf, err)
+	}
+	return nil
 }
 
 // dialer opens connections that end with its context: Sarama's requests know no context, but they end with their connection.

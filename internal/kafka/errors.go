@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -85,24 +84,7 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// NotAllowed is an error of authorization: exit code 4.
-type NotAllowed struct {
-	Op       string // what was being done
-	Resource string // what we may not, such as "topic dns" or "transactional id brotally-catalog"
-	Err      error
-}
-
-func (e *NotAllowed) Error() string {
-	return fmt.Sprintf("%s: not allowed: %s: %v", e.Op, e.Resource, e.Err)
-}
-
-// Unwrap returns the broker's error.
-func (e *NotAllowed) Unwrap() error { return e.Err }
-
-// Is says that it is fatal: rights do not come back by themselves.
-func (e *NotAllowed) Is(target error) bool { return target == ErrFatal }
-
-// ErrNoBroker is returned when none of the brokers answers: exit code 3.
+// ErrNoBroker is returned when none of the brokers answers in a way that we understand: exit code 3.
 type ErrNoBroker struct {
 	Brokers []string
 	Err     error // what each of them said, joined
@@ -112,11 +94,23 @@ func (e *ErrNoBroker) Error() string {
 	if len(e.Brokers) == 0 {
 		return "no broker given (-b host:port)"
 	}
-	return fmt.Sprintf("no broker answers at %s: %s", strings.Join(e.Brokers, ", "), oneLine(e.Err))
+	what := "no broker answers at"
+	if e.Err != nil && !silent(e.Err) {
+		what = "cannot talk to"
+	}
+	return fmt.Sprintf("%s %s: %s", what, strings.Join(e.Brokers, ", "), oneLine(e.Err))
 }
 
 // Unwrap returns what the brokers said.
 func (e *ErrNoBroker) Unwrap() error { return e.Err }
+
+// errSilent is what is said of a broker that takes the connection and then says nothing.
+var errSilent = errors.New("no answer")
+
+// silent says whether err is that nobody was there, rather than somebody whom we did not understand.
+func silent(err error) bool {
+	return refusedDial(err) || isTimeout(err) || errors.Is(err, sarama.ErrOutOfBrokers) || errors.Is(err, errSilent)
+}
 
 // Classify says what to do about err. It knows Sarama's odd texts, because Sarama flattens some errors and has no names for
 // others: PRODUCER_FENCED arrives as "Unknown error, how did this happen? Error code = 90".
@@ -258,46 +252,6 @@ func network(err error) bool {
 	var n net.Error
 	return errors.As(err, &n) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
 		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// fail wraps err with what was being done and its class; nil stays nil. resource names what the operation needs rights to,
-// such as "topic dns". Errors that are classified already keep their class, a cancelled context stays what it is.
-func fail(op, resource string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, context.Canceled) { // not DeadlineExceeded: a connection that does not come about says so, too
-		return fmt.Errorf("%s: %w", op, err)
-	}
-	var own *Error
-	var denied *NotAllowed
-	var nobody *ErrNoBroker
-	if errors.As(err, &own) || errors.As(err, &denied) || errors.As(err, &nobody) {
-		return fmt.Errorf("%s: %w", op, err)
-	}
-	for _, k := range codes(err) {
-		if what := right(k, resource); what != "" {
-			return &NotAllowed{Op: op, Resource: what, Err: err}
-		}
-	}
-	return &Error{Op: op, Class: Classify(err), Err: err}
-}
-
-// right names what is not allowed when the code says so, else it is empty.
-func right(k sarama.KError, resource string) string {
-	switch k {
-	case sarama.ErrTopicAuthorizationFailed, sarama.ErrGroupAuthorizationFailed, sarama.ErrTransactionalIDAuthorizationFailed:
-		return or(resource, map[sarama.KError]string{
-			sarama.ErrTopicAuthorizationFailed:           "topic",
-			sarama.ErrGroupAuthorizationFailed:           "group",
-			sarama.ErrTransactionalIDAuthorizationFailed: "transactional id",
-		}[k])
-	case sarama.ErrClusterAuthorizationFailed:
-		return or(resource, "cluster")
-	case sarama.ErrSASLAuthenticationFailed, sarama.ErrUnsupportedSASLMechanism, sarama.ErrIllegalSASLState:
-		return "log in (SASL)"
-	}
-	return ""
 }
 
 // oneLine puts joined errors on one line, each once.

@@ -68,7 +68,7 @@ func TestFailKeepsWhatItWraps(t *testing.T) {
 	for cause, class := range map[error]Class{
 		sarama.ErrProducerFenced: Fenced, sarama.ErrUnknownMemberId: Rejoin, io.EOF: Retry, sarama.ErrInvalidRecord: Fatal,
 	} {
-		err := fail("commit x", "transactional id x", cause)
+		err := Fail("commit x", cause, onID("Write", "x"))
 		for c, s := range sentinels {
 			if errors.Is(err, s) != (c == class) {
 				t.Errorf("%v: errors.Is(%v) = %t", err, s, !(c == class))
@@ -78,18 +78,18 @@ func TestFailKeepsWhatItWraps(t *testing.T) {
 			t.Errorf("%v does not keep %v", err, cause)
 		}
 		// Wrapping it again changes nothing.
-		if again := fail("outer", "", err); Classify(again) != class || !errors.Is(again, sentinels[class]) {
+		if again := Fail("outer", err); Classify(again) != class || !errors.Is(again, sentinels[class]) {
 			t.Errorf("%v", again)
 		}
 	}
-	if err := fail("x", "", nil); err != nil {
+	if err := Fail("x", nil); err != nil {
 		t.Error(err)
 	}
-	if err := fail("x", "", fmt.Errorf("y: %w", context.Canceled)); !errors.Is(err, context.Canceled) || errors.Is(err, ErrFatal) {
+	if err := Fail("x", fmt.Errorf("y: %w", context.Canceled)); !errors.Is(err, context.Canceled) || errors.Is(err, ErrFatal) {
 		t.Errorf("cancelled: %v", err)
 	}
 	var denied *NotAllowed
-	if err := fail("read", "topic dns", sarama.ErrTopicAuthorizationFailed); !errors.As(err, &denied) || denied.Resource != "topic dns" || !errors.Is(err, ErrFatal) {
+	if err := Fail("read", sarama.ErrTopicAuthorizationFailed, onGroup("Read", "g"), onTopic("Read", "dns")); !errors.As(err, &denied) || denied.What != "Read on topic dns" || !errors.Is(err, ErrFatal) {
 		t.Errorf("rights: %v", err)
 	}
 }

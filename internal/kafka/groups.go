@@ -44,7 +44,7 @@ func (e *GroupInUse) Unwrap() error { return e.Err }
 // Groups returns the names of all consumer groups that we may see, sorted.
 func (a *Admin) Groups() ([]string, error) {
 	var names []string
-	err := a.try("list groups", "groups", func() error {
+	err := a.try("list groups", func() error {
 		names = names[:0]
 		found, err := a.admin.ListConsumerGroups()
 		for n := range found {
@@ -59,7 +59,7 @@ func (a *Admin) Groups() ([]string, error) {
 // GroupMembers returns who is in the group, sorted by id; nobody when there is no such group.
 func (a *Admin) GroupMembers(group string) ([]Member, error) {
 	var members []Member
-	err := a.try("members of group "+group, "group "+group, func() error {
+	err := a.try("members of group "+group, func() error {
 		members = members[:0]
 		found, err := a.admin.DescribeConsumerGroups([]string{group})
 		if err != nil {
@@ -84,7 +84,7 @@ func (a *Admin) GroupMembers(group string) ([]Member, error) {
 			}
 		}
 		return nil
-	})
+	}, onGroup("Describe", group))
 	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	return members, err
 }
@@ -94,11 +94,11 @@ func (a *Admin) GroupMembers(group string) ([]Member, error) {
 func (a *Admin) Unread(group, topic string) (int, error) {
 	op := "share out " + topic
 	if err := a.client.RefreshMetadata(topic); err != nil {
-		return 0, fail(op, "topic "+topic, err)
+		return 0, a.Fail(op, err, onTopic("Describe", topic))
 	}
 	partitions, err := a.client.Partitions(topic)
 	if err != nil {
-		return 0, fail(op, "topic "+topic, err)
+		return 0, a.Fail(op, err, onTopic("Describe", topic))
 	}
 	found, err := a.admin.DescribeConsumerGroups([]string{group})
 	if err == nil && len(found) == 1 && found[0].Err != sarama.ErrNoError {
@@ -106,7 +106,7 @@ func (a *Admin) Unread(group, topic string) (int, error) {
 	}
 	if err != nil {
 		_ = a.client.RefreshCoordinator(group)
-		return 0, fail(op, "group "+group, err)
+		return 0, a.Fail(op, err, onGroup("Describe", group))
 	}
 	if len(found) != 1 || found[0].State != "Stable" {
 		return 0, nil
@@ -115,7 +115,7 @@ func (a *Admin) Unread(group, topic string) (int, error) {
 	for _, m := range found[0].Members {
 		given, err := m.GetMemberAssignment()
 		if err != nil {
-			return 0, fail(op, "group "+group, err)
+			return 0, a.Fail(op, err, onGroup("Describe", group))
 		}
 		if given != nil {
 			unread -= len(given.Topics[topic])
@@ -128,13 +128,13 @@ func (a *Admin) Unread(group, topic string) (int, error) {
 func (a *Admin) DeleteGroups(groups ...string) error {
 	for _, g := range groups {
 		op := "delete group " + g
-		err := a.try(op, "group "+g, func() error {
+		err := a.try(op, func() error {
 			err := a.admin.DeleteConsumerGroup(g)
 			if errors.Is(err, sarama.ErrGroupIDNotFound) {
 				return nil
 			}
 			return err
-		})
+		}, onGroup("Delete", g))
 		if errors.Is(err, sarama.ErrNonEmptyGroup) {
 			return a.inUse(op, g, err)
 		}

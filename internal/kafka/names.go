@@ -8,6 +8,9 @@ import (
 
 // The names of what belongs to one App. All of them begin with it, so that one rule for prefixed resources covers them.
 
+// Prefix begins the names of all that belongs to the app, but for results.
+func (c Config) Prefix() string { return c.App + "-" }
+
 // CatalogTopic is where the definitions of the running tables are.
 func (c Config) CatalogTopic() string { return c.App + "-catalog" }
 

@@ -59,8 +59,7 @@ func (a *Admin) listOffsets(which int64, topics ...string) (map[string]map[int32
 	if len(topics) == 0 {
 		return out, nil
 	}
-	resource := "topic " + topics[0]
-	err := a.try("offsets of "+topics[0], resource, func() error {
+	err := a.try("offsets of "+topics[0], func() error {
 		// Sarama's client would ask ten times for a topic that is not there.
 		found, err := a.metadata("offsets", topics)
 		if err != nil {
@@ -96,7 +95,7 @@ func (a *Admin) listOffsets(which int64, topics ...string) (map[string]map[int32
 			}
 		}
 		return nil
-	})
+	}, onTopic("Describe", topics[0]))
 	return out, err
 }
 
@@ -107,7 +106,7 @@ func (a *Admin) CommittedOffsets(group string) (map[string]map[int32]int64, erro
 	out := map[string]map[int32]int64{}
 	end := time.Now().Add(TransactionTimeout + patience)
 	for attempt := 0; ; attempt++ {
-		err := a.try(op, "group "+group, func() error {
+		err := a.try(op, func() error {
 			b, err := a.client.Coordinator(group)
 			if err != nil {
 				return err
@@ -139,7 +138,7 @@ func (a *Admin) CommittedOffsets(group string) (map[string]map[int32]int64, erro
 				}
 			}
 			return nil
-		})
+		}, onGroup("Describe", group))
 		switch {
 		case err == nil:
 			return out, nil
@@ -167,7 +166,7 @@ func (a *Admin) CommitOffsets(group string, offsets map[string]map[int32]int64) 
 		return nil
 	}
 	op := "set offsets of group " + group
-	err := a.try(op, "group "+group, func() error {
+	err := a.try(op, func() error {
 		res, err := a.admin.AlterConsumerGroupOffsets(group, set, nil)
 		if err != nil {
 			return err
@@ -180,7 +179,7 @@ func (a *Admin) CommitOffsets(group string, offsets map[string]map[int32]int64) 
 			}
 		}
 		return nil
-	})
+	}, onGroup("Read", group))
 	if errors.Is(err, sarama.ErrUnknownMemberId) || errors.Is(err, sarama.ErrIllegalGeneration) || errors.Is(err, sarama.ErrRebalanceInProgress) {
 		return a.inUse(op, group, err)
 	}

@@ -40,9 +40,24 @@ var properties = map[string]setter{
 	"sasl.mechanism":    mechanism,
 	"sasl.mechanisms":   mechanism, // librdkafka's name
 	"sasl.username":     text(func(c *Config) *string { return &c.SASL.Username }),
-	"sasl.password":     text(func(c *Config) *string { return &c.SASL.Password }),
-	"user":              text(func(c *Config) *string { return &c.SASL.Username }), // rpk
-	"pass":              text(func(c *Config) *string { return &c.SASL.Password }), // rpk
+	"sasl.password":     hidden(func(c *Config) *Secret { return &c.SASL.Password }),
+	"user":              text(func(c *Config) *string { return &c.SASL.Username }),   // rpk
+	"pass":              hidden(func(c *Config) *Secret { return &c.SASL.Password }), // rpk
+
+	"sasl.password.file": text(func(c *Config) *string { return &c.SASL.PasswordFile }),
+
+	"sasl.oauthbearer.method":             only("oidc"),
+	"sasl.oauthbearer.grant.type":         only("client_credentials"),
+	"sasl.oauthbearer.token.endpoint.url": text(func(c *Config) *string { return &c.SASL.OAuth.TokenURL }),
+	"sasl.oauthbearer.client.id":          text(func(c *Config) *string { return &c.SASL.OAuth.ClientID }),
+	"sasl.oauthbearer.client.secret":      hidden(func(c *Config) *Secret { return &c.SASL.OAuth.ClientSecret }),
+	"sasl.oauthbearer.client.secret.file": text(func(c *Config) *string { return &c.SASL.OAuth.ClientSecretFile }),
+	"sasl.oauthbearer.scope":              text(func(c *Config) *string { return &c.SASL.OAuth.Scope }),
+	"sasl.oauthbearer.extensions":         text(func(c *Config) *string { return &c.SASL.OAuth.Extensions }),
+	"https.ca.location":                   text(func(c *Config) *string { return &c.SASL.OAuth.CAFile }), // librdkafka's name
+
+	"sasl.oauthbearer.client.credentials.client.id":     text(func(c *Config) *string { return &c.SASL.OAuth.ClientID }),       // Java 4.1 and later
+	"sasl.oauthbearer.client.credentials.client.secret": hidden(func(c *Config) *Secret { return &c.SASL.OAuth.ClientSecret }), // as above
 
 	"tls.enabled":              flag(func(c *Config) *bool { return &c.TLS.Enable }),
 	"tls.ca":                   text(func(c *Config) *string { return &c.TLS.CAFile }),
@@ -56,10 +71,10 @@ var properties = map[string]setter{
 	"ssl.key.location":                      text(func(c *Config) *string { return &c.TLS.KeyFile }),
 	"ssl.ca.pem":                            text(func(c *Config) *string { return &c.TLS.CAPEM }),
 	"ssl.certificate.pem":                   text(func(c *Config) *string { return &c.TLS.CertPEM }),
-	"ssl.key.pem":                           text(func(c *Config) *string { return &c.TLS.KeyPEM }),
-	"ssl.truststore.certificates":           text(func(c *Config) *string { return &c.TLS.CAPEM }),   // Java, PEM
-	"ssl.keystore.certificate.chain":        text(func(c *Config) *string { return &c.TLS.CertPEM }), // Java, PEM
-	"ssl.keystore.key":                      text(func(c *Config) *string { return &c.TLS.KeyPEM }),  // Java, PEM
+	"ssl.key.pem":                           hidden(func(c *Config) *Secret { return &c.TLS.KeyPEM }),
+	"ssl.truststore.certificates":           text(func(c *Config) *string { return &c.TLS.CAPEM }),    // Java, PEM
+	"ssl.keystore.certificate.chain":        text(func(c *Config) *string { return &c.TLS.CertPEM }),  // Java, PEM
+	"ssl.keystore.key":                      hidden(func(c *Config) *Secret { return &c.TLS.KeyPEM }), // Java, PEM
 	"enable.ssl.certificate.verification":   verify,
 	"ssl.endpoint.identification.algorithm": identification,
 
@@ -82,12 +97,14 @@ var properties = map[string]setter{
 
 // refused are settings that people may try and that we must not take over, with the reason.
 var refused = map[string]string{
-	"sasl.jaas.config":        "is for the Java clients; write sasl.username and sasl.password",
-	"ssl.truststore.location": "is for the Java clients; write ssl.ca.location with a PEM file",
-	"ssl.truststore.password": "is for the Java clients; write ssl.ca.location with a PEM file",
-	"ssl.keystore.location":   "is not read; write ssl.certificate.location and ssl.key.location with PEM files",
-	"ssl.keystore.password":   "is not read; write ssl.certificate.location and ssl.key.location with PEM files",
-	"ssl.key.password":        "encrypted keys are not read; write ssl.key.location with a plain PEM file that only you may read",
+	"sasl.jaas.config":           "is for the Java clients; write sasl.username and sasl.password, or sasl.oauthbearer.client.id and .client.secret",
+	"sasl.oauthbearer.config":    "is for tokens that nobody signs; write sasl.oauthbearer.token.endpoint.url, .client.id and .client.secret",
+	"sasl.kerberos.service.name": "there is no Kerberos here; there are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER",
+	"ssl.truststore.location":    "is for the Java clients; write ssl.ca.location with a PEM file",
+	"ssl.truststore.password":    "is for the Java clients; write ssl.ca.location with a PEM file",
+	"ssl.keystore.location":      "is not read; write ssl.certificate.location and ssl.key.location with PEM files",
+	"ssl.keystore.password":      "is not read; write ssl.certificate.location and ssl.key.location with PEM files",
+	"ssl.key.password":           "encrypted keys are not read; write ssl.key.location with a plain PEM file that only you may read",
 
 	"group.id":                              "is made from --app; two deployments on one cluster need different --app",
 	"group.instance.id":                     "is made from --instance",
@@ -143,9 +160,13 @@ func (c *Config) apply(props map[string]string) error {
 			return &PropertyError{Key: key, Why: err.Error()}
 		}
 	}
-	// Credentials without a mechanism mean the simplest one, as in every client.
-	if c.SASL.Mechanism == "" && c.SASL.Username != "" {
-		c.SASL.Mechanism = "PLAIN"
+	// Credentials without a mechanism mean the simplest one that takes them, as in every client.
+	switch {
+	case c.SASL.Mechanism != "":
+	case c.SASL.OAuth != (OAuth{}):
+		c.SASL.Mechanism = sarama.SASLTypeOAuth
+	case c.SASL.Username != "", c.tune.login:
+		c.SASL.Mechanism = sarama.SASLTypePlaintext
 	}
 	return nil
 }
@@ -170,10 +191,10 @@ func protocol(c *Config, v string) error {
 		c.TLS.Enable = true
 	case "SASL_PLAINTEXT":
 		c.TLS.Enable = false
-		c.SASL.Mechanism = or(c.SASL.Mechanism, "PLAIN")
+		c.tune.login = true
 	case "SASL_SSL":
 		c.TLS.Enable = true
-		c.SASL.Mechanism = or(c.SASL.Mechanism, "PLAIN")
+		c.tune.login = true
 	default:
 		return fmt.Errorf("no security protocol %q; there are plaintext, ssl, sasl_plaintext, sasl_ssl", v)
 	}
@@ -231,6 +252,24 @@ func compressionLevel(c *Config, v string) error {
 func text(at func(*Config) *string) setter {
 	return func(c *Config, v string) error {
 		*at(c) = v
+		return nil
+	}
+}
+
+// hidden is text that is not to be printed.
+func hidden(at func(*Config) *Secret) setter {
+	return func(c *Config, v string) error {
+		*at(c) = NewSecret(v)
+		return nil
+	}
+}
+
+// only takes the one value that we do by ourselves.
+func only(value string) setter {
+	return func(_ *Config, v string) error {
+		if !strings.EqualFold(v, value) {
+			return fmt.Errorf("%q is not done here, only %s", v, value)
+		}
 		return nil
 	}
 }

@@ -20,27 +20,27 @@ func TestPropertiesAreSpelledInManyWays(t *testing.T) {
 			"bootstrap.servers": "a:1, b:2", "security.protocol": "sasl_ssl", "sasl.mechanisms": "scram-sha-512",
 			"sasl.username": "u", "sasl.password": "p", "ssl.ca.location": "/ca.pem", "enable.ssl.certificate.verification": "false",
 		}, Config{
-			Brokers: []string{"a:1", "b:2"}, SASL: SASL{"SCRAM-SHA-512", "u", "p"},
+			Brokers: []string{"a:1", "b:2"}, SASL: SASL{Mechanism: "SCRAM-SHA-512", Username: "u", Password: NewSecret("p")},
 			TLS: TLS{Enable: true, CAFile: "/ca.pem", InsecureSkipVerify: true},
 		}},
 		{"rpk", map[string]string{
 			"brokers": "a:1", "tls.enabled": "true", "tls.ca": "/ca", "tls.cert": "/c", "tls.key": "/k",
 			"sasl.mechanism": "SCRAM-SHA-256", "user": "u", "pass": "p",
 		}, Config{
-			Brokers: []string{"a:1"}, SASL: SASL{"SCRAM-SHA-256", "u", "p"},
+			Brokers: []string{"a:1"}, SASL: SASL{Mechanism: "SCRAM-SHA-256", Username: "u", Password: NewSecret("p")},
 			TLS: TLS{Enable: true, CAFile: "/ca", CertFile: "/c", KeyFile: "/k"},
 		}},
 		{"Java", map[string]string{
 			"security.protocol": "SSL", "ssl.truststore.certificates": "PEM", "ssl.endpoint.identification.algorithm": "",
 		}, Config{TLS: TLS{Enable: true, CAPEM: "PEM", AnyHostName: true}}},
-		{"a user alone means PLAIN", map[string]string{"sasl.username": "u", "sasl.password": "p"}, Config{SASL: SASL{"PLAIN", "u", "p"}}},
+		{"a user alone means PLAIN", map[string]string{"sasl.username": "u", "sasl.password": "p"}, Config{SASL: SASL{Mechanism: "PLAIN", Username: "u", Password: NewSecret("p")}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := Config{Properties: test.props}.Resolve()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !cmp.Equal(got.Brokers, test.want.Brokers) || got.TLS != test.want.TLS || got.SASL != test.want.SASL {
+			if !cmp.Equal(got.Brokers, test.want.Brokers) || got.TLS != test.want.TLS || got.SASL.String() != test.want.SASL.String() || got.SASL.Password.Reveal() != test.want.SASL.Password.Reveal() {
 				t.Errorf("got %v %#v %v", got.Brokers, got.TLS, got.SASL)
 			}
 		})

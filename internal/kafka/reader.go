@@ -536,7 +536,7 @@ func (r *Reader) again(ctx context.Context, op string, attempt int, err error) e
 	// A topic that was just made may be unknown for a moment; one that was deleted stays so.
 	gone := errors.Is(err, sarama.ErrUnknownTopicOrPartition) && attempt >= unknownAttempts
 	if gone || Classify(err) != Retry {
-		return fail(op, "topic "+r.c.Topic, err)
+		return as(r.c.Client.Config(), Fail(op, err, onTopic("Read", r.c.Topic)))
 	}
 	if e := sleep(ctx, backoff(attempt)); e != nil {
 		return fmt.Errorf("%s: %w (%w)", op, e, err)

@@ -1,105 +1,19 @@
 package kafka
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/brotally/brotally/internal/broker"
+	"github.com/brotally/brotally/internal/testcert"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// authority signs certificates for one test.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string // PEM of the authority
-}
-
-func newAuthority(t *testing.T) *authority {
-	a := &authority{t: t}
-	a.cert = &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	cert, _, key := a.sign(a.cert)
-	a.key = key
-	a.file = a.write("ca.pem", cert)
-	return a
-}
-
-// sign returns certificate and key as PEM.
-func (a *authority) sign(cert *x509.Certificate) (certPEM, keyPEM []byte, key *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	signer := a.key
-	if signer == nil {
-		signer = key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, &key.PublicKey, signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	pkcs, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs}), key
-}
-
-// server returns a certificate for a host.
-func (a *authority) server(host string) tls.Certificate {
-	a.t.Helper()
-	c := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	if ip := net.ParseIP(host); ip != nil {
-		c.IPAddresses = []net.IP{ip}
-	} else {
-		c.DNSNames = []string{host}
-	}
-	cert, key, _ := a.sign(c)
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return pair
-}
-
-// client returns files of a client's certificate and key.
-func (a *authority) client() (cert, key string) {
-	a.t.Helper()
-	c, k, _ := a.sign(&x509.Certificate{SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: "brotally"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	return a.write("client.pem", c), a.write("client.key", k)
-}
-
-func (a *authority) write(name string, content []byte) string {
-	a.t.Helper()
-	path := filepath.Join(a.t.TempDir(), name)
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		a.t.Fatal(err)
-	}
-	return path
-}
 
 // Every client of ours has to come through: admin, transactional producer, reader.
 func useEverything(t *testing.T, props map[string]string) error {
@@ -138,16 +52,16 @@ func useEverything(t *testing.T, props map[string]string) error {
 }
 
 func TestSASLOverTLS(t *testing.T) {
-	ca := newAuthority(t)
+	ca := testcert.New(t, t.TempDir())
 	b := broker.StartTest(t, broker.Config{
-		TLS: &tls.Config{Certificates: []tls.Certificate{ca.server("127.0.0.1")}},
+		TLS: &tls.Config{Certificates: []tls.Certificate{ca.Server("127.0.0.1").TLS}},
 		Options: []kfake.Opt{
 			kfake.EnableSASL(), kfake.Superuser("PLAIN", "plain", "pw1"),
 			kfake.Superuser("SCRAM-SHA-256", "scram256", "pw2"), kfake.Superuser("SCRAM-SHA-512", "scram512", "pw3"),
 		},
 	})
 	props := func(kv ...string) map[string]string {
-		m := map[string]string{"bootstrap.servers": b.Addrs()[0], "security.protocol": "sasl_ssl", "ssl.ca.location": ca.file}
+		m := map[string]string{"bootstrap.servers": b.Addrs()[0], "security.protocol": "sasl_ssl", "ssl.ca.location": ca.File}
 		for i := 0; i < len(kv); i += 2 {
 			m[kv[i]] = kv[i+1]
 		}
@@ -182,7 +96,7 @@ func TestSASLOverTLS(t *testing.T) {
 		})
 	}
 	t.Run("unknown authority", func(t *testing.T) {
-		p := props("sasl.mechanism", "PLAIN", "sasl.username", "plain", "sasl.password", "pw1", "ssl.ca.location", newAuthority(t).file)
+		p := props("sasl.mechanism", "PLAIN", "sasl.username", "plain", "sasl.password", "pw1", "ssl.ca.location", testcert.New(t, t.TempDir()).File)
 		var none *ErrNoBroker
 		if err := useEverything(t, p); !errors.As(err, &none) || !strings.Contains(err.Error(), "unknown authority") {
 			t.Errorf("%v, want it to name the certificate", err)
@@ -192,28 +106,42 @@ func TestSASLOverTLS(t *testing.T) {
 			t.Errorf("not verified: %v", err)
 		}
 	})
-	t.Run("plain text to a TLS port", func(t *testing.T) {
-		p := props("security.protocol", "plaintext")
-		delete(p, "ssl.ca.location")
-		if err := useEverything(t, p); err == nil {
-			t.Error("it worked")
-		}
-	})
+	for name, test := range map[string]struct {
+		says  string
+		login bool // refused, not unreachable
+		props map[string]string
+	}{
+		"plain text to a TLS port":      {"the port speaks TLS; -X security.protocol=ssl", false, props("security.protocol", "plaintext", "ssl.ca.location", "")},
+		"a login in plain text":         {"the port speaks TLS; -X security.protocol=sasl_ssl", false, props("security.protocol", "sasl_plaintext", "ssl.ca.location", "", "sasl.mechanism", "SCRAM-SHA-256", "sasl.username", "scram256", "sasl.password", "pw2")},
+		"no login":                      {"it wants a login: -X sasl.mechanism=.. and what belongs to it; it has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", true, props("security.protocol", "ssl")},
+		"an expired server":             {"its certificate was valid from", false, props("security.protocol", "ssl", "bootstrap.servers", expired(t, ca))},
+		"a mechanism that is not there": {"does not have this mechanism; it has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", true, props("sasl.oauthbearer.token.endpoint.url", "https://127.0.0.1:1/token", "sasl.oauthbearer.client.id", "c", "sasl.oauthbearer.client.secret", "s")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := useEverything(t, test.props)
+			var none *ErrNoBroker
+			var denied *NotAllowed
+			if errors.As(err, &none) == test.login || errors.As(err, &denied) != test.login || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%v, want it to say %q", err, test.says)
+			}
+		})
+	}
+}
+
+// expired is the address of a broker whose certificate is of no use any more.
+func expired(t *testing.T, ca *testcert.Authority) string {
+	old := ca.ServerUntil(time.Now().Add(-time.Hour), "127.0.0.1").TLS
+	return broker.StartTest(t, broker.Config{TLS: &tls.Config{Certificates: []tls.Certificate{old}}}).Addrs()[0]
 }
 
 func TestClientCertificate(t *testing.T) {
-	ca := newAuthority(t)
-	pool := x509.NewCertPool()
-	pemBytes, err := os.ReadFile(ca.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool.AppendCertsFromPEM(pemBytes)
+	ca := testcert.New(t, t.TempDir())
 	b := broker.StartTest(t, broker.Config{TLS: &tls.Config{
-		Certificates: []tls.Certificate{ca.server("kafka.example")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
+		Certificates: []tls.Certificate{ca.Server("kafka.example").TLS}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool(),
 	}})
-	cert, key := ca.client()
-	p := map[string]string{"brokers": b.Addrs()[0], "tls.enabled": "true", "tls.ca": ca.file, "tls.cert": cert, "tls.key": key}
+	own := ca.Client("brotally", time.Now().Add(time.Hour))
+	cert, key := own.CertFile, own.KeyFile
+	p := map[string]string{"brokers": b.Addrs()[0], "tls.enabled": "true", "tls.ca": ca.File, "tls.cert": cert, "tls.key": key}
 	if err := useEverything(t, p); err == nil || !strings.Contains(err.Error(), "127.0.0.1") {
 		t.Errorf("certificate for another host: %v", err)
 	}
@@ -226,21 +154,27 @@ func TestClientCertificate(t *testing.T) {
 	if err := useEverything(t, p); err != nil {
 		t.Errorf("for any host: %v", err)
 	}
-	p["tls.ca"] = newAuthority(t).file
+	p["tls.ca"] = testcert.New(t, t.TempDir()).File
 	if err := useEverything(t, p); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("any host, but of another authority: %v", err)
 	}
-	p["tls.ca"] = ca.file
+	p["tls.ca"] = ca.File
 	delete(p, "tls.cert")
 	delete(p, "tls.key")
-	if err := useEverything(t, p); err == nil {
-		t.Error("without a certificate of its own it worked")
+	if err := useEverything(t, p); err == nil || !strings.Contains(err.Error(), "it asks for one: -X ssl.certificate.location=FILE") {
+		t.Errorf("without a certificate of our own: %v", err)
+	}
+	old := ca.Client("brotally", time.Now().Add(-time.Hour))
+	p["tls.cert"], p["tls.key"] = old.CertFile, old.KeyFile
+	if err := useEverything(t, p); err == nil || !strings.Contains(err.Error(), "that of CN=brotally was valid from") {
+		t.Errorf("with an expired one: %v", err)
 	}
 }
 
 func TestTLSSettingsThatCannotBe(t *testing.T) {
-	ca := newAuthority(t)
-	cert, key := ca.client()
+	ca := testcert.New(t, t.TempDir())
+	own := ca.Client("brotally", time.Now().Add(time.Hour))
+	cert, key := own.CertFile, own.KeyFile
 	for _, test := range []struct {
 		says  string
 		props map[string]string
@@ -249,8 +183,17 @@ func TestTLSSettingsThatCannotBe(t *testing.T) {
 		{"needs its certificate", map[string]string{"tls.enabled": "true", "tls.key": key}},
 		{"no such file", map[string]string{"tls.enabled": "true", "tls.ca": "/nowhere/ca.pem"}},
 		{"no PEM certificate", map[string]string{"tls.enabled": "true", "tls.ca": key}},
-		{"say security.protocol", map[string]string{"tls.ca": ca.file}},
-		{"needs sasl.username", map[string]string{"sasl.mechanism": "PLAIN"}},
+		{"say security.protocol", map[string]string{"tls.ca": ca.File}},
+		{"needs sasl.username", map[string]string{"sasl.mechanism": "SCRAM-SHA-256"}},
+		{"needs TLS", map[string]string{"sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "p"}},
+		{"needs TLS", map[string]string{"security.protocol": "sasl_plaintext", "sasl.username": "u", "sasl.password": "p"}},
+		{"needs TLS", map[string]string{"sasl.mechanism": "OAUTHBEARER"}},
+		{"no such file", map[string]string{"sasl.mechanism": "SCRAM-SHA-256", "sasl.username": "u", "sasl.password.file": "/nowhere"}},
+		{"needs sasl.oauthbearer.token.endpoint.url", map[string]string{"security.protocol": "sasl_ssl", "sasl.mechanism": "OAUTHBEARER"}},
+		{"want https", map[string]string{"security.protocol": "sasl_ssl", "sasl.oauthbearer.token.endpoint.url": "http://idp.example/token", "sasl.oauthbearer.client.id": "c", "sasl.oauthbearer.client.secret": "s"}},
+		{"without user and password", map[string]string{"security.protocol": "sasl_ssl", "sasl.oauthbearer.token.endpoint.url": "https://u:p@idp.example/token", "sasl.oauthbearer.client.id": "c", "sasl.oauthbearer.client.secret": "s"}},
+		{"is no name=value", map[string]string{"security.protocol": "sasl_ssl", "sasl.oauthbearer.token.endpoint.url": "https://idp.example/token", "sasl.oauthbearer.client.id": "c", "sasl.oauthbearer.client.secret": "s", "sasl.oauthbearer.extensions": "x"}},
+		{"not done here", map[string]string{"sasl.oauthbearer.method": "default"}},
 	} {
 		_, err := Config{Brokers: []string{"b:1"}, Properties: test.props}.Sarama()
 		if err == nil || !strings.Contains(err.Error(), test.says) {
@@ -267,12 +210,13 @@ func TestRightsThatAreMissing(t *testing.T) {
 		return acls
 	}
 	acls := allow(kmsg.ACLResourceTypeTopic, "readable", kmsg.ACLOperationRead, kmsg.ACLOperationDescribe)
+	acls = append(acls, allow(kmsg.ACLResourceTypeTopic, "writable", kmsg.ACLOperationWrite)...)
 	acls = append(acls, allow(kmsg.ACLResourceTypeTransactionalId, "allowed", kmsg.ACLOperationWrite, kmsg.ACLOperationDescribe)...)
 	b := broker.StartTest(t, broker.Config{Options: []kfake.Opt{
-		kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("PLAIN", "root", "root"), kfake.User("PLAIN", "zeek", "zeek", acls...),
-		kfake.SeedTopics(1, "readable", "secret"),
+		kfake.EnableSASL(), kfake.EnableACLs(), kfake.Superuser("SCRAM-SHA-256", "root", "root"), kfake.User("SCRAM-SHA-256", "zeek", "zeek", acls...),
+		kfake.SeedTopics(1, "readable", "secret", "writable"),
 	}})
-	cfg := Config{Brokers: b.Addrs(), SASL: SASL{"PLAIN", "zeek", "zeek"}}
+	cfg := Config{Brokers: b.Addrs(), SASL: SASL{Mechanism: "SCRAM-SHA-256", Username: "zeek", Password: NewSecret("zeek")}}
 	a, err := NewAdmin(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -302,5 +246,15 @@ func TestRightsThatAreMissing(t *testing.T) {
 	}
 	defer tx.Close()
 	tx.Send("readable", 0, nil, []byte("x"))
-	denied("write", tx.Commit(t.Context(), nil, nil), "topic readable")
+	denied("write", tx.Commit(t.Context(), nil, nil), "Write on topic readable")
+	// Of several topics in one transaction the broker takes none, and Sarama tells of any of them.
+	for range 3 {
+		if err := tx.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		for _, topic := range []string{"writable", "readable"} {
+			tx.Send(topic, 0, nil, []byte("x"))
+		}
+		denied("write to both", tx.Commit(t.Context(), nil, nil), "Write on topic readable")
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,13 +66,14 @@ type producer struct {
 	drained chan struct{}      // closed when the errors channel has been read to its end
 	settled chan chan struct{} // answered when all errors received so far are noted in first
 
-	mu     sync.Mutex    // guards what follows
-	begun  bool          // a transaction is open
-	used   bool          // records were sent since the last commit
-	first  error         // what made a send fail, the earliest
-	failed chan struct{} // closed when first is set
-	void   error         // why the open transaction cannot be committed, until it is aborted
-	dead   error         // no further use
+	mu     sync.Mutex      // guards what follows
+	begun  bool            // a transaction is open
+	used   bool            // records were sent since the last commit
+	first  error           // what made a send fail, the earliest
+	unsent map[string]bool // topics of sends that failed
+	failed chan struct{}   // closed when first is set
+	void   error           // why the open transaction cannot be committed, until it is aborted
+	dead   error           // no further use
 	close  sync.Once
 }
 
@@ -109,7 +112,7 @@ func NewTx(ctx context.Context, c Config, transactionalID string) (Tx, error) {
 		if e := ctx.Err(); e != nil {
 			return nil, fmt.Errorf("%s: %w", op, e)
 		}
-		return nil, fail(op, "transactional id "+transactionalID, err)
+		return nil, as(conf, Fail(op, err, onID("Write", transactionalID)))
 	}
 	go t.drain() // awaited by Close
 	return t, nil
@@ -173,8 +176,12 @@ func (t *producer) drain() {
 				return
 			}
 			t.mu.Lock()
+			if t.unsent == nil {
+				t.unsent = map[string]bool{}
+			}
+			t.unsent[e.Msg.Topic] = true
 			if t.first == nil {
-				t.first = fail(fmt.Sprintf("send to %s/%d", e.Msg.Topic, e.Msg.Partition), "topic "+e.Msg.Topic, e.Err)
+				t.first = as(t.client.Config(), Fail(fmt.Sprintf("send to %s/%d", e.Msg.Topic, e.Msg.Partition), e.Err, onTopic("Write", e.Msg.Topic)))
 				close(t.failed)
 			}
 			t.mu.Unlock()
@@ -244,6 +251,7 @@ func (t *producer) Commit(ctx context.Context, offsets map[string]map[int32]int6
 		t.void = t.first
 	}
 	if t.void != nil {
+		t.void = t.forbidden(t.void)
 		return t.void
 	}
 	if err := ctx.Err(); err != nil {
@@ -260,7 +268,7 @@ func (t *producer) Commit(ctx context.Context, offsets map[string]map[int32]int6
 	defer cancel()
 	stop := context.AfterFunc(ctx, t.kill)
 	defer stop()
-	t.void = t.end(add, meta)
+	t.void = t.forbidden(t.end(add, meta))
 	if e := ctx.Err(); e != nil && t.void != nil {
 		t.dead = &Error{Op: "commit " + t.id, Class: Fatal, Err: e} // our connections are gone with ctx
 		return t.dead
@@ -275,7 +283,7 @@ func (t *producer) end(offsets map[string][]*sarama.PartitionOffsetMetadata, met
 			return &Error{Op: "commit " + t.id, Class: Fatal, Err: errors.New("offsets without a group")}
 		}
 		if err := t.p.AddOffsetsToTxnWithGroupMetadata(offsets, meta); err != nil {
-			return t.cause("add offsets", err)
+			return t.cause("add offsets", err, onGroup("Read", meta.GroupID))
 		}
 	}
 	t.mu.Unlock()
@@ -293,15 +301,41 @@ func (t *producer) end(offsets map[string][]*sarama.PartitionOffsetMetadata, met
 }
 
 // cause returns the first failed send if there is one, which made err follow, else err itself. mu is held.
-func (t *producer) cause(op string, err error) error {
+func (t *producer) cause(op string, err error, rights ...Right) error {
 	if t.first != nil {
 		return t.first
 	}
-	return t.error(op, err)
+	return t.error(op, err, rights...)
 }
 
-func (t *producer) error(op string, err error) error {
-	return fail(op+" "+t.id, "transactional id "+t.id, err)
+// forbidden finds the topic that we may not write to when sends failed because of it. Topics are added to a transaction
+// together: all others are then "not attempted", and Sarama says either of all of them. mu is held.
+func (t *producer) forbidden(err error) error {
+	if !errors.Is(err, sarama.ErrOperationNotAttempted) && !errors.Is(err, sarama.ErrTopicAuthorizationFailed) || len(t.unsent) == 0 {
+		return err
+	}
+	ask := sarama.NewMetadataRequest(sarama.V2_8_0_0, slices.Sorted(maps.Keys(t.unsent)))
+	ask.IncludeTopicAuthorizedOperations = true
+	b := t.client.LeastLoadedBroker()
+	if b == nil {
+		return err
+	}
+	_ = b.Open(t.client.Config()) // it may be open
+	res, e := b.GetMetadata(ask)
+	if e != nil {
+		return err
+	}
+	for _, topic := range res.Topics {
+		seen := topic.Err == sarama.ErrNoError
+		if topic.Err == sarama.ErrTopicAuthorizationFailed || seen && bit(topic.TopicAuthorizedOperations, "Write") == hasNot {
+			return as(t.client.Config(), denied("send to "+topic.Name, onTopic("Write", topic.Name), sarama.ErrTopicAuthorizationFailed))
+		}
+	}
+	return err
+}
+
+func (t *producer) error(op string, err error, rights ...Right) error {
+	return as(t.client.Config(), Fail(op+" "+t.id, err, append(rights, onID("Write", t.id))...))
 }
 
 func (t *producer) Abort() error {
@@ -338,7 +372,7 @@ func (t *producer) abort() error {
 	}
 	t.begun, t.used, t.void = false, false, nil
 	if t.first != nil {
-		t.first, t.failed = nil, make(chan struct{})
+		t.first, t.unsent, t.failed = nil, nil, make(chan struct{})
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (n *naked) Commit(_ context.Context, offsets map[string]map[int32]int64, me
 	for _, ps := range res.Errors {
 		for _, e := range ps {
 			if e != sarama.ErrNoError {
-				return fail("commit "+n.id, "group "+meta.GroupID, e)
+				return Fail("commit "+n.id, e, onGroup("Read", meta.GroupID))
 			}
 		}
 	}

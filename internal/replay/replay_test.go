@@ -504,7 +504,7 @@ func TestSenderSaysWhyItFailed(t *testing.T) {
 	}
 	err = s.Flush(t.Context())
 	var denied *kafka.NotAllowed
-	if !errors.As(err, &denied) || denied.Resource != "topic dns" {
+	if !errors.As(err, &denied) || denied.What != "Write on topic dns" {
 		t.Errorf("flush: %v", err)
 	}
 	if err := s.Close(); !errors.As(err, &denied) {

@@ -96,7 +96,7 @@ func NewSender(ctx context.Context, cfg SenderConfig) (*Sender, error) {
 	conf.Metadata.Retry.BackoffFunc = whileAlive(life, conf.Metadata.Retry.Backoff)
 	producer, err := sarama.NewAsyncProducerFromClient(admin.Client())
 	if err != nil {
-		err = errors.Join(failure("open a producer", "cluster", err), admin.Close())
+		err = errors.Join(admin.Fail("open a producer", err), admin.Close())
 		kill()
 		return nil, err
 	}
@@ -231,7 +231,7 @@ func (s *Sender) fail(e *sarama.ProducerError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
-		s.err = failure(fmt.Sprintf("send to %s/%d", e.Msg.Topic, e.Msg.Partition), "topic "+e.Msg.Topic, e.Err)
+		s.err = s.admin.Fail(fmt.Sprintf("send to %s/%d", e.Msg.Topic, e.Msg.Partition), e.Err, kafka.Right{Operation: "Write", Kind: kafka.KindTopic, Name: e.Msg.Topic})
 		close(s.failed)
 	}
 	s.acked++
@@ -292,12 +292,4 @@ func (s *Sender) Close() error {
 // Topics returns the names of the topics that were sent to, sorted.
 func Topics(sent map[string]map[int32]Sent) []string {
 	return slices.Sorted(maps.Keys(sent))
-}
-
-// failure is err with what it was about, in the terms of package kafka.
-func failure(op, resource string, err error) error {
-	if errors.Is(err, sarama.ErrTopicAuthorizationFailed) || errors.Is(err, sarama.ErrClusterAuthorizationFailed) {
-		return &kafka.NotAllowed{Op: op, Resource: resource, Err: err}
-	}
-	return &kafka.Error{Op: op, Class: kafka.Classify(err), Err: err}
 }

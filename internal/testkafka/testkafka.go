@@ -23,7 +23,7 @@ func Brokers(t testing.TB) []string {
 	if os.Getenv("BROTALLY_REQUIRE_KAFKA") != "1" {
 		t.Skipf("no Kafka: set BROKERS=host:port, or run make test-kafka")
 	}
-	out, err := script("up")
+	out, err := script(nil, "up")
 	if err != nil {
 		t.Fatalf("no Kafka: tests/kafka/kafka.sh up: %v", err)
 	}
@@ -41,7 +41,7 @@ func Tool(t testing.TB, name string) string {
 	if os.Getenv("BROTALLY_REQUIRE_KAFKA") != "1" {
 		t.Skipf("no Kafka tools: run tests/kafka/kafka.sh install")
 	}
-	if _, err := script("install"); err != nil {
+	if _, err := script(nil, "install"); err != nil {
 		t.Fatalf("no Kafka tools: tests/kafka/kafka.sh install: %v", err)
 	}
 	if _, err := os.Stat(path); err != nil {
@@ -62,12 +62,13 @@ func root() string {
 	return filepath.Join(home, ".cache", "brotally", "kafka")
 }
 
-// script runs kafka.sh and returns what it printed.
-func script(command string) (string, error) {
+// script runs kafka.sh and returns what it printed; without an environment in ours.
+func script(environ []string, command string) (string, error) {
 	_, file, _, _ := runtime.Caller(0)
 	path := filepath.Join(filepath.Dir(file), "..", "..", "tests", "kafka", "kafka.sh")
 	var stderr bytes.Buffer
 	cmd := exec.Command("bash", path, command)
+	cmd.Env = environ
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -10,7 +10,8 @@
 #
 # KAFKA_PORT (9092) is where it listens; the controller takes the next port. Brokers on several ports do not disturb each
 # other. BROTALLY_KAFKA (~/.cache/brotally/kafka) is where everything goes. KAFKA_HEAP (1g) is the broker's memory.
-# KAFKA_SETTINGS is lines for server.properties; they take effect at the next start.
+# KAFKA_SETTINGS is lines for server.properties, which win over ours; they take effect at the next start. KAFKA_FORMAT is
+# arguments for kafka-storage format, one a line, such as --add-scram and its users: for a node that has stored nothing yet.
 set -euo pipefail
 
 here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
@@ -83,6 +84,7 @@ kafka-console-producer org.apache.kafka.tools.ConsoleProducer
 kafka-consumer-groups org.apache.kafka.tools.consumer.group.ConsumerGroupCommand
 kafka-get-offsets org.apache.kafka.tools.GetOffsetShell
 kafka-delete-records org.apache.kafka.tools.DeleteRecordsCommand
+kafka-acls org.apache.kafka.tools.AclCommand
 kafka-transactions org.apache.kafka.tools.TransactionsCommand
 kafka-dump-log org.apache.kafka.tools.DumpLogSegments
 kafka-producer-perf-test org.apache.kafka.tools.ProducerPerformance
@@ -126,10 +128,11 @@ END
 
 format() {
   [ -f "$node/data/meta.properties" ] && return
-  local id
+  local id further=()
+  [ -z "${KAFKA_FORMAT:-}" ] || mapfile -t further <<<"$KAFKA_FORMAT"
   id=$(head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | tr -d '=')
   java -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile="$root/log4j2.properties" -cp "$root/libs/*" \
-    kafka.tools.StorageTool format --cluster-id "$id" --config "$node/server.properties" >"$node/format.log" 2>&1 ||
+    kafka.tools.StorageTool format --cluster-id "$id" --config "$node/server.properties" "${further[@]}" >"$node/format.log" 2>&1 ||
     { cat "$node/format.log" >&2; die "formatting $node/data failed"; }
 }
 

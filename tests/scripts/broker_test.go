@@ -1,38 +1,44 @@
 package scripts
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
+	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
-	"time"
+	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/brotally/brotally/internal/broker"
+	"github.com/brotally/brotally/internal/testcert"
 	"github.com/brotally/brotally/internal/testregistry"
 )
 
-// startBroker starts an embedded broker. A secure one speaks TLS, with its certificate in ca.pem, and SCRAM-SHA-256: admin
-// may do everything, guest nothing; their passwords are their names.
+// startBroker starts an embedded broker, with settings of the broker if there are any. A secure one speaks TLS, with its
+// authority in ca.pem, and SCRAM-SHA-256: admin may do everything, guest nothing; their passwords are their names.
 func startBroker(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 1 || len(args) == 1 && args[0] != "secure" {
-		ts.Fatalf("usage: broker [secure]")
+	if neg {
+		ts.Fatalf("usage: broker [secure|NAME=VALUE]..")
 	}
 	var c broker.Config
-	if len(args) == 1 {
-		c.TLS = selfSigned(ts)
-		c.Options = []kfake.Opt{
+	for _, arg := range args {
+		if name, value, ok := strings.Cut(arg, "="); ok {
+			c.Options = append(c.Options, kfake.BrokerConfigs(map[string]string{name: value}))
+			continue
+		}
+		if arg != "secure" {
+			ts.Fatalf("usage: broker [secure|NAME=VALUE]..")
+		}
+		ca := testcert.New(ts, ts.Getenv("WORK"))
+		ts.Check(os.Rename(ca.File, ts.MkAbs("ca.pem")))
+		c.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Server("127.0.0.1").TLS}}
+		c.Options = append(c.Options,
 			kfake.EnableSASL(), kfake.EnableACLs(),
 			kfake.Superuser("SCRAM-SHA-256", "admin", "admin"), kfake.User("SCRAM-SHA-256", "guest", "guest"),
-		}
+		)
 	}
 	b, err := broker.Start(c)
 	ts.Check(err)
@@ -53,17 +59,35 @@ func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("REGISTRY", r.URL())
 }
 
-// selfSigned returns the settings of a server on 127.0.0.1 and writes its certificate to ca.pem.
-func selfSigned(ts *testscript.TestScript) *tls.Config {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// admin returns a client of the script's broker.
+func admin(ts *testscript.TestScript) *kadm.Client {
+	client, err := kgo.NewClient(kgo.SeedBrokers(ts.Getenv("BROKER")))
 	ts.Check(err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "embedded broker"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	ts.Defer(client.Close)
+	return kadm.NewClient(client)
+}
+
+func alterTopic(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: alter TOPIC NAME=VALUE..")
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	var changes []kadm.AlterConfig
+	for _, arg := range args[1:] {
+		name, value, _ := strings.Cut(arg, "=")
+		changes = append(changes, kadm.AlterConfig{Name: name, Value: &value})
+	}
+	done, err := admin(ts).AlterTopicConfigs(context.Background(), changes, args[0])
 	ts.Check(err)
-	ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	for _, d := range done {
+		ts.Check(d.Err)
+	}
+}
+
+func deleteTopic(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: delete TOPIC")
+	}
+	done, err := admin(ts).DeleteTopics(context.Background(), args[0])
+	ts.Check(err)
+	ts.Check(done.Error())
 }

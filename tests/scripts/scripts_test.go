@@ -2,8 +2,10 @@
 // (pkg.go.dev/github.com/rogpeppe/go-internal/testscript). Beside its commands there are:
 //
 //	exits CODE PROGRAM ARG..            runs it and checks its exit code
-//	broker [secure]                     starts an embedded broker; sets $BROKER to its address, $BROKERPORT to its port
+//	broker [secure|NAME=VALUE]..        starts an embedded broker; sets $BROKER to its address, $BROKERPORT to its port
 //	registry                            starts a schema registry; sets $REGISTRY to its URL
+//	alter TOPIC NAME=VALUE..            changes settings of a topic of a broker that is not secure
+//	delete TOPIC                        deletes a topic of such a broker
 //	freeport NAME                       sets $NAME to a port of 127.0.0.1 that nobody listens on
 //	large FILE SIZE..                   writes dns records whose query has so many bytes
 //	until TEXT PROGRAM ARG..            runs it again and again until its standard output matches the regular expression
@@ -63,7 +65,7 @@ func TestScripts(t *testing.T) {
 			return os.MkdirAll(env.Getenv("TMPDIR"), 0o755)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "broker": startBroker, "registry": startRegistry, "freeport": freePort, "until": until, "large": large,
+			"exits": exits, "broker": startBroker, "registry": startRegistry, "freeport": freePort, "until": until, "large": large, "alter": alterTopic, "delete": deleteTopic,
 		},
 	})
 }

@@ -1,30 +1,14 @@
 package kafka
 
 import (
-	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/IBM/sarama"
-	"github.com/xdg-go/scram"
 )
-
-const redacted = "[hidden]"
-
-// mechanisms are the SASL mechanisms we speak.
-var mechanisms = []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
-
-// secret says whether the property name holds something that must not be printed.
-func secret(name string) bool {
-	n := strings.ToLower(name)
-	return strings.Contains(n, "pass") || strings.HasSuffix(n, ".key") || strings.HasSuffix(n, ".pem") || n == "sasl.jaas.config"
-}
 
 // TLS says how connections are encrypted and whom we trust. The zero value is plain text.
 type TLS struct {
@@ -37,7 +21,8 @@ type TLS struct {
 	// CertFile and KeyFile are PEM files of our own certificate and its key, for brokers that ask for one; CertPEM and KeyPEM
 	// the same as text.
 	CertFile, KeyFile string
-	CertPEM, KeyPEM   string
+	CertPEM           string
+	KeyPEM            Secret
 
 	// ServerName is the name the brokers' certificates must be for, if it is not the host they are reached by.
 	ServerName string
@@ -96,7 +81,7 @@ func (t TLS) config() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	key, err := readPEM(t.KeyFile, t.KeyPEM)
+	key, err := readPEM(t.KeyFile, t.KeyPEM.Reveal())
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
@@ -140,68 +125,3 @@ func readPEM(file, text string) ([]byte, error) {
 	}
 	return nil, nil
 }
-
-// SASL says who we are. The zero value is nobody.
-type SASL struct {
-	Mechanism string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty for none
-	Username  string
-	Password  string
-}
-
-// String leaves the password out.
-func (a SASL) String() string {
-	s := fmt.Sprintf("mechanism=%s user=%s", a.Mechanism, a.Username)
-	if a.Password != "" {
-		s += " password=" + redacted
-	}
-	return s
-}
-
-// GoString is String.
-func (a SASL) GoString() string { return a.String() }
-
-func (a SASL) apply(s *sarama.Config) error {
-	m := strings.ToUpper(a.Mechanism)
-	if m == "" {
-		if a != (SASL{}) {
-			return fmt.Errorf("sasl: a user needs a mechanism: %s", strings.Join(mechanisms, ", "))
-		}
-		return nil
-	}
-	if !slices.Contains(mechanisms, m) {
-		return fmt.Errorf("sasl: no mechanism %q here; there are %s", a.Mechanism, strings.Join(mechanisms, ", "))
-	}
-	if a.Username == "" || a.Password == "" {
-		return fmt.Errorf("sasl: %s needs sasl.username and sasl.password", m)
-	}
-	n := &s.Net.SASL
-	n.Enable = true
-	n.Mechanism = sarama.SASLMechanism(m)
-	n.User = a.Username
-	n.Password = a.Password
-	switch m {
-	case sarama.SASLTypeSCRAMSHA256:
-		n.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{hash: sha256.New} }
-	case sarama.SASLTypeSCRAMSHA512:
-		n.SCRAMClientGeneratorFunc = func() sarama.SCRAMClient { return &scramClient{hash: sha512.New} }
-	}
-	return nil
-}
-
-// scramClient is one SCRAM conversation (RFC 5802), as Sarama wants to hold it.
-type scramClient struct {
-	hash scram.HashGeneratorFcn
-	talk *scram.ClientConversation
-}
-
-func (x *scramClient) Begin(user, password, authzID string) error {
-	c, err := x.hash.NewClient(user, password, authzID)
-	if err != nil {
-		return err
-	}
-	x.talk = c.NewConversation()
-	return nil
-}
-
-func (x *scramClient) Step(challenge string) (string, error) { return x.talk.Step(challenge) }
-func (x *scramClient) Done() bool                            { return x.talk.Done() }
