@@ -14,6 +14,7 @@ var ErrOtherFeed = errors.New("record of another feed")
 type DecodeError struct {
 	Pos    int    // the byte of the message, from 0, at which it went wrong
 	Reason string // in words, without the position: "unexpected end of JSON input"
+	Code   string // one of a few words, for counting: "empty", "cut_short", "syntax", "byte_order_mark", "too_deep", "no_object"
 }
 
 func (e *DecodeError) Error() string {

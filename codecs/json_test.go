@@ -380,6 +380,9 @@ func TestDecodeBadRecords(t *testing.T) {
 			if got := err.Error(); got != tt.want {
 				t.Errorf("error is %q,\nwant %q", got, tt.want)
 			}
+			if decode.Code == "" {
+				t.Error("it has no code to be counted by")
+			}
 		})
 	}
 	t.Run("as deep as allowed", func(t *testing.T) {

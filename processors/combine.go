@@ -20,6 +20,7 @@ type combined struct {
 	packs   []outgoing
 	letters []letter
 	streams []streamWork
+	report  report
 }
 
 // outgoing is one pack on its way to a partition of a partials topic.
@@ -170,22 +171,24 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 	if c.shared.Read == 0 && idle || next < 0 {
 		return nil, nil
 	}
-	work := &combined{letters: c.letters}
+	work := &combined{letters: c.letters, report: newReport(c.source, codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: c.shared}, c.letters)}
 	for _, t := range c.tables {
 		counts := c.shared
 		counts.Add(t.counts)
 		counts.Overflows, counts.CutKeys = t.TakeOverflows(), t.TakeCutKeys()
-		progress := codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: counts}
+		progress := work.report.with(counts)
 		var err error
 		report := codecs.Pack{Source: c.source, From: c.from, Progress: &progress}
 		if work.packs, err = t.split.packs(work.packs, t, report); err != nil {
 			return nil, err
 		}
+		work.report.add(t.sink.table.Name, progress)
 		t.Reset()
 		t.counts = codecs.Counts{}
 	}
 	for _, s := range c.streams {
-		work.streams = append(work.streams, s.flush(codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: c.shared}))
+		work.streams = append(work.streams, s.flush(work.report.progress))
+		work.report.add(s.sink.stream.Name, work.streams[len(work.streams)-1].report)
 	}
 	c.from, c.shared, c.newest, c.reported = next, codecs.Counts{}, codecs.NoTime, now
 	c.letters, c.letterBytes = nil, 0
@@ -230,7 +233,7 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) (
 }
 
 // emitCombined is stage 1's Goka callback.
-func emitCombined(s *stage, deadLetters string, reports *streamReports) goka.ProcessCallback {
+func emitCombined(s *stage, deadLetters string, reports *reports) goka.ProcessCallback {
 	return func(ctx goka.Context, work any) {
 		w := work.(*combined)
 		for _, o := range w.packs {
@@ -241,8 +244,8 @@ func emitCombined(s *stage, deadLetters string, reports *streamReports) goka.Pro
 		}
 		for i := range w.streams {
 			w.streams[i].send(s)
-			reports.add(&w.streams[i])
 		}
+		reports.add(w.report)
 	}
 }
 
@@ -251,6 +254,7 @@ type letter struct {
 	key     string
 	value   []byte
 	headers []sarama.RecordHeader
+	code    string // why, in one of a few words
 }
 
 // maxLetter is how many bytes of a bad record the dead-letter topic keeps.
@@ -271,6 +275,10 @@ func newLetter(m *sarama.ConsumerMessage, reason error) letter {
 			header("exception", fmt.Sprintf("%T", reason)), header("message", reason.Error()),
 			header("topic", m.Topic), header("partition", partition), header("offset", offset),
 		},
+	}
+	var undecodable *codecs.DecodeError
+	if l.code = "other"; errors.As(reason, &undecodable) && undecodable.Code != "" {
+		l.code = undecodable.Code
 	}
 	if m.Value != nil {
 		l.value = append([]byte{}, m.Value[:min(len(m.Value), maxLetter)]...)

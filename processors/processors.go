@@ -47,6 +47,9 @@ type Config struct {
 	// once, others when theirs appear. It must not block. Optional.
 	Arranged func(names []string)
 
+	// Committed is called after each commit of a stage, also one that failed. It must not block. Optional.
+	Committed func(Commit)
+
 	// Log gets what an operator should know; defaults to discarding.
 	Log *slog.Logger
 }
@@ -63,6 +66,9 @@ func (c *Config) defaults() error {
 	}
 	if c.Arranged == nil {
 		c.Arranged = func([]string) {}
+	}
+	if c.Committed == nil {
+		c.Committed = func(Commit) {}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -83,10 +89,12 @@ type Processors struct {
 
 	roster  roster
 	started map[string]bool // tables and streams whose stages run; only arrange uses it
-	streams *streamBook
+	book    *book
+	board   board
 	built   func(*stage) // called with each stage before it runs; tests set it
 
 	records atomic.Int64 // source records committed by stage 1
+	running atomic.Int64 // tables and streams that are started
 }
 
 // New checks the configuration. It opens no connection.
@@ -107,7 +115,7 @@ func New(c Config) (*Processors, error) {
 	if err := client.Validate(); err != nil {
 		return nil, fmt.Errorf("app %q, instance %q: %w", c.Kafka.App, c.Kafka.Instance, err)
 	}
-	return &Processors{config: c, started: map[string]bool{}, streams: newStreamBook(c.Log), built: func(*stage) {}}, nil
+	return &Processors{config: c, started: map[string]bool{}, book: newBook(c.Log), built: func(*stage) {}}, nil
 }
 
 // definitions returns what is to run.
@@ -165,12 +173,16 @@ const stopPatience = kafka.TransactionTimeout
 
 // start runs the stages of newly arranged tables and passes.
 func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arrangement) {
+	defer p.running.Add(int64(len(a.tables) + len(a.streams)))
 	for _, t := range a.tables {
 		p.started[t.Name] = true
 		p.roster.enter(p.config.Kafka.TableGroup(t.Name))
 		used := &purger{topic: p.config.Kafka.PartialsTopic(t.Name), admin: p.admin, log: p.config.Log}
+		stands := p.board.add(StageStatus{Stage: fault.StageGroup, Group: p.config.Kafka.TableGroup(t.Name), Table: t.Name})
 		ready := func(context.Context) error { return nil }
-		running.Go(func() error { return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }, p.built) })
+		running.Go(func() error {
+			return supervise(ctx, ready, func() *stage { return p.groupStage(t, used, stands) }, p.built)
+		})
 		running.Go(func() error { return used.run(ctx) })
 	}
 	for _, s := range a.streams {
@@ -180,16 +192,19 @@ func (p *Processors) start(ctx context.Context, running *errgroup.Group, a *arra
 		if len(p.config.Tables) == 0 {
 			p.roster.enter(p.config.Kafka.CombineGroup(pass.name))
 		}
+		stands := p.board.add(StageStatus{Stage: fault.StageCombine, Group: p.config.Kafka.CombineGroup(pass.name), Pass: pass.name, Feed: pass.feed.Name})
 		running.Go(func() error {
-			return supervise(ctx, func(ctx context.Context) error { return p.awaitSource(ctx, pass) }, func() *stage { return p.combineStage(pass) }, p.built)
+			return supervise(ctx, func(ctx context.Context) error { return p.awaitSource(ctx, pass) }, func() *stage { return p.combineStage(pass, stands) }, p.built)
 		})
 	}
 }
 
-func (p *Processors) newStage(kind string, group string, input string) *stage {
+func (p *Processors) newStage(stands *standing, input string) *stage {
 	return &stage{
-		kind: kind, group: goka.Group(group), input: input, config: p.config.Kafka, admin: p.admin, roster: &p.roster,
-		log:       p.config.Log.With("group", group),
+		kind: stands.Stage, group: goka.Group(stands.Group), input: input, config: p.config.Kafka, admin: p.admin, roster: &p.roster,
+		log:       p.config.Log.With("group", stands.Group),
+		stands:    stands,
+		told:      p.config.Committed,
 		policy:    intervalPolicy{min: p.config.CommitMin, max: p.config.CommitMax, behind: behind},
 		cap:       limits{bytes: p.config.CombineBytes},
 		records:   new(atomic.Int64),
@@ -201,8 +216,8 @@ func (p *Processors) newStage(kind string, group string, input string) *stage {
 }
 
 // combineStage is stage 1 of one pass: it keeps no state.
-func (p *Processors) combineStage(pass *pass) *stage {
-	s := p.newStage(fault.StageCombine, p.config.Kafka.CombineGroup(pass.name), pass.topic)
+func (p *Processors) combineStage(pass *pass, stands *standing) *stage {
+	s := p.newStage(stands, pass.topic)
 	s.records = &p.records
 	s.cap.records = int64(p.config.CommitRecords)
 	s.startAt = func(partition int32) int64 { return pass.starts[partition] }
@@ -214,9 +229,9 @@ func (p *Processors) combineStage(pass *pass) *stage {
 		return newCombiner(b, pass.feed, pass.mixed, pass.sinks, pass.streams...)
 	}
 	letters := p.config.Kafka.DeadLetterTopic()
-	reports := &streamReports{} // of this stage: what it has not committed its successor reads again
+	reports := &reports{} // of this stage: what it has not committed its successor reads again
 	s.callback = emitCombined(s, letters, reports)
-	s.committed = func(offsets) { p.streams.commit(reports.take(), time.Now()) }
+	s.committed = func(offsets) { p.book.commit(pass, reports.take(), time.Now()) }
 	s.edges = []goka.Edge{goka.Output(goka.Stream(letters), bytesCodec{})}
 	for _, sink := range pass.sinks {
 		s.edges = append(s.edges, goka.Output(sink.topic, bytesCodec{}))
@@ -228,10 +243,11 @@ func (p *Processors) combineStage(pass *pass) *stage {
 }
 
 // groupStage is stage 2 of one table.
-func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
+func (p *Processors) groupStage(t *placedTable, used *purger, stands *standing) *stage {
 	partials, changelog := p.config.Kafka.PartialsTopic(t.Name), p.config.Kafka.ChangelogTopic(t.Name)
-	s := p.newStage(fault.StageGroup, p.config.Kafka.TableGroup(t.Name), partials)
+	s := p.newStage(stands, partials)
 	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Log: p.config.Log})
+	s.rows = store
 	s.intake = func(b begin) (intake, error) {
 		rows, ok := store.Partition(b.source.Partition)
 		if !ok {

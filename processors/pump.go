@@ -3,6 +3,7 @@ package processors
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -77,7 +78,8 @@ type pump struct {
 	source    source
 	out       chan *sarama.ConsumerMessage // to Goka: one message a commit
 	cap       limits
-	notify    func() // called when something was taken in, and when there is no more room; it must not block
+	notify    func()       // called when something was taken in, and when there is no more room; it must not block
+	done      atomic.Int64 // the next offset as last committed
 
 	mu      sync.Mutex // guards all below
 	room    *sync.Cond // signalled when the intake is no longer full
@@ -110,6 +112,7 @@ func newPump(c sarama.ConsumerGroupClaim, in intake, cap limits, notify func()) 
 	}
 	p := &pump{topic: c.Topic(), partition: c.Partition(), source: from, intake: in, cap: cap,
 		notify: notify, next: c.InitialOffset(), out: make(chan *sarama.ConsumerMessage, 1)}
+	p.done.Store(p.next)
 	p.room = sync.NewCond(&p.mu)
 	return p
 }

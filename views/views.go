@@ -39,6 +39,7 @@ type Views struct {
 	sorted []*View
 
 	streams []*tables.Stream
+	gate    *gate
 	lookups cache[Lookup] // by text
 }
 
@@ -54,6 +55,7 @@ func New(c Config) (*Views, error) {
 	}
 	v := &Views{kafka: resolved, log: c.Log, byName: make(map[string]*View, len(c.Tables)), streams: c.Streams}
 	gate := newGate(c.Limits.orDefaults())
+	v.gate = gate
 	for _, t := range c.Tables {
 		if _, twice := v.byName[t.Name]; twice {
 			return nil, fmt.Errorf("view table %s: it is there twice", t.Name)
@@ -90,6 +92,9 @@ func (v *Views) Named(name string) (*View, bool) {
 	}
 	return found, found != nil
 }
+
+// Scanning returns how many look-ups are reading rows now; point look-ups do not count.
+func (v *Views) Scanning() int { return len(v.gate.slots) }
 
 // All returns the views by table name.
 func (v *Views) All() []*View { return slices.Clone(v.sorted) }
