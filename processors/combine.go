@@ -257,6 +257,9 @@ type letter struct {
 	code    string // why, in one of a few words
 }
 
+// OtherLetter is the reason of dead letters that none of [codecs.DecodeCodes] fits.
+const OtherLetter = "other"
+
 // maxLetter is how many bytes of a bad record the dead-letter topic keeps.
 const maxLetter = 64 << 10
 
@@ -277,7 +280,7 @@ func newLetter(m *sarama.ConsumerMessage, reason error) letter {
 		},
 	}
 	var undecodable *codecs.DecodeError
-	if l.code = "other"; errors.As(reason, &undecodable) && undecodable.Code != "" {
+	if l.code = OtherLetter; errors.As(reason, &undecodable) && undecodable.Code != "" {
 		l.code = undecodable.Code
 	}
 	if m.Value != nil {

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/views"
@@ -39,14 +40,17 @@ func (s sink) stage(st *processors.StageStatus) {
 	}
 	s.set(stageClaims, float64(len(st.Claims)), st.Stage, st.Group)
 	s.set(rebalances, float64(st.Rebalances), st.Stage, st.Group)
-	for class, n := range st.Failures {
-		s.set(stageFailures, float64(n), st.Stage, st.Group, class)
+	// What has not happened yet is there with 0: else Prometheus would not see the first one as an increase.
+	for _, class := range []kafka.Class{kafka.Fatal, kafka.Retry, kafka.Rejoin, kafka.Fenced} {
+		s.set(stageFailures, float64(st.Failures[class.String()]), st.Stage, st.Group, class.String())
 	}
 	if st.Table != "" {
 		s.rows(st)
 		return
 	}
+	topics := map[string]bool{}
 	for source, p := range st.Sources {
+		topics[source.Topic] = true
 		labels := []string{st.Pass, st.Feed, source.Topic, strconv.Itoa(int(source.Partition))}
 		s.set(recordsRead, float64(p.Counts.Read), labels...)
 		s.set(otherFeed, float64(p.Counts.OtherFeed), labels...)
@@ -56,9 +60,9 @@ func (s sink) stage(st *processors.StageStatus) {
 			s.set(sourceTime, micros(p.NewestTime), labels...)
 		}
 	}
-	for topic, reasons := range st.Letters {
-		for reason, n := range reasons {
-			s.set(deadLetters, float64(n), st.Pass, st.Feed, topic, reason)
+	for topic := range topics {
+		for _, reason := range append(codecs.DecodeCodes(), processors.OtherLetter) {
+			s.set(deadLetters, float64(st.Letters[topic][reason]), st.Pass, st.Feed, topic, reason)
 		}
 	}
 	for _, c := range st.Claims {
