@@ -43,7 +43,7 @@ func TestPrometheusAnswersDashboardsAndAlerts(t *testing.T) {
 	for name, d := range grafana.Dashboards() {
 		for _, p := range d.Panels {
 			for _, target := range p.Targets {
-				at := fmt.Sprintf("%s, %s, %s", name, p.Title, target.RefID)
+				at := fmt.Sprintf("%s, panel %d %s, %s", name, p.ID, p.Title, target.RefID)
 				if target.Expr == "" {
 					lookUp(ctx, t, at, demo, target)
 					continue

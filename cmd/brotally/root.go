@@ -76,7 +76,7 @@ func newRoot(p *program) *cobra.Command {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newRun(p), newQuery(p), newReplay(p), newReset(p)} {
+	for _, c := range []*cobra.Command{newRun(p), newQuery(p), newReplay(p), newReset(p), newReady(p)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
