@@ -22,7 +22,7 @@ type operators struct {
 
 func (o *operators) handler(c views.ServerConfig) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", o.metrics.Handler())
+	mux.Handle("GET /metrics", o.metrics.Handler(c.Log))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
@@ -71,7 +71,7 @@ func (o *operators) readyz(w http.ResponseWriter, _ *http.Request) {
 		status = http.StatusServiceUnavailable
 		w.Header().Set("Retry-After", "1")
 	}
-	answer(w, status, map[string]any{"ready": ready, "waiting_for_topics": waiting, "stages": stages, "views": all})
+	answer(w, status, map[string]any{"ready": ready, "not_started": waiting, "stages": stages, "views": all})
 }
 
 func answer(w http.ResponseWriter, status int, v any) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -62,7 +63,7 @@ func TestOperatorsPort(t *testing.T) {
 		return r.StatusCode, string(text)
 	}
 
-	const waits = `"ready":false,"stages":[],"views":[],"waiting_for_topics":1`
+	const waits = `"not_started":1,"ready":false,"stages":[],"views":[]`
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		status, text := get("/readyz")
 		if status == http.StatusServiceUnavailable && strings.Contains(text, waits) {
@@ -106,7 +107,7 @@ func TestOperatorsPort(t *testing.T) {
 // Profiles may hold what logs say: other machines get none, whatever the address listens for.
 func TestProfilesAreForThisMachine(t *testing.T) {
 	o := operators{metrics: metrics.New(metrics.Build{})}
-	h := o.handler(views.ServerConfig{})
+	h := o.handler(views.ServerConfig{Log: slog.New(slog.DiscardHandler)})
 	for addr, want := range map[string]int{"127.0.0.1:9090": http.StatusOK, "[::1]:9090": http.StatusOK, "192.0.2.1:9090": http.StatusForbidden, "": http.StatusForbidden} {
 		for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/debug/pprof/symbol"} {
 			if got := statusAt(t, addr, h, path); got != want {
@@ -125,7 +126,7 @@ func TestPublicPortHasNoProfiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := (&serving{}).handler(&program{}, all, metrics.New(metrics.Build{}), nil)
+	h := (&serving{}).handler(&program{log: slog.New(slog.DiscardHandler)}, all, metrics.New(metrics.Build{}), nil)
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
 		if got := statusOf(t, h, path); got != http.StatusNotFound {
 			t.Errorf("%s: %d", path, got)

@@ -39,7 +39,7 @@ type readyAnswer struct {
 	Tables  []readyTable `json:"tables"`
 	Views   []readyTable `json:"views"`
 	Stages  []readyStage `json:"stages"`
-	Waiting int          `json:"waiting_for_topics"`
+	Waiting int          `json:"not_started"`
 }
 
 func (p *program) askReady(ctx context.Context, server string, timeout time.Duration) error {
@@ -82,7 +82,7 @@ func (a *readyAnswer) reasons() (all []string) {
 		}
 	}
 	if a.Waiting > 0 {
-		all = append(all, fmt.Sprintf("%d tables or streams wait for their topics", a.Waiting))
+		all = append(all, fmt.Sprintf("%d tables or streams are not started, mostly for want of their topics", a.Waiting))
 	}
 	if len(all) == 0 {
 		all = append(all, "it does not say why")

@@ -18,8 +18,8 @@ func TestReady(t *testing.T) {
 	}{
 		{"ready", 200, `{"ready":true,"tables":[{"name":"a","ready":true,"state":"ready"}]}`, exitOK, "ready\n"},
 		{"restoring", 503, `{"ready":false,"tables":[{"name":"a","ready":true,"state":"ready"},{"name":"b","ready":false,"state":"is being restored"}]}`, exitFailed, "not ready: b is being restored\n"},
-		{"operators' port", 503, `{"ready":false,"waiting_for_topics":2,"stages":[{"group":"g","state":"joining"}],"views":[{"name":"v","state":"waits"}]}`, exitFailed,
-			"not ready: v waits, g is joining, 2 tables or streams wait for their topics\n"},
+		{"operators' port", 503, `{"ready":false,"not_started":2,"stages":[{"group":"g","state":"joining"}],"views":[{"name":"v","state":"waits"}]}`, exitFailed,
+			"not ready: v waits, g is joining, 2 tables or streams are not started, mostly for want of their topics\n"},
 		{"another server", 200, `<html>`, exitFailed, "which is not Brotally's"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

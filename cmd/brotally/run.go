@@ -98,7 +98,7 @@ func (s *serving) server(p *program) views.ServerConfig {
 // handler is the API, the metrics and the page.
 func (s *serving) handler(p *program, all *views.Views, m *metrics.Metrics, brokers []string) http.Handler {
 	c := s.server(p)
-	c.Views, c.Page, c.Metrics, c.Observe = all, web.Handler(web.Config{Brokers: brokers}), m.Handler(), m.Answered
+	c.Views, c.Page, c.Metrics, c.Observe = all, web.Handler(web.Config{Brokers: brokers}), m.Handler(p.log), m.Answered
 	return views.NewServer(c)
 }
 

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -79,9 +80,11 @@ func (m *Metrics) Answered(route string, status int, took time.Duration) {
 	m.requestTimes.WithLabelValues(route).Observe(took.Seconds())
 }
 
-// Handler answers Prometheus.
-func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+// Handler answers Prometheus. What cannot be told goes to log, and the rest is told all the same.
+func (m *Metrics) Handler(log *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	})
 }
 
 // Gatherer gives what is measured, for tests.

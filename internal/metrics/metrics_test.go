@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -237,7 +238,7 @@ func TestMetricsOfAPipeline(t *testing.T) {
 	})
 
 	t.Run("Prometheus can ask for them", func(t *testing.T) {
-		server := httptest.NewServer(m.Handler())
+		server := httptest.NewServer(m.Handler(slog.New(slog.DiscardHandler)))
 		defer server.Close()
 		r, err := server.Client().Get(server.URL)
 		if err != nil {

@@ -90,7 +90,7 @@ var (
 	commitInterval     = histogram("commit_interval_seconds", "Time between the beginnings of two commits.", intervalBuckets, "stage")
 	commitFailures     = counter("commit_failures_total", "Commits that failed; their transactions are rolled back, and what they held is read again.", "stage", "group")
 	partialsLag        = gauge("partials_lag_records", "Offsets of the table's partials topic that stage 2 has not committed, transaction markers included: with nothing left, one a partition.", "table")
-	definitionsWaiting = gauge("definitions_waiting", "Tables and streams whose source topics are not there yet.")
+	definitionsWaiting = gauge("definitions_waiting", "Tables and streams that are not started, mostly because their source topics are not there.")
 )
 
 // Stage 2's rows: of the partitions that this instance has; sum over instances.

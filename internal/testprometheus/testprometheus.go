@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/brotally/brotally/internal/metrics"
@@ -79,7 +79,7 @@ func check(node parser.Node, known map[string][]string) (have []string, err erro
 			return nil, fmt.Errorf("there is no metric %q", v.Name)
 		}
 		for _, m := range v.LabelMatchers {
-			if m.Name != labels.MetricName && !slices.Contains(have, m.Name) {
+			if m.Name != model.MetricNameLabel && !slices.Contains(have, m.Name) {
 				return nil, fmt.Errorf("%s has no label %q", v.Name, m.Name)
 			}
 		}
