@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -288,14 +287,10 @@ func requestText(r *record) string {
 
 func responseText(r *record) string {
 	var b strings.Builder
-	reason := r.Reason
-	if reason == "" {
-		reason = http.StatusText(r.Status)
-	}
-	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nConnection: close\r\n", r.Status, reason)
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nConnection: close\r\n", r.Status, r.Reason)
 	length := r.Response
-	if r.Method == http.MethodHead || r.Status == http.StatusNoContent || r.Status == http.StatusNotModified {
-		length = 0
+	if r.Method == "HEAD" || r.Status == 204 || r.Status == 304 {
+		length = 0 // these have no body, whatever the head says
 	}
 	body(&b, length)
 	return b.String()
