@@ -119,16 +119,26 @@ func TestPacketsSayWhatRecordsSay(t *testing.T) {
 	}
 }
 
+// run writes as time goes by, and ends when it is told to.
 func TestRunEnds(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	var text bytes.Buffer
-	if err := run(ctx, &text, 2000, 1); err != nil {
+	read, write := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, write, 200, 1)
+		write.Close()
+	}()
+	in, err := pcapgo.NewReader(read)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if in, err := pcapgo.NewReader(&text); err != nil {
+	if _, _, err := in.ReadPacketData(); err != nil {
 		t.Error(err)
-	} else if _, _, err := in.ReadPacketData(); err != nil {
+	}
+	cancel()
+	_, _ = io.Copy(io.Discard, read)
+	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 }
