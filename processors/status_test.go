@@ -53,6 +53,11 @@ func TestSnapshotSaysWhatWasDone(t *testing.T) {
 	until(t, "all records in the table", func() bool {
 		s := r.processors.Snapshot()
 		read := int64(0)
+		for _, stage := range []string{fault.StageCombine, fault.StageGroup} { // rows are there before the commit is told of
+			if fine, _ := told.of(stage); len(fine) == 0 {
+				return false
+			}
+		}
 		for _, stage := range s.Stages {
 			for _, progress := range stage.Sources {
 				read += progress.Counts.Read
