@@ -8,7 +8,7 @@ GOTEST_FLAGS ?=
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-race test-kafka lint fuzz bench clean
+.PHONY: help demo build reproduce test test-race test-kafka lint fuzz bench clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,13 @@ demo: ## a broker, traffic, tables and a page, in one command
 
 build: ## a static binary in bin/
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/brotally
+
+reproduce: ## build what is committed in two places and compare: the same source must give the same binary
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for at in one two/further/down; do \
+	  git clone -q . "$$dir/$$at" && $(MAKE) -s -C "$$dir/$$at" build BIN=$(BIN) || exit 1; \
+	done; \
+	cmp "$$dir/one/$(BIN)" "$$dir/two/further/down/$(BIN)" && sha256sum <"$$dir/one/$(BIN)"
 
 test: ## all tests that need nothing but Go; under three minutes on two cores
 	go test $(GOTEST_FLAGS) ./...

@@ -15,6 +15,12 @@ type DecodeError struct {
 	Pos    int    // the byte of the message, from 0, at which it went wrong
 	Reason string // in words, without the position: "unexpected end of JSON input"
 	Avro   bool   // it begins as Avro does
+	Code   string // for counting: one of DecodeCodes
+}
+
+// DecodeCodes returns the codes that a [DecodeError] may have.
+func DecodeCodes() []string {
+	return []string{"empty", "byte_order_mark", "cut_short", "syntax", "too_deep", "no_object"}
 }
 
 func (e *DecodeError) Error() string {

@@ -367,9 +367,9 @@ func explain(msg []byte) error {
 	start := skipSpace(msg, 0)
 	switch {
 	case start == len(msg):
-		return &DecodeError{Pos: 0, Reason: "empty message"}
+		return &DecodeError{Pos: 0, Reason: "empty message", Code: "empty"}
 	case bytes.HasPrefix(msg, []byte("\ufeff")):
-		return &DecodeError{Pos: 0, Reason: "a byte order mark"}
+		return &DecodeError{Pos: 0, Reason: "a byte order mark", Code: "byte_order_mark"}
 	}
 	var raw json.RawMessage
 	var syntax *json.SyntaxError
@@ -378,15 +378,15 @@ func explain(msg []byte) error {
 		// is not there, and sometimes complains of that.
 		atEnd := strings.HasPrefix(syntax.Error(), "invalid character ' '") && int(syntax.Offset) == len(msg) && msg[len(msg)-1] != ' '
 		if atEnd || strings.HasPrefix(syntax.Error(), "unexpected end") {
-			return &DecodeError{Pos: len(msg), Reason: "unexpected end of JSON input"}
+			return &DecodeError{Pos: len(msg), Reason: "unexpected end of JSON input", Code: "cut_short"}
 		}
-		return &DecodeError{Pos: int(syntax.Offset) - 1, Reason: syntax.Error()}
+		return &DecodeError{Pos: int(syntax.Offset) - 1, Reason: syntax.Error(), Code: "syntax"}
 	}
 	switch msg[start] {
 	case '{':
-		return &DecodeError{Pos: start, Reason: fmt.Sprintf("more than %d levels", maxDepth)}
+		return &DecodeError{Pos: start, Reason: fmt.Sprintf("more than %d levels", maxDepth), Code: "too_deep"}
 	case '[':
-		return &DecodeError{Pos: start, Reason: "an array"}
+		return &DecodeError{Pos: start, Reason: "an array", Code: "no_object"}
 	}
-	return &DecodeError{Pos: start, Reason: "a single value"}
+	return &DecodeError{Pos: start, Reason: "a single value", Code: "no_object"}
 }

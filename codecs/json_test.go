@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -379,6 +380,9 @@ func TestDecodeBadRecords(t *testing.T) {
 			}
 			if got := err.Error(); got != tt.want {
 				t.Errorf("error is %q,\nwant %q", got, tt.want)
+			}
+			if !slices.Contains(DecodeCodes(), decode.Code) {
+				t.Errorf("code %q", decode.Code)
 			}
 		})
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/catalog"
+	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables"
 )
@@ -101,7 +102,9 @@ func (p *Processors) units(a *arrangement) map[string]*unit {
 				}
 				return p.awaitSource(ctx, pass)
 			}
-			return supervise(ctx, ready, func() *stage { return p.combineStage(pass) }, p.built)
+			stands := p.board.add(StageStatus{Stage: fault.StageCombine, Group: u.group, Pass: pass.name, Feed: pass.feed.Name})
+			defer p.board.remove(stands)
+			return supervise(ctx, ready, func() *stage { return p.combineStage(pass, stands) }, p.built)
 		}
 		all[key] = u
 	}
@@ -111,6 +114,8 @@ func (p *Processors) units(a *arrangement) map[string]*unit {
 // runTable is stage 2 of one table, with what it needs beside it.
 func (p *Processors) runTable(ctx context.Context, t *placedTable) error {
 	used := &purger{topic: p.config.Kafka.PartialsTopic(t.own), admin: p.admin, log: p.config.Log}
+	stands := p.board.add(StageStatus{Stage: fault.StageGroup, Group: p.config.Kafka.TableGroup(t.own), Table: t.label()})
+	defer p.board.remove(stands)
 	both, ctx := errgroup.WithContext(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	both.Go(func() error {
@@ -121,7 +126,7 @@ func (p *Processors) runTable(ctx context.Context, t *placedTable) error {
 			}
 			return p.awaitPredecessors(ctx, t)
 		}
-		return supervise(ctx, ready, func() *stage { return p.groupStage(t, used) }, p.built)
+		return supervise(ctx, ready, func() *stage { return p.groupStage(t, used, stands) }, p.built)
 	})
 	both.Go(func() error { return used.run(ctx) })
 	return both.Wait()

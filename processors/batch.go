@@ -124,6 +124,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 	h.session = s
 	h.stage.roster.joined(string(h.stage.group), cs.MemberID())
 	h.stage.recovering.Store(&sessionContext{cs.Context()})
+	h.stage.stands.joined(s)
 
 	err := s.start()
 	if err == nil {
@@ -139,6 +140,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 		}
 		return err
 	}
+	h.stage.stands.enter(Running)
 	h.stage.log.Debug("session begins", "generation", cs.GenerationID(), "claims", cs.Claims())
 	go s.commitForever(cs.Context()) // Cleanup waits for it
 	s.running.Go(func() { s.watchTopic(cs.Context(), h.leave) })
@@ -148,6 +150,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 // Cleanup waits for the last commit and lets Goka close its partitions.
 func (h *handler) Cleanup(cs sarama.ConsumerGroupSession) error {
 	s := h.session
+	h.stage.stands.enter(Joining)
 	<-s.ended
 	s.cancel()
 	s.running.Wait()
@@ -216,6 +219,7 @@ type session struct {
 	ended   chan struct{} // closed when the committer has ended
 	running sync.WaitGroup
 	lost    map[int32]int64 // offsets that retention removed before they were read, by partition; set by start
+	last    time.Time       // when the last commit began; of the committer alone
 
 	mu          sync.Mutex // guards all below
 	marked      *sync.Cond // signalled when outstanding reaches zero or broken is set
@@ -407,7 +411,7 @@ func (s *session) commitForever(generation context.Context) {
 }
 
 // commit is the barrier described at [consumerGroup].
-func (s *session) commit(ctx context.Context) error {
+func (s *session) commit(ctx context.Context) (err error) {
 	if err := s.failure(); err != nil {
 		return err
 	}
@@ -415,7 +419,8 @@ func (s *session) commit(ctx context.Context) error {
 	offsets := offsets{}
 	records := int64(0)
 	var handed []func()
-	for _, p := range s.pumpList() {
+	pumps := s.pumpList()
+	for _, p := range pumps {
 		work, next, taken, err := p.flush(now) // 1.
 		if err != nil {
 			return err
@@ -438,6 +443,8 @@ func (s *session) commit(ctx context.Context) error {
 	if len(offsets) == 0 {
 		return nil
 	}
+	report := Commit{Stage: s.stage.kind, Group: string(s.stage.group), Records: records, Flush: time.Since(now)}
+	defer func() { s.committed(report, now, err) }()
 	meta := sarama.NewConsumerGroupMetadataFromSession(s.ConsumerGroupSession, string(s.stage.group), s.stage.instance())
 	if fault.Off(fault.FlushFirst) {
 		if err := s.stage.transaction.Commit(ctx, offsets, meta); err != nil {
@@ -455,11 +462,11 @@ func (s *session) commit(ctx context.Context) error {
 	for s.outstanding > 0 && s.broken == nil { // 3.
 		s.marked.Wait()
 	}
-	err, first := s.broken, s.commits == 0
+	broken, first := s.broken, s.commits == 0
 	s.commits++
 	s.mu.Unlock()
-	if err != nil {
-		return err
+	if broken != nil {
+		return broken
 	}
 	if first {
 		fault.Point(s.stage.kind, fault.FirstCommit)
@@ -470,5 +477,20 @@ func (s *session) commit(ctx context.Context) error {
 	fault.Point(s.stage.kind, fault.Committed)
 	s.stage.records.Add(records)
 	s.stage.committed(offsets)
+	for _, p := range pumps {
+		if next, ok := offsets[p.topic][p.partition]; ok {
+			p.done.Store(next)
+		}
+	}
 	return nil
+}
+
+// committed tells who measures of a commit that began at some time.
+func (s *session) committed(c Commit, began time.Time, err error) {
+	c.Took, c.Err = time.Since(began), err
+	if !s.last.IsZero() {
+		c.Interval = began.Sub(s.last)
+	}
+	s.last = began
+	s.stage.told(c)
 }

@@ -22,6 +22,7 @@ type combined struct {
 	letters []letter
 	streams []streamWork
 	unasked int // letters that are Avro, and no registry is set
+	report  report
 }
 
 // outgoing is one pack on its way to a partition of a partials topic.
@@ -53,6 +54,7 @@ type combiner struct {
 
 	// Of this interval.
 	from        int64         // its first offset
+	lost        int64         // offsets before it that retention had removed
 	shared      codecs.Counts // what is the same for all tables and streams
 	newest      int64
 	letters     []letter
@@ -118,7 +120,7 @@ func newCombiner(b begin, pass *pass, schemas codecs.Schemas) (*combiner, error)
 		return nil, err
 	}
 	layout.Mixed = pass.mixed
-	c := &combiner{source: b.source, time: -1, from: b.from, newest: codecs.NoTime}
+	c := &combiner{source: b.source, time: -1, from: b.from, lost: b.lost, newest: codecs.NoTime}
 	if i, ok := pass.feed.Column("ts"); ok {
 		c.time = layout.Slot(pass.feed.Columns[i])
 	}
@@ -250,7 +252,10 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 	if c.shared.Read == 0 && idle || next < 0 {
 		return nil, nil
 	}
-	work := &combined{letters: c.letters, unasked: c.unasked}
+	shared := c.shared
+	shared.Lost, c.lost = c.lost, 0
+	work := &combined{letters: c.letters, unasked: c.unasked,
+		report: newReport(c.source, codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: shared}, c.letters)}
 	c.enter(next)
 	for _, t := range c.tables {
 		if !t.open {
@@ -260,18 +265,20 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 		counts := t.counts(c.shared)
 		counts.Add(t.own)
 		counts.Overflows, counts.CutKeys = t.TakeOverflows(), t.TakeCutKeys()
-		progress := codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: counts}
+		progress := work.report.with(counts)
 		var err error
 		report := codecs.Pack{Source: c.source, From: from, Progress: &progress}
 		if work.packs, err = t.split.packs(work.packs, t, report); err != nil {
 			return nil, err
 		}
+		work.report.add(t.sink.own, progress)
 		t.Reset()
 		t.own = codecs.Counts{}
 	}
 	for _, s := range c.streams {
 		if s.open {
-			work.streams = append(work.streams, s.flush(codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: s.counts(c.shared)}))
+			work.streams = append(work.streams, s.flush(work.report.with(s.counts(c.shared))))
+			work.report.add(s.sink.stream.Name, work.streams[len(work.streams)-1].report)
 		}
 	}
 	c.from, c.shared, c.newest, c.reported = next, codecs.Counts{}, codecs.NoTime, now
@@ -317,7 +324,7 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) (
 }
 
 // emitCombined is stage 1's Goka callback.
-func emitCombined(s *stage, deadLetters string, reports *streamReports) goka.ProcessCallback {
+func emitCombined(s *stage, deadLetters string, reports *reports) goka.ProcessCallback {
 	var missing noRegistry
 	return func(ctx goka.Context, work any) {
 		w := work.(*combined)
@@ -330,8 +337,8 @@ func emitCombined(s *stage, deadLetters string, reports *streamReports) goka.Pro
 		}
 		for i := range w.streams {
 			w.streams[i].send(s)
-			reports.add(&w.streams[i])
 		}
+		reports.add(w.report)
 	}
 }
 
@@ -340,7 +347,11 @@ type letter struct {
 	key     string
 	value   []byte
 	headers []sarama.RecordHeader
+	code    string // why, in one of a few words
 }
+
+// OtherLetter is the reason of dead letters that none of [codecs.DecodeCodes] fits.
+const OtherLetter = "other"
 
 // maxLetter is how many bytes of a bad record the dead-letter topic keeps.
 const maxLetter = 64 << 10
@@ -360,6 +371,10 @@ func newLetter(m *sarama.ConsumerMessage, reason error) letter {
 			header("exception", fmt.Sprintf("%T", reason)), header("message", reason.Error()),
 			header("topic", m.Topic), header("partition", partition), header("offset", offset),
 		},
+	}
+	var undecodable *codecs.DecodeError
+	if l.code = OtherLetter; errors.As(reason, &undecodable) && undecodable.Code != "" {
+		l.code = undecodable.Code
 	}
 	if m.Value != nil {
 		l.value = append([]byte{}, m.Value[:min(len(m.Value), maxLetter)]...)

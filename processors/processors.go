@@ -16,7 +16,6 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
-	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/internal/grouptable"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/internal/registry"
@@ -55,6 +54,9 @@ type Config struct {
 	// once, others when theirs appear; again when they are started anew under another definition. Optional.
 	Arranged func(names []string)
 
+	// Committed is called after each commit of a stage, also one that failed. It must not block. Optional.
+	Committed func(Commit)
+
 	// Log gets what an operator should know; defaults to discarding.
 	Log *slog.Logger
 }
@@ -71,6 +73,9 @@ func (c *Config) defaults() error {
 	}
 	if c.Arranged == nil {
 		c.Arranged = func([]string) {}
+	}
+	if c.Committed == nil {
+		c.Committed = func(Commit) {}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -95,7 +100,8 @@ type Processors struct {
 	entries atomic.Pointer[map[string]kafka.Entry] // as they were arranged last
 	results results
 	stopped stopped // only settle uses it
-	streams *streamBook
+	book    *book
+	board   board
 	built   func(*stage) // called with each stage before it runs; tests set it
 
 	records atomic.Int64 // source records committed by stage 1
@@ -119,7 +125,7 @@ func New(c Config) (*Processors, error) {
 	if err := client.Validate(); err != nil {
 		return nil, fmt.Errorf("app %q, instance %q: %w", c.Kafka.App, c.Kafka.Instance, err)
 	}
-	return &Processors{config: c, running: map[string]*unit{}, streams: newStreamBook(c.Log), built: func(*stage) {}}, nil
+	return &Processors{config: c, running: map[string]*unit{}, book: newBook(c.Log), built: func(*stage) {}}, nil
 }
 
 // definitions returns what is to run.
@@ -198,10 +204,12 @@ func (p *Processors) Run(ctx context.Context) error {
 // stopPatience is how long stages that are told to end may ask brokers for something. Their transactions are given up by then.
 const stopPatience = kafka.TransactionTimeout
 
-func (p *Processors) newStage(kind string, group string, input string) *stage {
+func (p *Processors) newStage(stands *standing, input string) *stage {
 	return &stage{
-		kind: kind, group: goka.Group(group), input: input, config: p.config.Kafka, admin: p.admin, roster: &p.roster,
-		log:       p.config.Log.With("group", group),
+		kind: stands.Stage, group: goka.Group(stands.Group), input: input, config: p.config.Kafka, admin: p.admin, roster: &p.roster,
+		log:       p.config.Log.With("group", stands.Group),
+		stands:    stands,
+		told:      p.config.Committed,
 		policy:    intervalPolicy{min: p.config.CommitMin, max: p.config.CommitMax, behind: behind},
 		cap:       limits{bytes: p.config.CombineBytes},
 		records:   new(atomic.Int64),
@@ -214,8 +222,8 @@ func (p *Processors) newStage(kind string, group string, input string) *stage {
 }
 
 // combineStage is stage 1 of one pass: it keeps no state.
-func (p *Processors) combineStage(pass *pass) *stage {
-	s := p.newStage(fault.StageCombine, p.config.Kafka.CombineGroup(pass.name), pass.topic)
+func (p *Processors) combineStage(pass *pass, stands *standing) *stage {
+	s := p.newStage(stands, pass.topic)
 	s.records = &p.records
 	s.cap.records = int64(p.config.CommitRecords)
 	s.startAt = func(partition int32) int64 { return pass.starts[partition] }
@@ -232,9 +240,9 @@ func (p *Processors) combineStage(pass *pass) *stage {
 		}
 	}
 	letters := p.config.Kafka.DeadLetterTopic()
-	reports := &streamReports{} // of this stage: what it has not committed its successor reads again
+	reports := &reports{} // of this stage: what it has not committed its successor reads again
 	s.callback = emitCombined(s, letters, reports)
-	s.committed = func(offsets) { p.streams.commit(reports.take(), time.Now()) }
+	s.committed = func(offsets) { p.book.commit(pass, reports.take(), time.Now()) }
 	s.edges = []goka.Edge{goka.Output(goka.Stream(letters), bytesCodec{})}
 	for _, sink := range pass.sinks {
 		s.edges = append(s.edges, goka.Output(sink.topic, bytesCodec{}))
@@ -246,10 +254,11 @@ func (p *Processors) combineStage(pass *pass) *stage {
 }
 
 // groupStage is stage 2 of one table.
-func (p *Processors) groupStage(t *placedTable, used *purger) *stage {
+func (p *Processors) groupStage(t *placedTable, used *purger, stands *standing) *stage {
 	partials, changelog := p.config.Kafka.PartialsTopic(t.own), p.config.Kafka.ChangelogTopic(t.own)
-	s := p.newStage(fault.StageGroup, p.config.Kafka.TableGroup(t.own), partials)
+	s := p.newStage(stands, partials)
 	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Log: p.config.Log})
+	s.rows = store
 	s.intake = func(b begin) (intake, error) {
 		rows, ok := store.Partition(b.source.Partition)
 		if !ok {
@@ -324,6 +333,14 @@ type placedTable struct {
 	before     []kafka.Retired         // whose results may be there still, in those partitions that are not published yet
 	avro       *avroTopic              // nil: the result is JSON
 	starts     map[codecs.Source]int64 // where it begins to count; at 0 what is not in it
+}
+
+// label is what the table is called where it is measured: one that is being built beside another of its name goes by its number.
+func (t *placedTable) label() string {
+	if t.building {
+		return t.own
+	}
+	return t.Name
 }
 
 // publishes reports whether the result topic has this one's results, in all partitions.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -83,6 +84,7 @@ type pump struct {
 	cap       limits
 	notify    func()                                                        // called when something was taken in, and when there is no more room; it must not block
 	ask       func(ctx context.Context, of codecs.Source, schema int) error // see stage
+	done      atomic.Int64                                                  // the next offset as last committed
 
 	mu      sync.Mutex // guards all below
 	room    *sync.Cond // signalled when the intake is no longer full
@@ -115,6 +117,7 @@ func newPump(c sarama.ConsumerGroupClaim, in intake, cap limits, notify func()) 
 	}
 	p := &pump{topic: c.Topic(), partition: c.Partition(), source: from, intake: in, cap: cap,
 		notify: notify, next: c.InitialOffset(), out: make(chan *sarama.ConsumerMessage, 1)}
+	p.done.Store(p.next)
 	p.room = sync.NewCond(&p.mu)
 	return p
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/internal/fault"
+	"github.com/brotally/brotally/internal/grouptable"
 	"github.com/brotally/brotally/internal/kafka"
 )
 
@@ -29,12 +30,15 @@ type stage struct {
 	cap    limits
 	admin  *kafka.Admin
 	roster *roster // of the process
+	stands *standing
+	told   func(Commit)
 
 	// What makes a stage one of the two.
 	intake    func(begin begin) (intake, error)
 	sameTopic func() error                                                  // says that the input is not the topic any more that it was; the error is a *Refusal
 	ask       func(ctx context.Context, of codecs.Source, schema int) error // returns when Avro's schema is known, or known not to exist; nil: nothing asks
 	callback  goka.ProcessCallback                                          // takes what an intake's flush returned
+	rows      *grouptable.Store                                             // of stage 2
 	edges     []goka.Edge                                                   // beside the input
 	options   []goka.ProcessorOption
 	startAt   func(partition int32) int64 // where a partition without a committed offset starts
@@ -70,6 +74,7 @@ func (s *stage) run(outer context.Context) error {
 	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
 	s.context, s.outer, s.cancel = ctx, outer, cancel
+	s.stands.begin(s)
 
 	config, err := s.config.Sarama()
 	if err != nil {
@@ -219,6 +224,7 @@ func supervise(ctx context.Context, ready func(context.Context) error, build fun
 		if inUse() {
 			return &InstanceInUse{Instance: s.config.Instance, Group: string(s.group), Err: err}
 		}
+		s.stands.failed(kafka.Classify(err))
 		if time.Since(began) > time.Minute {
 			pause = 100 * time.Millisecond
 		}

@@ -3,9 +3,6 @@ package processors
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"sync"
-	"time"
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
@@ -179,105 +176,23 @@ func (w *streamWork) send(s *stage) {
 	}
 }
 
-// streamReports are those of a stage's interval, until it is committed.
-type streamReports struct {
-	mu  sync.Mutex // guards all
-	all []*streamWork
-}
-
-func (r *streamReports) add(w *streamWork) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	w.records = nil // they are with the transaction
-	r.all = append(r.all, w)
-}
-
-func (r *streamReports) take() []*streamWork {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := r.all
-	r.all = nil
-	return all
-}
-
-// streamBook is how far streams reflect their sources and what became of the records: a stream has no group table that
-// could hold it, so it begins with the process.
-type streamBook struct {
-	log *slog.Logger
-
-	mu      sync.Mutex // guards all below
-	streams map[string]*streamAccount
-	changed chan struct{} // closed, and replaced, when something is committed
-}
-
-type streamAccount struct {
-	progress map[codecs.Source]codecs.Progress
-	counts   codecs.Counts // of all sources
-	told     codecs.Counts // what the log has been told
-	at       time.Time
-}
-
-func newStreamBook(log *slog.Logger) *streamBook {
-	return &streamBook{log: log, streams: map[string]*streamAccount{}, changed: make(chan struct{})}
-}
-
-// tellStreams is how often the log is told what became of a stream's records.
-const tellStreams = time.Minute
-
-// commit notes what a stage has committed.
-func (b *streamBook) commit(reports []*streamWork, now time.Time) {
-	if len(reports) == 0 {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, r := range reports {
-		a := b.account(r.sink.stream.Name)
-		have, ok := a.progress[r.source]
-		if !ok {
-			have.NewestTime = codecs.NoTime
-		}
-		have.Advance(r.report)
-		a.progress[r.source] = have
-		a.counts.Add(r.report.Counts)
-		if a.counts != a.told && now.Sub(a.at) >= tellStreams {
-			a.told, a.at = a.counts, now
-			b.tell(r.sink, a.counts)
-		}
-	}
-	close(b.changed)
-	b.changed = make(chan struct{})
-}
-
-func (b *streamBook) account(stream string) *streamAccount {
-	if b.streams[stream] == nil {
-		b.streams[stream] = &streamAccount{progress: map[codecs.Source]codecs.Progress{}}
-	}
-	return b.streams[stream]
-}
-
-func (b *streamBook) tell(sink streamSink, c codecs.Counts) {
-	b.log.Info("stream", "stream", sink.stream.Name, "topic", sink.topic, "read", c.Read, "counted", c.Counted, "filtered", c.Filtered,
-		"other_feed", c.OtherFeed, "dead_lettered", c.DeadLettered, "bad_fields", c.BadFields, "overflows", c.Overflows, "cut_keys", c.CutKeys, "lost", c.Lost)
-}
-
 // StreamCounts returns what became of the records that this process has read for a stream: those that are counted are on its
 // topic.
 func (p *Processors) StreamCounts(stream string) codecs.Counts {
-	p.streams.mu.Lock()
-	defer p.streams.mu.Unlock()
-	return p.streams.account(stream).counts
+	p.book.mu.Lock()
+	defer p.book.mu.Unlock()
+	return p.book.account(stream).counts()
 }
 
 // AwaitStream waits until this process has written what the stream has of all records below the given offsets of source
 // partitions, or ctx is done.
 func (p *Processors) AwaitStream(ctx context.Context, stream string, offsets map[codecs.Source]int64) error {
-	b := p.streams
+	b := p.book
 	for {
 		b.mu.Lock()
 		changed, reached := b.changed, true
 		for source, next := range offsets {
-			reached = reached && (next == 0 || b.account(stream).progress[source].Upto >= next)
+			reached = reached && (next == 0 || b.account(stream).sources[source].Upto >= next)
 		}
 		b.mu.Unlock()
 		if reached {

@@ -308,15 +308,15 @@ func (w *securedWorld) rows(t *testing.T, topic string, want map[string]string) 
 	}
 }
 
-// started is Brotally, running.
-type started struct {
+// process is Brotally, running.
+type process struct {
 	*exec.Cmd
 	log *bytes.Buffer
 }
 
-func (w *securedWorld) start(t *testing.T, cmd *exec.Cmd) started {
+func (w *securedWorld) start(t *testing.T, cmd *exec.Cmd) process {
 	t.Helper()
-	s := started{cmd, &bytes.Buffer{}}
+	s := process{cmd, &bytes.Buffer{}}
 	cmd.Stderr = s.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -325,7 +325,7 @@ func (w *securedWorld) start(t *testing.T, cmd *exec.Cmd) started {
 	return s
 }
 
-func (s started) end(t *testing.T, signal os.Signal) {
+func (s process) end(t *testing.T, signal os.Signal) {
 	t.Helper()
 	_ = s.Process.Signal(signal)
 	err := s.Wait()

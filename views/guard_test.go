@@ -108,3 +108,18 @@ func TestToken(t *testing.T) {
 		}
 	}
 }
+
+func TestMetricsAreBehindTheToken(t *testing.T) {
+	f := newFixture(t, Limits{}, dnsCounts)
+	numbers := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
+	url := f.server(ServerConfig{Metrics: numbers, Token: "secret"}).URL + "/metrics"
+	if r := do(t, "GET", url, ""); r.status != http.StatusUnauthorized {
+		t.Errorf("without it: %d %s", r.status, r.body)
+	}
+	if r := do(t, "GET", url, "", "Authorization", "Bearer secret"); r.status != http.StatusOK || r.body != "up 1\n" {
+		t.Errorf("with it: %d %s", r.status, r.body)
+	}
+	if r := do(t, "GET", f.server(ServerConfig{}).URL+"/metrics", ""); r.status != http.StatusNotFound {
+		t.Errorf("without metrics: %d %s", r.status, r.body)
+	}
+}

@@ -24,6 +24,13 @@ type ServerConfig struct {
 	// browser, under a name of its own that it points at 127.0.0.1.
 	Hosts []string
 
+	// Metrics answers /metrics. Defaults to nothing.
+	Metrics http.Handler
+
+	// Observe is told of each request that was answered: the route that it took, such as "/api/v1/tables/{table}/rows", "" for
+	// one that was refused before, the status and how long that took. Optional.
+	Observe func(route string, status int, took time.Duration)
+
 	// Log takes what goes wrong inside. Defaults to discarding.
 	Log *slog.Logger
 }
@@ -36,7 +43,7 @@ type server struct {
 	log   *slog.Logger
 }
 
-// NewServer returns the handler of the API under /api/v1, of /healthz and /readyz, and of the page:
+// NewServer returns the handler of the API under /api/v1, of /healthz, /readyz and /metrics, and of the page:
 //
 //	GET  /api/v1/tables              the tables
 //	GET  /api/v1/tables/{t}          one of them: columns, topics, progress
@@ -58,12 +65,24 @@ func NewServer(c ServerConfig) http.Handler {
 	api.Handle("/api/", s.handle(s.nothing))
 	api.Handle("/healthz", s.handle(s.healthz, http.MethodGet))
 	api.Handle("/readyz", s.handle(s.readyz, http.MethodGet))
+	if c.Metrics != nil {
+		api.Handle("/metrics", c.Metrics)
+	}
 	if c.Page != nil {
 		api.Handle("/", c.Page)
 	} else {
 		api.Handle("/", s.handle(s.nothing))
 	}
-	return s.guard(c, api)
+	return observed(c.Observe, s.guard(c, api))
+}
+
+// Guard lets through to h what a server with that configuration would answer: from its hosts, with its token.
+func Guard(c ServerConfig, h http.Handler) http.Handler {
+	s := &server{log: c.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return s.guard(c, h)
 }
 
 // handler answers a request; an error that it returns is the answer.

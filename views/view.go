@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/internal/grouptable"
@@ -160,6 +161,18 @@ func (v *View) Progress() map[codecs.Source]codecs.Progress {
 		return map[codecs.Source]codecs.Progress{}
 	}
 	return h.store.Progress(h.partitions)
+}
+
+// Heard returns when stage 1 last reported to the table, of the source partition that is silent for longest: also without
+// records it does so each second. It is zero as long as nothing was heard.
+func (v *View) Heard() time.Time {
+	var first time.Time
+	for _, p := range v.Progress() {
+		if at := time.UnixMilli(p.WallTime); first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first
 }
 
 // Counts returns what became of the records of all source partitions.

@@ -107,6 +107,9 @@ func (r *roll) named(name string) (*View, bool) {
 	return found, found != nil
 }
 
+// Scanning returns how many look-ups are reading rows now; point look-ups do not count.
+func (v *Views) Scanning() int { return len(v.gate.slots) }
+
 // All returns the views by table name.
 func (v *Views) All() []*View { return slices.Clone(v.shown.Load().sorted) }
 

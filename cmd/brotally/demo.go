@@ -20,6 +20,7 @@ import (
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/broker"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/metrics"
 	"github.com/brotally/brotally/internal/replay"
 	"github.com/brotally/brotally/internal/traffic"
 	"github.com/brotally/brotally/processors"
@@ -109,10 +110,14 @@ func (d *demo) run(ctx context.Context) error {
 	if d.views, err = views.New(views.Config{Kafka: d.kafka, Tables: d.defined, Streams: d.streams, Log: d.log}); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	stages, err := processors.New(processors.Config{Kafka: d.kafka, Tables: d.defined, Streams: d.streams, Log: d.log})
+	built, _ := build()
+	m := metrics.New(built)
+	stages, err := processors.New(processors.Config{Kafka: d.kafka, Tables: d.defined, Streams: d.streams, Committed: m.Committed, Log: d.log})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	m.Processors(stages)
+	m.Views(d.views)
 	if d.sender, err = replay.NewSender(ctx, replay.SenderConfig{Kafka: d.kafka}); err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -125,7 +130,9 @@ func (d *demo) run(ctx context.Context) error {
 	server := serving{}
 	g.Go(func() error { return stages.Run(life) })
 	g.Go(func() error { return d.views.Run(life) })
-	g.Go(func() error { return views.Serve(life, l, server.handler(d.program, d.views, d.kafka.Brokers), d.log) })
+	g.Go(func() error {
+		return views.Serve(life, l, server.handler(d.program, d.views, m, d.kafka.Brokers), d.log)
+	})
 	g.Go(func() error { return d.firstCounts(life, began) })
 	g.Go(func() error {
 		defer end()

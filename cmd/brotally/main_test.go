@@ -18,7 +18,9 @@ import (
 	"github.com/brotally/brotally/views/client"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")) // Sarama's, one a process
+}
 
 func TestExitCode(t *testing.T) {
 	for _, test := range []struct {

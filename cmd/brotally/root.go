@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
-	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,9 +11,6 @@ import (
 
 	"github.com/brotally/brotally/tables/sql"
 )
-
-// version is set by the linker.
-var version = "dev"
 
 const rootHelp = `Brotally keeps live tables over Bro/Zeek logs in Kafka: counts, sums and averages by any columns,
 exact after every crash, there for curl, for SQL and as a topic.
@@ -82,7 +76,7 @@ func newRoot(p *program) *cobra.Command {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newRun(p), newQuery(p), newReplay(p), newReset(p), newDoctor(p)} {
+	for _, c := range []*cobra.Command{newRun(p), newQuery(p), newReplay(p), newReset(p), newReady(p), newDoctor(p)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}
@@ -145,16 +139,6 @@ func isCompletion(cmd *cobra.Command) bool {
 		}
 	}
 	return false
-}
-
-func versionText() string {
-	commit := ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if i := slices.IndexFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "vcs.revision" }); i >= 0 {
-			commit = ", commit " + info.Settings[i].Value[:min(12, len(info.Settings[i].Value))]
-		}
-	}
-	return fmt.Sprintf("brotally %s (%s %s/%s%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, commit)
 }
 
 // levels are the names of log levels, as --log-level takes them.

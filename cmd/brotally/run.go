@@ -16,6 +16,7 @@ import (
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/metrics"
 	"github.com/brotally/brotally/internal/registry"
 	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
@@ -54,6 +55,7 @@ shows what would happen. The first SIGINT or SIGTERM stops cleanly, the second a
 	f := cmd.Flags()
 	f.StringVar(&r.only, "only", "", "process: count, answer nothing; serve: answer, count nothing")
 	f.BoolVar(&r.approve, "auto-approve", false, "do also what loses something, such as dropping tables that no file defines any more; plan -b shows it")
+	f.StringVar(&r.admin, "admin-listen", "", "`HOST:PORT` for operators: /metrics, /healthz, /readyz and, from this machine, profiles (default none)")
 	f.DurationVar(&r.commit, "commit-interval", 20*time.Millisecond, "least time between commits: less is fresher and costs the brokers more")
 	mark(f, "auto-approve", onlyFlag)
 	complete(cmd, "only", "process", "serve")
@@ -74,28 +76,38 @@ func (s *serving) register(cmd *cobra.Command) {
 }
 
 // open begins to listen.
-func (s *serving) open() (net.Listener, error) {
-	host, port, err := net.SplitHostPort(s.listen)
+func (s *serving) open() (net.Listener, error) { return s.openAt("--listen", s.listen) }
+
+// openAt begins to listen at the address of a flag.
+func (s *serving) openAt(flag, addr string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(addr)
 	number, notNumber := strconv.Atoi(port)
 	if err != nil || notNumber != nil {
-		return nil, &usageError{fmt.Errorf("--listen %s: want HOST:PORT, such as %s", s.listen, views.DefaultAddr)}
+		return nil, &usageError{fmt.Errorf("%s %s: want HOST:PORT, such as %s", flag, addr, views.DefaultAddr)}
 	}
-	l, err := views.Listen(views.ListenConfig{Addr: s.listen, Insecure: s.insecure})
+	l, err := views.Listen(views.ListenConfig{Addr: addr, Insecure: s.insecure})
 	var taken *views.PortInUse
 	switch {
 	case errors.As(err, &taken):
-		return nil, fmt.Errorf("%w; choose another one: --listen %s", taken, net.JoinHostPort(host, strconv.Itoa(number+1)))
+		return nil, fmt.Errorf("%w; choose another one: %s %s", taken, flag, net.JoinHostPort(host, strconv.Itoa(number+1)))
 	case errors.Is(err, views.ErrExposed):
-		return nil, &usageError{fmt.Errorf("--listen %s: %w; --insecure does it all the same, until TLS and tokens are there", s.listen, views.ErrExposed)}
+		return nil, &usageError{fmt.Errorf("%s %s: %w; --insecure does it all the same, until TLS and tokens are there", flag, addr, views.ErrExposed)}
 	case err != nil:
-		return nil, fmt.Errorf("--listen %s: %w", s.listen, err)
+		return nil, fmt.Errorf("%s %s: %w", flag, addr, err)
 	}
 	return l, nil
 }
 
-// handler is the API and the page.
-func (s *serving) handler(p *program, all *views.Views, brokers []string) http.Handler {
-	return views.NewServer(views.ServerConfig{Views: all, Page: web.Handler(web.Config{Brokers: brokers}), Hosts: s.hosts, Log: p.log})
+// server is what all that listens has in common.
+func (s *serving) server(p *program) views.ServerConfig {
+	return views.ServerConfig{Hosts: s.hosts, Log: p.log}
+}
+
+// handler is the API, the metrics and the page.
+func (s *serving) handler(p *program, all *views.Views, m *metrics.Metrics, brokers []string) http.Handler {
+	c := s.server(p)
+	c.Views, c.Page, c.Metrics, c.Observe = all, web.Handler(web.Config{Brokers: brokers}), m.Handler(p.log), m.Answered
+	return views.NewServer(c)
 }
 
 // running is one run.
@@ -106,6 +118,7 @@ type running struct {
 	serving serving
 	only    string
 	approve bool
+	admin   string
 	commit  time.Duration
 }
 
@@ -167,9 +180,19 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		return err
 	}
 	defer admin.Close() //nolint:errcheck // nothing depends on it
+	built, _ := build()
+	m := metrics.New(built)
+	ops := operators{metrics: m}
+	// The ports come before the processors: who cannot listen has not begun to count either.
+	var operatorsPort net.Listener
+	if r.admin != "" {
+		if operatorsPort, err = r.serving.openAt("--admin-listen", r.admin); err != nil {
+			return err
+		}
+		defer operatorsPort.Close() //nolint:errcheck // of one that was never served
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	if r.only != "process" {
-		// The port comes before the processors: who cannot listen has not begun to count either.
 		l, err := r.serving.open()
 		if err != nil {
 			return err
@@ -178,8 +201,10 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		if err != nil {
 			return err
 		}
+		m.Views(all)
+		ops.views = all
 		g.Go(func() error { return all.Run(ctx) })
-		g.Go(func() error { return views.Serve(ctx, l, r.serving.handler(r.program, all, cfg.Brokers), r.log) })
+		g.Go(func() error { return views.Serve(ctx, l, r.serving.handler(r.program, all, m, cfg.Brokers), r.log) })
 		r.log.Info("listening", "url", "http://"+l.Addr().String())
 	}
 	if r.only != "serve" {
@@ -197,12 +222,20 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 				case arranged <- names:
 				case <-ctx.Done():
 				}
-			}})
+			}, Committed: m.Committed})
 		if err != nil {
 			return &usageError{err}
 		}
+		m.Processors(stages)
+		ops.stages = stages
 		g.Go(func() error { return stages.Run(ctx) })
 		g.Go(func() error { r.tellPasses(ctx, admin, cfg, arranged); return nil })
+	}
+	if operatorsPort != nil {
+		g.Go(func() error {
+			return views.Serve(ctx, operatorsPort, ops.handler(r.serving.server(r.program)), r.log)
+		})
+		r.log.Info("listening for operators", "url", "http://"+operatorsPort.Addr().String())
 	}
 	err = g.Wait()
 	if err == nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +57,13 @@ func (s *Store) Partition(number int32) (p *Partition, ok bool) {
 	defer s.mu.Unlock()
 	p, ok = s.partitions[number]
 	return p, ok
+}
+
+// Held returns the partitions that have been recovered.
+func (s *Store) Held() []*Partition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.partitions))
 }
 
 // Len returns the number of partitions that have been recovered.
