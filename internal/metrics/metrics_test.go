@@ -96,7 +96,7 @@ func pipeline(t *testing.T) *metrics.Metrics {
 	for {
 		samples, _ := gather(t, m)
 		if sum(samples["brotally_source_offset"]) == good+3 && sum(samples["brotally_view_records_total"]) == good+3 &&
-			sum(samples["brotally_table_groups"]) == good && sum(samples["brotally_stage_state"], "state", "running") == 2 {
+			sum(samples["brotally_table_groups"]) == good && sum(samples["brotally_view_groups"]) == good && sum(samples["brotally_view_ready"]) == 1 && sum(samples["brotally_stage_state"], "state", "running") == 2 {
 			break
 		}
 		select {

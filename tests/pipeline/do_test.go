@@ -114,7 +114,7 @@ func (w *world) table(_ context.Context, p *part) error {
 		}
 	}
 	if at := w.defined(d.name); at >= 0 {
-		w.definitions[at] = d
+		w.definitions[at], w.changed = d, true
 	} else {
 		w.definitions = append(w.definitions, d)
 	}

@@ -2,10 +2,13 @@ package pipeline
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -17,6 +20,7 @@ import (
 // tableJSON is what GET /api/v1/tables/NAME says, as far as scripts need it.
 type tableJSON struct {
 	Name    string
+	SQL     string
 	Ready   bool
 	State   string
 	AddsUp  bool                        `json:"adds_up"`
@@ -75,12 +79,32 @@ func (w *world) settled(ctx context.Context, i *instance, table string) (*tableJ
 		if err := json.Unmarshal(answer, t); err != nil || status != http.StatusOK {
 			return false, fmt.Errorf("%d %s", status, answer)
 		}
+		if ok, err := w.current(ctx, t); err != nil || !ok {
+			return false, err
+		}
 		return w.reached(ctx, t)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w; it %s, at %v", err, t.State, t.AsOf)
 	}
 	return t, nil
+}
+
+// current reports whether a table is answered for as the catalog has it.
+func (w *world) current(ctx context.Context, t *tableJSON) (bool, error) {
+	if !w.changed {
+		return true, nil
+	}
+	last, err := w.cluster.last(ctx, "brotally-catalog")
+	if err != nil || last[t.Name] == nil {
+		return err == nil, err
+	}
+	var e struct {
+		SQL  string
+		Next json.RawMessage
+	}
+	err = json.Unmarshal(last[t.Name].Value, &e)
+	return err == nil && e.Next == nil && e.SQL == t.SQL, err
 }
 
 func (w *world) reached(ctx context.Context, t *tableJSON) (bool, error) {
@@ -133,6 +157,11 @@ func (w *world) begun(ctx context.Context, t *tableJSON) (bool, error) {
 
 // settleAll waits until all instances have everything, as far as they can.
 func (w *world) settleAll(ctx context.Context) error {
+	if w.changed {
+		if err := w.settledCatalog(ctx); err != nil {
+			return err
+		}
+	}
 	for _, i := range w.answering() {
 		for _, d := range w.definitions {
 			if d.stream {
@@ -158,9 +187,12 @@ func (w *world) settledCatalog(ctx context.Context) error {
 			return false, err
 		}
 		passes := map[string]string{}
-		for _, r := range last {
+		for name, r := range last {
 			var e struct {
-				Feed          string
+				Kind, Feed    string
+				SQL, Result   string
+				Generation    int
+				Partitions    int32
 				Next, Retired json.RawMessage
 				Dropped       bool
 				Sources       map[string]struct {
@@ -184,9 +216,33 @@ func (w *world) settledCatalog(ctx context.Context) error {
 				}
 				passes[of] = s.Pass
 			}
+			if own := name; w.changed && e.Kind == "" {
+				if e.Generation > 0 {
+					own = fmt.Sprintf("%s.%d", name, e.Generation+1)
+				}
+				if ok, err := w.published(ctx, own, e.SQL, e.Result, e.Partitions); err != nil || !ok {
+					return false, err
+				}
+			}
 		}
 		return true, nil
 	})
+}
+
+// published reports whether the result topic has a definition's results, by the marks in its changelog.
+func (w *world) published(ctx context.Context, own, text, result string, partitions int32) (bool, error) {
+	rows, err := w.cluster.records(ctx, "brotally-"+own+"-table")
+	if err != nil {
+		return false, err
+	}
+	sum := sha256.Sum256([]byte(own + "\n" + text + "\n" + result))
+	marks := map[int32]bool{}
+	for _, r := range rows {
+		if string(r.Key) == `\#published` {
+			marks[r.Partition] = len(r.Value) > 0 && string(r.Value[1:]) == hex.EncodeToString(sum[:12])
+		}
+	}
+	return len(marks) == int(partitions) && !slices.Contains(slices.Collect(maps.Values(marks)), false), nil
 }
 
 // answering returns the instances that answer.

@@ -23,6 +23,7 @@ type world struct {
 	cluster     *cluster
 	dir         string
 	definitions []definition
+	changed     bool                // a definition has taken another one's place
 	topics      map[string][]string // of feeds that are not called like their topic, without prefix
 	instances   []*instance         // that were started; those that have ended, too
 	launched    int
