@@ -27,11 +27,35 @@ func (p *Processors) arrange(ctx context.Context, running *errgroup.Group, entri
 	if err != nil {
 		return err
 	}
+	first := p.entries.Load() == nil
 	wanted := p.units(a)
 	p.stop(func(key string) bool { return wanted[key] == nil })
-	if err := p.ensureTopics(a); err != nil {
+	p.arranging("topics")
+	// Whoever was held up since it looked must not make topics again that are deleted by now.
+	switch now, err := p.registry.Load(ctx); {
+	case err != nil:
 		return err
+	case !sameEntries(entries, now):
+		return fmt.Errorf("%w: %w", errOutdated, kafka.ErrRetry)
 	}
+	held := map[string]error{} // what has topics that cannot be made; it does not keep the others from running
+	for name, err := range p.ensureTopics(a) {
+		if first || errors.Is(err, kafka.ErrRetry) {
+			return err
+		}
+		held[name] = err
+	}
+	if len(held) > 0 {
+		for name, err := range held {
+			p.config.Log.Warn("it cannot run yet", "definition", name, "why", err)
+		}
+		if a, err = p.place(without(entries, held)); err != nil {
+			return err
+		}
+		wanted = p.units(a)
+		p.stop(func(key string) bool { return wanted[key] == nil })
+	}
+	p.arranging("stages")
 	names := map[string]bool{}
 	for _, key := range slices.Sorted(maps.Keys(wanted)) {
 		if p.running[key] == nil {
@@ -45,25 +69,31 @@ func (p *Processors) arrange(ctx context.Context, running *errgroup.Group, entri
 	if len(names) > 0 {
 		p.config.Arranged(slices.Sorted(maps.Keys(names)))
 	}
+	if len(held) > 0 {
+		select {
+		case <-time.After(heldPause):
+		case <-ctx.Done():
+		}
+		return fmt.Errorf("%d definitions have topics that cannot be made: %w", len(held), kafka.ErrRetry)
+	}
 	return nil
 }
 
-// arrangeOnce is arrange, again and again while what hinders it passes: a process that runs does not end because of a broker that
-// is away when another instance changes something. One that begins does.
-func (p *Processors) arrangeOnce(ctx context.Context, running *errgroup.Group, entries map[string]kafka.Entry) error {
-	const pause = time.Second
-	for {
-		err := p.arrange(ctx, running, entries)
-		if err == nil || p.entries.Load() == nil || !errors.Is(err, kafka.ErrRetry) {
-			return err
-		}
-		p.config.Log.Warn("what the catalog says cannot be done yet", "why", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil
+// heldPause is how long what has topics that cannot be made waits before that is tried again.
+const heldPause = 5 * time.Second
+
+// without returns the entries without those definitions that are held back; of one that is being built beside another, only that.
+func without(entries map[string]kafka.Entry, held map[string]error) map[string]kafka.Entry {
+	left := maps.Clone(entries)
+	for name, e := range entries {
+		if held[e.Own()] != nil {
+			delete(left, name)
+		} else if e.Next != nil && held[e.Next.Own()] != nil {
+			e.Next = nil
+			left[name] = e
 		}
 	}
+	return left
 }
 
 // unit is a stage that is to run: stage 2 of one table, or stage 1 of one pass.
@@ -81,8 +111,8 @@ type unit struct {
 func (p *Processors) units(a *arrangement) map[string]*unit {
 	all := map[string]*unit{}
 	for _, t := range a.tables {
-		key := fmt.Sprintf("group %s %s to %s, building %v", t.own, kafka.HashSQL(t.SQL), t.result, t.building)
-		all[key] = &unit{group: p.config.Kafka.TableGroup(t.own), names: []string{t.Name}, run: func(ctx context.Context) error { return p.runTable(ctx, t) }}
+		key := fmt.Sprintf("group %s %s of %s to %s, building %v", t.own, kafka.HashSQL(t.SQL), strings.Join(t.topics, ","), t.result, t.building)
+		all[key] = &unit{group: p.config.Kafka.TableGroup(t.own), names: []string{t.Name}, run: func(ctx context.Context) error { return p.runTable(ctx, key, t) }}
 	}
 	for _, pass := range a.passes {
 		key := "pass " + pass.name + ":"
@@ -104,7 +134,11 @@ func (p *Processors) units(a *arrangement) map[string]*unit {
 			}
 			stands := p.board.add(StageStatus{Stage: fault.StageCombine, Group: u.group, Pass: pass.name, Feed: pass.feed.Name})
 			defer p.board.remove(stands)
-			return supervise(ctx, ready, func() *stage { return p.combineStage(pass, stands) }, p.built)
+			return supervise(ctx, ready, func() *stage {
+				s := p.combineStage(pass, stands)
+				s.stillThere = p.stillThere(key)
+				return s
+			}, p.built)
 		}
 		all[key] = u
 	}
@@ -112,7 +146,7 @@ func (p *Processors) units(a *arrangement) map[string]*unit {
 }
 
 // runTable is stage 2 of one table, with what it needs beside it.
-func (p *Processors) runTable(ctx context.Context, t *placedTable) error {
+func (p *Processors) runTable(ctx context.Context, key string, t *placedTable) error {
 	used := &purger{topic: p.config.Kafka.PartialsTopic(t.own), admin: p.admin, log: p.config.Log}
 	stands := p.board.add(StageStatus{Stage: fault.StageGroup, Group: p.config.Kafka.TableGroup(t.own), Table: t.label()})
 	defer p.board.remove(stands)
@@ -126,11 +160,33 @@ func (p *Processors) runTable(ctx context.Context, t *placedTable) error {
 			}
 			return p.awaitPredecessors(ctx, t)
 		}
-		return supervise(ctx, ready, func() *stage { return p.groupStage(t, used, stands) }, p.built)
+		return supervise(ctx, ready, func() *stage {
+			s := p.groupStage(t, used, stands)
+			s.stillThere = p.stillThere(key)
+			return s
+		}, p.built)
 	})
 	both.Go(func() error { return used.run(ctx) })
 	return both.Wait()
 }
+
+// stillThere returns what says that a stage is not one any more that the catalog has. It is asked as a member of the stage's group:
+// whoever changes the catalog and then waits for that group to be empty either finds us in it, or we find the change.
+func (p *Processors) stillThere(key string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		entries, err := p.registry.Load(ctx)
+		if err != nil {
+			return err
+		}
+		a, err := p.place(entries)
+		if err == nil && p.units(a)[key] == nil {
+			err = errOutdated
+		}
+		return err
+	}
+}
+
+var errOutdated = errors.New("the catalog has changed")
 
 // start runs a stage until it is stopped or ctx is done.
 func (p *Processors) start(ctx context.Context, running *errgroup.Group, key string, u *unit) {
@@ -163,30 +219,31 @@ func (p *Processors) stop(gone func(key string) bool) {
 	}
 }
 
-// ensureTopics creates the internal topics, the result topics and those of streams, as far as they are not there.
-func (p *Processors) ensureTopics(a *arrangement) error {
-	if len(a.tables)+len(a.streams) == 0 {
-		return nil
+// ensureTopics creates the internal topics, the result topics and those of streams, as far as they are not there. It returns what
+// could not be made, by what the topics of a table's rows are named after, or by stream.
+func (p *Processors) ensureTopics(a *arrangement) map[string]error {
+	failed := map[string]error{}
+	ensure := func(of string, topic kafka.Topic) {
+		if failed[of] == nil {
+			if err := p.admin.Ensure(topic); err != nil {
+				failed[of] = err
+			}
+		}
 	}
-	if err := p.admin.Ensure(p.deadLetterTopic()); err != nil {
-		return err
+	if len(a.tables)+len(a.streams) > 0 {
+		ensure("", p.deadLetterTopic())
 	}
 	for _, t := range a.tables {
 		for _, topic := range p.topicsFor(&t.Definition, t.own, t.result, t.partitions) {
-			if t.building && topic.Name == t.result {
-				continue // it is not this one's yet
-			}
-			if err := p.admin.Ensure(topic); err != nil {
-				return err
+			if !t.building || topic.Name != t.result { // else it is not this one's yet
+				ensure(t.own, topic)
 			}
 		}
 	}
 	for _, s := range a.streams {
-		if err := p.admin.Ensure(streamTopic(s.topic, s.partitions)); err != nil {
-			return err
-		}
+		ensure(s.stream.Name, streamTopic(s.topic, s.partitions))
 	}
-	return nil
+	return failed
 }
 
 // place returns what is to run.
@@ -224,7 +281,7 @@ func (p *Processors) placeEntry(a *arrangement, e kafka.Entry, building bool) er
 	}
 	topics := slices.Sorted(maps.Keys(e.Sources))
 	if table != nil {
-		placed := &placedTable{Table: table, own: e.Own(), partitions: e.Partitions, result: e.Result, building: building, starts: map[codecs.Source]int64{}}
+		placed := &placedTable{Table: table, own: e.Own(), topics: topics, partitions: e.Partitions, result: e.Result, building: building, starts: map[codecs.Source]int64{}}
 		if placed.avro, err = tableAvro(table, e.Result); err != nil {
 			return fmt.Errorf("table %s: %w", e.Table, err)
 		}

@@ -255,6 +255,9 @@ func (s *session) start() error {
 	if err := s.stage.sameTopic(); err != nil {
 		return err
 	}
+	if err := s.stage.stillThere(s.ConsumerGroupSession.Context()); err != nil {
+		return err
+	}
 	// Partitions may have been added since the client last asked.
 	if err := s.stage.admin.Client().RefreshMetadata(topic); err != nil {
 		return fmt.Errorf("partitions of %s: %w", topic, err)

@@ -184,9 +184,6 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 	}
 	if err != nil {
 		c.shared.DeadLettered++
-		if len(c.early) > 0 {
-			return nil // the pass that had come further has written the letter
-		}
 		l := newLetter(m, err)
 		c.letters = append(c.letters, l)
 		c.letterBytes += letterOverhead + len(l.value)

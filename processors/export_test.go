@@ -18,3 +18,6 @@ func (p *Processors) FailCallbacks(kind string, fail func() error) {
 		}
 	}
 }
+
+// Arranging has fn called with "topics" before topics are made, with "stages" before stages are started, of what the catalog was.
+func (p *Processors) Arranging(fn func(what string)) { p.arranging = fn }

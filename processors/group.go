@@ -155,7 +155,7 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 	var left []tables.Leftover
 	done := false
 	err := partition.Update(func(rows *tables.Groups, progress map[codecs.Source]codecs.Progress) (err error) {
-		live, open, err := w.publisher.begin(ctx.Partition(), progress)
+		live, open, err := w.publisher.begin(ctx.Partition(), rows, progress)
 		if err == nil {
 			left, err = w.apply(work.(*merged), ctx.Partition(), rows, progress, live, open)
 		}
@@ -167,8 +167,11 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 	if err != nil {
 		ctx.Fail(err)
 	}
-	if done {
+	switch {
+	case done:
 		partition.SetPublished(w.publisher.mark)
+	case w.publisher.voided(ctx.Partition()):
+		partition.SetPublished("")
 	}
 	partition.Leave(left...)
 	partition.Forget(mostForgotten, func(key []byte) {

@@ -95,14 +95,15 @@ type Processors struct {
 	admin    *kafka.Admin
 	registry *kafka.Catalog
 
-	roster  roster
-	running map[string]*unit                       // by key; only arrange uses it
-	entries atomic.Pointer[map[string]kafka.Entry] // as they were arranged last
-	results results
-	stopped stopped // only settle uses it
-	book    *book
-	board   board
-	built   func(*stage) // called with each stage before it runs; tests set it
+	roster    roster
+	running   map[string]*unit                       // by key; only arrange uses it
+	entries   atomic.Pointer[map[string]kafka.Entry] // as they were arranged last
+	results   results
+	stopped   stopped // only settle uses it
+	book      *book
+	board     board
+	built     func(*stage)      // called with each stage before it runs; tests set it
+	arranging func(what string) // called before topics are made, and before stages are started; tests set it
 
 	records atomic.Int64 // source records committed by stage 1
 }
@@ -125,7 +126,7 @@ func New(c Config) (*Processors, error) {
 	if err := client.Validate(); err != nil {
 		return nil, fmt.Errorf("app %q, instance %q: %w", c.Kafka.App, c.Kafka.Instance, err)
 	}
-	return &Processors{config: c, running: map[string]*unit{}, book: newBook(c.Log), built: func(*stage) {}}, nil
+	return &Processors{config: c, running: map[string]*unit{}, book: newBook(c.Log), built: func(*stage) {}, arranging: func(string) {}}, nil
 }
 
 // definitions returns what is to run.
@@ -192,7 +193,7 @@ func (p *Processors) Run(ctx context.Context) error {
 				p.warnMixed(entries)
 				warned = true
 			}
-			return p.arrangeOnce(inner, running, entries)
+			return p.arrange(inner, running, entries)
 		})
 	})
 	if err := running.Wait(); err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
@@ -207,17 +208,18 @@ const stopPatience = kafka.TransactionTimeout
 func (p *Processors) newStage(stands *standing, input string) *stage {
 	return &stage{
 		kind: stands.Stage, group: goka.Group(stands.Group), input: input, config: p.config.Kafka, admin: p.admin, roster: &p.roster,
-		log:       p.config.Log.With("group", stands.Group),
-		stands:    stands,
-		told:      p.config.Committed,
-		policy:    intervalPolicy{min: p.config.CommitMin, max: p.config.CommitMax, behind: behind},
-		cap:       limits{bytes: p.config.CombineBytes},
-		records:   new(atomic.Int64),
-		startAt:   func(int32) int64 { return 0 },
-		sameTopic: func() error { return nil },
-		assigned:  func([]int32) {},
-		recovered: func(context.Context, []int32) error { return nil },
-		committed: func(offsets) {},
+		log:        p.config.Log.With("group", stands.Group),
+		stands:     stands,
+		told:       p.config.Committed,
+		policy:     intervalPolicy{min: p.config.CommitMin, max: p.config.CommitMax, behind: behind},
+		cap:        limits{bytes: p.config.CombineBytes},
+		records:    new(atomic.Int64),
+		startAt:    func(int32) int64 { return 0 },
+		sameTopic:  func() error { return nil },
+		stillThere: func(context.Context) error { return nil },
+		assigned:   func([]int32) {},
+		recovered:  func(context.Context, []int32) error { return nil },
+		committed:  func(offsets) {},
 	}
 }
 
@@ -326,7 +328,8 @@ func (p *pass) kind() tables.Kind {
 // placedTable is a table with its topics.
 type placedTable struct {
 	*tables.Table
-	own        string // what its topics and group are named after
+	own        string   // what its topics and group are named after
+	topics     []string // of its feed, sorted
 	partitions int32
 	result     string
 	building   bool                    // another definition of its name answers, and its results are in the result topic

@@ -29,6 +29,7 @@ import (
 type publisher struct {
 	table  *placedTable
 	mark   string
+	shows  string // the key of its part of the book
 	client sarama.Client
 	log    *slog.Logger
 	goal   func() map[codecs.Source]int64 // how far a partition must be before its results are of use
@@ -48,7 +49,10 @@ type publication struct {
 	there   map[string]uint64   // hash of each value that the result topic had and that has not been written or found right since, by key
 	written map[string]struct{} // keys that were written meanwhile, because their rows changed
 	begun   bool
+	fresh   bool // there was nothing at all when it began: all rows are written as changes
+	void    bool // the partition's mark was taken away
 	at      int  // where the rows are to be gone on with
+	scanned bool // all of them were
 	tell    bool // there is something to replace
 }
 
@@ -58,7 +62,7 @@ func (o *publication) sent(key []byte) {
 	o.written[string(key)] = struct{}{}
 }
 
-// publishRows is how many rows a transaction publishes in one partition at most.
+// publishRows is how many rows a transaction publishes at most, in all partitions.
 const publishRows = 50_000
 
 func newPublisher(p *Processors, t *placedTable, w *rowWriter) *publisher {
@@ -66,7 +70,7 @@ func newPublisher(p *Processors, t *placedTable, w *rowWriter) *publisher {
 	if t.avro != nil {
 		of += fmt.Sprintf("\n%d %d", t.avro.key, t.avro.value) // they are in the bytes of every key and row
 	}
-	return &publisher{table: t, mark: kafka.HashSQL(of), client: p.admin.Client(), log: w.stage.log, goal: func() map[codecs.Source]int64 { return p.results.goal(t.own) },
+	return &publisher{table: t, mark: kafka.HashSQL(of), shows: shows(t.own, t.SQL, t.result), client: p.admin.Client(), log: w.stage.log, goal: func() map[codecs.Source]int64 { return p.results.goal(t.own) },
 		book: &p.results, seed: maphash.MakeSeed(), open: map[int32]*publication{}}
 }
 
@@ -95,7 +99,7 @@ func (p *publisher) recovered(ctx context.Context, store *grouptable.Store, part
 		}
 		p.open[n] = &publication{there: there, written: map[string]struct{}{}, tell: len(there) > 0 || rows.Published() != ""}
 	}
-	p.book.note(p.table.own, done)
+	p.book.note(p.shows, done)
 	return nil
 }
 
@@ -120,7 +124,7 @@ func (p *publisher) read(ctx context.Context, partition int32) (map[string]uint6
 
 // begin says, before an interval's changes are made, whether they are to be written to the result topic, and returns the
 // publication that is under way there; nil: none is.
-func (p *publisher) begin(partition int32, progress map[codecs.Source]codecs.Progress) (live bool, open *publication, err error) {
+func (p *publisher) begin(partition int32, rows *tables.Groups, progress map[codecs.Source]codecs.Progress) (live bool, open *publication, err error) {
 	if p.table.building {
 		return false, nil, nil
 	}
@@ -130,7 +134,7 @@ func (p *publisher) begin(partition int32, progress map[codecs.Source]codecs.Pro
 		return true, nil, nil
 	}
 	if !open.begun && reached(progress, p.goal()) {
-		open.begun = true
+		open.begun, open.fresh = true, rows.Len() == 0 && len(open.there) == 0
 		err = p.verify(partition, progress)
 	}
 	return open.begun, open, err
@@ -143,22 +147,47 @@ func (p *publisher) publish(s *stage, partition int32, open *publication, rows *
 	if open == nil || !open.begun {
 		return false, nil
 	}
-	more := false
-	open.at, more = rows.Scan(open.at, publishRows, func(key string, state tables.State) bool {
-		err = p.compare(s, partition, open, key, state)
-		return err == nil
-	})
-	if err != nil || more {
-		return false, err
+	// What all partitions publish goes into one transaction, so they share.
+	left, more := max(publishRows/len(p.open), 1), !open.fresh && !open.scanned
+	if more {
+		from := open.at
+		open.at, more = rows.Scan(from, left, func(key string, state tables.State) bool {
+			err = p.compare(s, partition, open, key, state)
+			return err == nil
+		})
+		if err != nil {
+			return false, err
+		}
+		open.scanned = !more
+		left -= open.at - from
 	}
 	for key := range open.there {
+		if more = more || left <= 0; more {
+			break
+		}
 		s.transaction.Send(p.table.result, partition, []byte(key), nil)
+		delete(open.there, key)
+		left--
+	}
+	if more {
+		if !open.void { // half of it is no definition's
+			open.void = true
+			s.transaction.Send(s.config.ChangelogTopic(p.table.own), partition, []byte(codecs.PublishedKey), nil)
+		}
+		return false, nil
 	}
 	s.transaction.Send(s.config.ChangelogTopic(p.table.own), partition, []byte(codecs.PublishedKey), codecs.AppendPublishedRow(nil, p.mark))
 	delete(p.open, partition)
 	p.fresh = append(p.fresh, partition)
 	p.tell = p.tell || open.tell
 	return true, nil
+}
+
+// voided reports whether a publication is under way that has taken the partition's mark away.
+func (p *publisher) voided(partition int32) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open[partition] != nil && p.open[partition].void
 }
 
 // compare writes a row's result if the topic has another one.
@@ -226,38 +255,41 @@ func (p *publisher) committed() {
 		p.log.Info("results are published", "table", p.table.Name, "topic", p.table.result, "partitions", fresh)
 	}
 	if len(fresh) > 0 {
-		p.book.note(p.table.own, fresh)
+		p.book.note(p.shows, fresh)
 	}
 }
 
 // results is what the stages of one process know of published results, for whoever settles the catalog.
 type results struct {
 	mu        sync.Mutex                         // guards all below
-	published map[string]map[int32]bool          // partitions, by what the table's topics are named after
+	published map[string]map[int32]bool          // partitions, by what is shown there, see shows
 	goals     map[string]map[codecs.Source]int64 // how far a table must be to be published
 }
 
 // note notes published partitions.
-func (r *results) note(own string, partitions []int32) {
+func (r *results) note(what string, partitions []int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.published == nil {
 		r.published = map[string]map[int32]bool{}
 	}
-	if r.published[own] == nil {
-		r.published[own] = map[int32]bool{}
+	if r.published[what] == nil {
+		r.published[what] = map[int32]bool{}
 	}
 	for _, n := range partitions {
-		r.published[own][n] = true
+		r.published[what][n] = true
 	}
 }
 
 // of returns the published partitions, sorted.
-func (r *results) of(own string) []int32 {
+func (r *results) of(what string) []int32 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Sorted(maps.Keys(r.published[own]))
+	return slices.Sorted(maps.Keys(r.published[what]))
 }
+
+// shows names what is shown where: of which rows, as which definition has them, in which topic.
+func shows(own, text, result string) string { return own + "\n" + kafka.HashSQL(text) + "\n" + result }
 
 func (r *results) setGoal(own string, goal map[codecs.Source]int64) {
 	r.mu.Lock()
@@ -329,10 +361,10 @@ func (p *Processors) predecessorsEnd(t *placedTable) (map[codecs.Source]int64, e
 			if err != nil {
 				return nil, err
 			}
-			for partition, next := range committed[topic] {
+			for partition := range committed[topic] {
 				at := codecs.Source{Topic: topic, Partition: partition}
 				if _, reads := t.starts[at]; reads {
-					goal[at] = max(goal[at], next)
+					goal[at] = max(goal[at], source.Reached(committed[topic], partition))
 				}
 			}
 		}

@@ -48,13 +48,18 @@ func verb(k tables.Kind) string {
 	return "counts"
 }
 
+// notOurs refuses a definition whose topic is somebody else's.
+func notOurs(d *tables.Definition) *Refusal {
+	return refusal(d, fmt.Sprintf("would write to topic %s, which exists and is not ours", d.Topic()),
+		"choose another topic with WITH (topic = '...'), or delete that one")
+}
+
 // leftovers returns a *Refusal when a table or stream that the catalog does not know would write to topics that are there already:
 // a result topic of somebody else's, or rows and partials of a table that was not reset.
 func (p *Processors) leftovers(t *tables.Definition, exist map[string]kafka.Topic) error {
 	result := t.Topic()
 	if _, there := exist[result]; there {
-		return refusal(t, fmt.Sprintf("would write to topic %s, which exists and is not ours", result),
-			"choose another topic with WITH (topic = '...'), or delete that one")
+		return notOurs(t)
 	}
 	for _, topic := range p.topicsFor(t, t.Name, result, 0) {
 		if _, there := exist[topic.Name]; there {
@@ -144,8 +149,23 @@ func clashes(names kafka.Config, entries map[string]kafka.Entry, defined []*tabl
 		taken[names.ChangelogTopic(d.Name)] = "the rows of table " + d.Name
 	}
 	for name, e := range entries {
+		kind := kindOr(tables.Kind(e.Kind))
 		for topic := range e.Sources {
-			taken[topic] = fmt.Sprintf("the records of %s %s", kindOr(tables.Kind(e.Kind)), name)
+			taken[topic] = fmt.Sprintf("the records of %s %s", kind, name)
+		}
+		// One that is about to be deleted would be deleted with what is written to it by then.
+		for _, r := range e.Retired {
+			if r.Result != "" {
+				taken[r.Result] = fmt.Sprintf("former results of %s %s and is being deleted", kind, name)
+			}
+		}
+	}
+	for _, d := range defined {
+		for name, e := range entries {
+			if name != d.Name && (e.Result == d.Topic() || e.Next != nil && e.Next.Result == d.Topic()) {
+				return refusal(d, fmt.Sprintf("would write to topic %s, which has the results of %s %s", d.Topic(), kindOr(tables.Kind(e.Kind)), name),
+					"let that one leave it first, with a run of its own, or choose another topic with WITH (topic = '...')")
+			}
 		}
 	}
 	for _, d := range defined {

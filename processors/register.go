@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/brotally/brotally/internal/catalog"
@@ -13,24 +14,20 @@ import (
 	"github.com/brotally/brotally/tables"
 )
 
-// apply makes the catalog say what the definitions say, as far as their topics exist, and returns those that wait for some.
+// apply makes the catalog say what the definitions say, as far as their topics exist, and returns those that wait for some. Later
+// than at the start of the process (first is false) it only adds what the catalog does not have: other instances may have changed
+// the rest since.
 // Errors are *[Refusal], *[Unapproved], *[kafka.TopicMismatch]: all that could refuse is looked at before anything is
 // written or made.
 func (p *Processors) apply(ctx context.Context, first bool) (waiting []*tables.Definition, err error) {
 	var done []Step
 	err = p.registry.Update(ctx, func(entries map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
 		waiting, done = nil, nil
-		if err := clashes(p.config.Kafka, entries, p.definitions()); err != nil {
-			return nil, err
+		defined := p.definitions()
+		if !first {
+			defined = slices.DeleteFunc(defined, func(d *tables.Definition) bool { _, known := entries[d.Name]; return known })
 		}
-		exist, err := p.lookAround(entries)
-		if err != nil {
-			return nil, err
-		}
-		if err := sourcesReplaced(entries, exist); err != nil {
-			return nil, err
-		}
-		steps, err := p.steps(entries, exist)
+		steps, exist, err := p.steps(entries, defined, first)
 		if err != nil {
 			return nil, err
 		}
@@ -93,9 +90,6 @@ func (p *Processors) register(entries map[string]kafka.Entry, steps []Step, exis
 		var err error
 		switch s.Action {
 		case Build:
-			if err := p.leftovers(s.definition, exist); err != nil {
-				return nil, err
-			}
 			e, err = p.newEntry(s.definition, exist, book)
 		case Alter:
 			e, err = p.altered(s, exist, book)
@@ -104,7 +98,7 @@ func (p *Processors) register(entries map[string]kafka.Entry, steps []Step, exis
 		case Keep:
 			if s.Loses != "" { // the definition that was to come is given up
 				kept := s.entry
-				giveUpNext(&kept)
+				giveUpNext(&kept, kept.Result)
 				e = &kept
 			}
 		case Drop:
@@ -153,7 +147,7 @@ func (p *Processors) addSource(e *kafka.Entry, t *tables.Definition, topic strin
 // altered returns the entry of something that goes on under another definition.
 func (p *Processors) altered(s Step, exist map[string]kafka.Topic, book *passBook) (*kafka.Entry, error) {
 	e, t := s.entry, s.definition
-	giveUpNext(&e)
+	giveUpNext(&e, t.Topic())
 	columns, err := catalog.Discovered(t)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", t.Kind, t.Name, err)
@@ -167,6 +161,14 @@ func (p *Processors) altered(s Step, exist map[string]kafka.Topic, book *passBoo
 	}
 	e.SQL, e.Hash, e.Columns = t.SQL, kafka.HashSQL(t.SQL), columns
 	e.Sources = maps.Clone(e.Sources)
+	for topic, source := range e.Sources {
+		if !slices.Contains(t.FeedTopics(), topic) { // a stream's; of a table the rows would be other ones
+			e.Retired = append(slices.Clone(e.Retired), kafka.Retired{Sources: map[string]kafka.Source{topic: source}})
+			delete(e.Sources, topic)
+		} else if err := p.fitsPass(t, source.Pass, book.entries); err != nil {
+			return nil, err
+		}
+	}
 	for _, topic := range t.FeedTopics() {
 		if _, known := e.Sources[topic]; known {
 			continue
@@ -179,6 +181,31 @@ func (p *Processors) altered(s Step, exist map[string]kafka.Topic, book *passBoo
 		}
 	}
 	return &e, nil
+}
+
+// fitsPass returns a *Refusal when something that goes on under another definition cannot be read together with the others of its
+// pass any more.
+func (p *Processors) fitsPass(t *tables.Definition, pass string, entries map[string]kafka.Entry) error {
+	all := []*tables.Definition{t}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[name]
+		if _, _, passes := Belongings(p.config.Kafka, e); name == t.Name || e.Dropped || !slices.Contains(passes, pass) {
+			continue
+		}
+		table, stream, err := p.compiled(e)
+		if err != nil {
+			return err
+		}
+		if table != nil {
+			all = append(all, &table.Definition)
+		} else {
+			all = append(all, &stream.Definition)
+		}
+	}
+	if _, err := tables.SharedLayout(all...); err != nil {
+		return refusal(t, "cannot be read together with the others of its pass: "+err.Error(), fmt.Sprintf("give it another name, or `brotally reset %s` gives it a pass of its own", t.Name))
+	}
+	return nil
 }
 
 // rebuilt returns the entry of a table that is to be counted anew beside what there is.
@@ -194,20 +221,20 @@ func (p *Processors) rebuilt(s Step, exist map[string]kafka.Topic, book *passBoo
 	if next.Result == e.Result {
 		next.Partitions = e.Partitions // the topic's
 	}
-	giveUpNext(&e)
+	giveUpNext(&e, next.Result)
 	e.Latest++
 	next.Generation = e.Latest
 	e.Next = next
 	return &e, nil
 }
 
-// giveUpNext retires the definition that is being built, if there is one.
-func giveUpNext(e *kafka.Entry) {
+// giveUpNext retires the definition that is being built, if there is one, but not the result topic that is the entry's from now on.
+func giveUpNext(e *kafka.Entry, result string) {
 	if e.Next == nil {
 		return
 	}
 	r := kafka.Retired{Own: e.Next.Own(), Sources: e.Next.Sources}
-	if e.Next.Result != e.Result {
+	if e.Next.Result != e.Result && e.Next.Result != result {
 		r.Result = e.Next.Result
 	}
 	e.Retired, e.Next = append(slices.Clone(e.Retired), r), nil
@@ -292,24 +319,37 @@ func (b *passBook) passFor(t *tables.Definition, topic string) (*freshPass, erro
 	return b.fresh[len(b.fresh)-1], nil
 }
 
-// name returns a pass's name that no pass has: the topic's, or the topic's with a number. Nor has its group committed
-// anything, as one of tables whose topics were deleted by hand would have: the new tables would begin behind it.
+// name returns a pass's name: the topic's, or the topic's with a number that is higher than that of any other of its passes. A name
+// that was given up is not given again: somebody may not have heard. Nor has its group committed anything, as one of tables whose
+// topics were deleted by hand would have: the new tables would begin behind it.
 func (b *passBook) name(topic string) (string, error) {
+	highest := 0
 	taken := map[string]bool{}
+	take := func(pass string) {
+		taken[pass] = true
+		if number, ok := strings.CutPrefix(pass, topic+"."); ok {
+			if n, err := strconv.Atoi(number); err == nil {
+				highest = max(highest, n)
+			}
+		} else if pass == topic {
+			highest = max(highest, 1)
+		}
+	}
 	for _, e := range b.entries {
 		for source := range allSources(e) {
-			taken[source.Pass], taken[source.Merge] = true, true
+			take(source.Pass)
+			take(source.Merge)
 		}
 	}
 	for _, f := range b.fresh {
-		taken[f.name] = true
+		take(f.name)
 	}
-	for n := 1; ; n++ {
+	for n := highest + 1; ; n++ {
 		name := topic
 		if n > 1 {
 			name = fmt.Sprintf("%s.%d", topic, n)
 		}
-		if taken[name] {
+		if taken[name] { // a topic may be called like another one's pass
 			continue
 		}
 		committed, err := b.processors.admin.CommittedOffsets(b.processors.config.Kafka.CombineGroup(name))

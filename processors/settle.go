@@ -2,7 +2,6 @@ package processors
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"math/rand/v2"
 	"reflect"
@@ -20,6 +19,7 @@ const settleEvery = 300 * time.Millisecond
 // takes its place, passes over one topic that have come equally far become one, and what nobody needs any more is deleted.
 // Every instance does this; the catalog sees to it that each thing is done once. What fails is tried again.
 func (p *Processors) settle(ctx context.Context) error {
+	var said time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -30,16 +30,14 @@ func (p *Processors) settle(ctx context.Context) error {
 		if entries == nil {
 			continue
 		}
-		for _, do := range []func(context.Context, map[string]kafka.Entry) error{p.settlePublished, p.switchOver, p.clearAway, p.mergePasses} {
+		for _, do := range []func(context.Context, map[string]kafka.Entry) error{p.settlePublished, p.mergePasses, p.switchOver, p.clearAway} {
 			err := do(ctx, *entries)
-			var denied *kafka.NotAllowed
 			switch {
 			case ctx.Err() != nil:
 				return nil
-			case errors.As(err, &denied):
-				return err
-			case err != nil:
-				p.config.Log.Debug("the catalog stays as it is for now", "why", err)
+			case err != nil && time.Since(said) > time.Minute:
+				said = time.Now()
+				p.config.Log.Warn("what the catalog waits for cannot be done yet", "why", err)
 			}
 		}
 	}
@@ -71,8 +69,11 @@ func (p *Processors) switchOver(ctx context.Context, entries map[string]kafka.En
 			continue
 		}
 		ready, err := p.caughtUp(e)
-		if err != nil || !ready {
+		if err != nil {
 			return err
+		}
+		if !ready {
+			continue
 		}
 		done, err := p.changeEntry(ctx, e, func(e kafka.Entry) *kafka.Entry {
 			next := *e.Next
@@ -115,8 +116,8 @@ func (p *Processors) caughtUp(e kafka.Entry) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		for partition, next := range was[topic] {
-			if now[topic][partition] < next && source.Start[partition] < next {
+		for partition := range was[topic] {
+			if source.Reached(now[topic], partition) < old.Reached(was[topic], partition) {
 				return false, nil
 			}
 		}
@@ -144,7 +145,7 @@ func (p *Processors) settlePublished(ctx context.Context, entries map[string]kaf
 		if !slices.ContainsFunc(e.Retired, func(r kafka.Retired) bool { return r.Serving }) {
 			continue
 		}
-		mine := p.results.of(e.Own())
+		mine := p.results.of(shows(e.Own(), e.SQL, e.Result))
 		news := func(e kafka.Entry) []int32 {
 			return slices.DeleteFunc(slices.Clone(mine), func(n int32) bool { return slices.Contains(e.Published, n) })
 		}
@@ -197,7 +198,7 @@ func (p *Processors) clearRetired(ctx context.Context, e kafka.Entry, r kafka.Re
 			groups = append(groups, names.CombineGroup(source.Pass))
 		}
 	}
-	if r.Result != "" {
+	if r.Result != "" && !resultInUse(entries, r.Result) {
 		topics = append(topics, r.Result)
 	}
 	if idle, err := p.idle(groups); err != nil || !idle {
@@ -229,6 +230,7 @@ func (p *Processors) clearRetired(ctx context.Context, e kafka.Entry, r kafka.Re
 // clearDropped deletes all of something, its entry last.
 func (p *Processors) clearDropped(ctx context.Context, e kafka.Entry, entries map[string]kafka.Entry) error {
 	topics, groups, passes := Belongings(p.config.Kafka, e)
+	topics = slices.DeleteFunc(topics, func(t string) bool { return resultInUse(entries, t) })
 	for _, pass := range passes {
 		if !passInUse(entries, pass) {
 			groups = append(groups, p.config.Kafka.CombineGroup(pass))
@@ -265,6 +267,16 @@ func (p *Processors) idle(groups []string) (bool, error) {
 	return true, nil
 }
 
+// resultInUse reports whether something shows its results, or is going to show them, in a topic.
+func resultInUse(entries map[string]kafka.Entry, topic string) bool {
+	for _, e := range entries {
+		if !e.Dropped && (e.Result == topic || e.Next != nil && e.Next.Result == topic) {
+			return true
+		}
+	}
+	return false
+}
+
 // passInUse reports whether something reads through the pass.
 func passInUse(entries map[string]kafka.Entry, pass string) bool {
 	for _, e := range entries {
@@ -295,7 +307,8 @@ type reading struct {
 	source kafka.Source
 	of     []string // names of tables and streams
 	defs   []*tables.Definition
-	idle   bool // nobody may read through it: it is about to become one with another
+	begin  map[int32]int64 // where it begins, by partition: the least of theirs
+	idle   bool            // nobody may read through it: it is about to become one with another
 }
 
 // mergePasses makes passes one that read the same records: first all of them stop, then, when it is certain how far each has
@@ -335,9 +348,14 @@ func (p *Processors) readings(entries map[string]kafka.Entry) (map[string]*readi
 	unsettled := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		e := entries[name]
-		if e.Dropped || e.Next != nil || len(e.Retired) > 0 {
+		if e.Dropped || e.Next != nil || slices.ContainsFunc(e.Retired, func(r kafka.Retired) bool { return r.Serving }) {
 			for source := range allSources(e) {
 				unsettled[source.Pass] = true
+			}
+			for topic, source := range e.Sources {
+				if source.Merge != "" && passes[source.Pass] == nil { // nobody reads through it: it must come to its end whatever else goes on
+					passes[source.Pass] = &reading{topic: topic, source: source, idle: true}
+				}
 			}
 			continue
 		}
@@ -348,8 +366,11 @@ func (p *Processors) readings(entries map[string]kafka.Entry) (map[string]*readi
 		for topic, source := range e.Sources {
 			r := passes[source.Pass]
 			if r == nil {
-				r = &reading{topic: topic, source: source, idle: source.Merge != ""}
+				r = &reading{topic: topic, source: source, idle: source.Merge != "", begin: maps.Clone(source.Begin())}
 				passes[source.Pass] = r
+			}
+			for partition := range r.begin {
+				r.begin[partition] = min(r.begin[partition], source.Begin()[partition])
 			}
 			r.of = append(r.of, name)
 			if table != nil {
@@ -402,7 +423,7 @@ func (p *Processors) mergeable(a, b string, x, y *reading) (bool, error) {
 		at := func(committed map[string]map[int32]int64, of *reading) int64 {
 			next, ok := committed[x.topic][partition]
 			if !ok {
-				next = of.source.Begin()[partition]
+				next = of.begin[partition]
 			}
 			return max(next, r.Oldest)
 		}
@@ -419,7 +440,6 @@ func (p *Processors) stopPasses(ctx context.Context, a, b string, x *reading, en
 	if err != nil {
 		return err
 	}
-	p.config.Log.Info("passes become one", "topic", x.topic, "groups", []string{p.config.Kafka.CombineGroup(a), p.config.Kafka.CombineGroup(b)}, "into", p.config.Kafka.CombineGroup(into))
 	return p.registry.Update(ctx, func(now map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
 		if !sameEntries(entries, now) {
 			return nil, nil // look again
@@ -471,7 +491,9 @@ func (p *Processors) mergeStopped(ctx context.Context, topic, into string, entri
 			there := s.Merge == into
 			if there {
 				from := maps.Clone(s.Begin())
-				maps.Copy(from, committed[s.Pass][topic])
+				for partition, next := range committed[s.Pass][topic] {
+					from[partition] = max(from[partition], next) // who does not take part yet is further than its pass
+				}
 				s.Pass, s.Merge, s.From = into, "", from
 			}
 			return there

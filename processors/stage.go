@@ -34,17 +34,18 @@ type stage struct {
 	told   func(Commit)
 
 	// What makes a stage one of the two.
-	intake    func(begin begin) (intake, error)
-	sameTopic func() error                                                  // says that the input is not the topic any more that it was; the error is a *Refusal
-	ask       func(ctx context.Context, of codecs.Source, schema int) error // returns when Avro's schema is known, or known not to exist; nil: nothing asks
-	callback  goka.ProcessCallback                                          // takes what an intake's flush returned
-	rows      *grouptable.Store                                             // of stage 2
-	edges     []goka.Edge                                                   // beside the input
-	options   []goka.ProcessorOption
-	startAt   func(partition int32) int64 // where a partition without a committed offset starts
-	assigned  func(partitions []int32)
-	recovered func(ctx context.Context, partitions []int32) error // what is to be done before anything is taken in
-	committed func(offsets)
+	intake     func(begin begin) (intake, error)
+	sameTopic  func() error                                                  // says that the input is not the topic any more that it was; the error is a *Refusal
+	ask        func(ctx context.Context, of codecs.Source, schema int) error // returns when Avro's schema is known, or known not to exist; nil: nothing asks
+	callback   goka.ProcessCallback                                          // takes what an intake's flush returned
+	rows       *grouptable.Store                                             // of stage 2
+	edges      []goka.Edge                                                   // beside the input
+	options    []goka.ProcessorOption
+	startAt    func(partition int32) int64     // where a partition without a committed offset starts
+	stillThere func(ctx context.Context) error // says that the catalog has no such stage any more; asked once this process is a member
+	assigned   func(partitions []int32)
+	recovered  func(ctx context.Context, partitions []int32) error // what is to be done before anything is taken in
+	committed  func(offsets)
 
 	records     *atomic.Int64 // messages taken in and committed, over the stage's successors
 	handover    handover

@@ -67,27 +67,56 @@ func Plan(ctx context.Context, admin *kafka.Admin, names kafka.Config, defined *
 	if err != nil {
 		return nil, err
 	}
-	exist, err := p.lookAround(entries)
-	if err != nil {
-		return nil, err
-	}
-	steps, err := p.steps(entries, exist)
+	steps, _, err := p.steps(entries, p.definitions(), true)
 	if err != nil {
 		return nil, err
 	}
 	return steps, p.measure(steps)
 }
 
-// steps compares the definitions with the catalog.
-func (p *Processors) steps(entries map[string]kafka.Entry, exist map[string]kafka.Topic) ([]Step, error) {
+// steps compares definitions with the catalog, and returns in addition which topics there are. Where they are all that is to be
+// (whole), what they do not have is dropped. The error is a *[Refusal] when they cannot be beside each other and what is there.
+func (p *Processors) steps(entries map[string]kafka.Entry, defined []*tables.Definition, whole bool) ([]Step, map[string]kafka.Topic, error) {
+	if err := clashes(p.config.Kafka, entries, defined); err != nil {
+		return nil, nil, err
+	}
+	exist, err := p.lookAround(entries)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := sourcesReplaced(entries, exist); err != nil {
+		return nil, nil, err
+	}
+	all, err := p.compareAll(entries, defined, exist)
+	if err != nil || !whole {
+		return all, exist, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		e := entries[name]
+		if e.Dropped || slices.ContainsFunc(defined, func(d *tables.Definition) bool { return d.Name == name }) {
+			continue
+		}
+		s := Step{Name: name, Kind: kindOr(tables.Kind(e.Kind)), Action: Drop, Why: "no file defines it", entry: e}
+		s.Deletes, _, _ = Belongings(p.config.Kafka, e)
+		if _, there := exist[e.Result]; there {
+			s.Loses = "all that it has, topic " + e.Result + " with it"
+		}
+		all = append(all, s)
+	}
+	return all, exist, nil
+}
+
+// compareAll compares definitions with what the catalog has of their names.
+func (p *Processors) compareAll(entries map[string]kafka.Entry, defined []*tables.Definition, exist map[string]kafka.Topic) ([]Step, error) {
 	var all []Step
-	for _, d := range p.definitions() {
+	for _, d := range defined {
 		e, known := entries[d.Name]
 		s := Step{Name: d.Name, Kind: d.Kind, Own: d.Name, definition: d, entry: e}
 		var err error
 		switch {
 		case !known && allExist(exist, d.FeedTopics()):
 			s.Action, s.Why = Build, "it is new"
+			err = p.leftovers(d, exist)
 			for _, t := range p.topicsFor(d, d.Name, d.Topic(), 0) {
 				s.Makes = append(s.Makes, t.Name)
 			}
@@ -96,22 +125,11 @@ func (p *Processors) steps(entries map[string]kafka.Entry, exist map[string]kafk
 		case e.Dropped:
 			s.Action, s.Why = Wait, "one of its name is being dropped"
 		default:
-			err = p.change(&s)
+			err = p.change(&s, exist)
 		}
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, s)
-	}
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		e := entries[name]
-		if e.Dropped || slices.ContainsFunc(p.definitions(), func(d *tables.Definition) bool { return d.Name == name }) {
-			continue
-		}
-		kind := kindOr(tables.Kind(e.Kind))
-		s := Step{Name: name, Kind: kind, Action: Drop, Why: "no file defines it", entry: e}
-		s.Deletes, _, _ = Belongings(p.config.Kafka, e)
-		s.Loses = "all that it has, topic " + e.Result + " with it"
 		all = append(all, s)
 	}
 	return all, nil
@@ -153,7 +171,7 @@ func Belongings(names kafka.Config, e kafka.Entry) (topics, groups, passes []str
 }
 
 // change fills in what becomes of something that the catalog has and that is still defined.
-func (p *Processors) change(s *Step) error {
+func (p *Processors) change(s *Step, exist map[string]kafka.Topic) error {
 	e, d := s.entry, s.definition
 	s.Own = e.Own()
 	if kind := kindOr(tables.Kind(e.Kind)); kind != d.Kind {
@@ -183,6 +201,9 @@ func (p *Processors) change(s *Step) error {
 		s.Loses = "what a later definition has counted: this one was replaced before"
 	}
 	if e.Result != d.Topic() {
+		if _, there := exist[d.Topic()]; there && (e.Next == nil || e.Next.Result != d.Topic()) {
+			return notOurs(d)
+		}
 		s.Makes, s.Deletes = append(s.Makes, d.Topic()), append(s.Deletes, e.Result)
 		s.lose("topic " + e.Result + ", for the results go to " + d.Topic())
 	}

@@ -82,6 +82,12 @@ func (s Source) Begin() map[int32]int64 {
 	return s.Start
 }
 
+// Reached returns how far a table has come in one partition, when its pass has committed those offsets: it may have been further
+// than the others of its pass when that was made.
+func (s Source) Reached(committed map[int32]int64, partition int32) int64 {
+	return max(committed[partition], s.Begin()[partition])
+}
+
 // HashSQL returns the hash that tells whether a definition has changed.
 func HashSQL(sql string) string {
 	sum := sha256.Sum256([]byte(sql))
@@ -257,7 +263,8 @@ func (e Entry) complete(name string) Entry {
 const watchCatalog = 200 * time.Millisecond
 
 // Watch calls fn with all entries, now and whenever they have changed, until ctx is done, which is no error, or fn returns
-// one. What passes, such as brokers that do not answer, is waited for.
+// one. What passes, such as brokers that do not answer, is waited for: fn is called again, with what is there then, when its error
+// is [ErrRetry].
 func (c *Catalog) Watch(ctx context.Context, fn func(map[string]Entry) error) error {
 	seen, quiet := int64(-1), 0
 	for {
@@ -265,10 +272,13 @@ func (c *Catalog) Watch(ctx context.Context, fn func(map[string]Entry) error) er
 		if err == nil && end != seen {
 			var entries map[string]Entry
 			if entries, err = c.Load(ctx); err == nil {
-				if err := fn(entries); err != nil {
-					return err
-				}
+				err = fn(entries)
+			}
+			switch {
+			case err == nil:
 				seen, quiet = end, 0
+			case entries != nil && !errors.Is(err, ErrRetry):
+				return err
 			}
 		}
 		switch {
