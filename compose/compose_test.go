@@ -25,11 +25,32 @@ func load(t *testing.T, files ...string) *types.Project {
 	for _, f := range files {
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: f})
 	}
-	project, err := loader.LoadWithContext(context.Background(), details, func(o *loader.Options) { o.ResolvePaths = true })
+	project, err := loader.LoadWithContext(context.Background(), details, func(o *loader.Options) {
+		o.ResolvePaths = true
+		o.SetProjectName("brotally", true)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return project
+}
+
+// TestDockerComposeTakesTheFiles asks the program itself, which needs no engine for that.
+func TestDockerComposeTakesTheFiles(t *testing.T) {
+	program, err := exec.LookPath("docker-compose")
+	if err != nil {
+		if os.Getenv("BROTALLY_REQUIRE_COMPOSE") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip("no docker-compose in PATH (Debian's package docker-compose)")
+	}
+	for _, files := range [][]string{{"-f", "compose.yml"}, {"-f", "compose.yml", "-f", "sensor.yml"}} {
+		cmd := exec.Command(program, append(files, "config", "-q")...)
+		cmd.Env = append(os.Environ(), "INTERFACE=eth0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %v\n%s", files, err, out)
+		}
+	}
 }
 
 func TestServicesAreConfined(t *testing.T) {
