@@ -19,7 +19,7 @@ const nobody = "127.0.0.1:1"
 
 func TestComposeCommandLines(t *testing.T) {
 	project, err := loader.LoadWithContext(context.Background(), types.ConfigDetails{WorkingDir: "../../compose", Environment: types.Mapping{},
-		ConfigFiles: []types.ConfigFile{{Filename: "../../compose/compose.yml"}}})
+		ConfigFiles: []types.ConfigFile{{Filename: "../../compose/compose.yml"}}}, func(o *loader.Options) { o.SetProjectName("brotally", true) })
 	if err != nil {
 		t.Fatal(err)
 	}
