@@ -56,7 +56,7 @@ func (i *instance) address(ctx context.Context) (string, error) {
 		for line := range bytes.Lines(text) {
 			var said struct{ Msg, URL string }
 			if json.Unmarshal(line, &said) == nil && said.Msg == "listening" {
-				i.base = said.URL // the last one: the file may begin with an earlier process
+				i.base = said.URL
 			}
 		}
 		if i.base == "" {

@@ -15,7 +15,7 @@ import (
 )
 
 // probes is how many look-ups at a time wait for a record of their own to show over HTTP.
-const probes = 2
+const probes = 4
 
 // pollEvery is how often such a look-up is repeated: the latencies over HTTP are that coarse.
 const pollEvery = 2 * time.Millisecond

@@ -36,7 +36,7 @@ const sampleEvery = 200 * time.Millisecond
 // start runs cmd in a session of its own. Its output goes to a file in dir.
 func start(name, dir string, cmd *exec.Cmd) (*process, error) {
 	p := &process{name: name, cmd: cmd, log: filepath.Join(dir, name+".log"), gone: make(chan struct{}), stop: make(chan struct{}), cpu: map[int]float64{}}
-	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
