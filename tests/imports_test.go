@@ -42,9 +42,9 @@ var allowed = map[string][]string{
 var foreign = map[string][]string{
 	"github.com/lovoo/goka":           {"processors", "views", "internal/grouptable"},
 	"github.com/IBM/sarama":           {"processors", "views", "internal/grouptable", "internal/kafka", "internal/replay"},
-	"github.com/twmb/franz-go":        {"internal/broker", "internal/kafka", "internal/registry", "internal/testregistry", "examples/consumers"},
+	"github.com/twmb/franz-go":        {"internal/broker", "internal/kafka", "internal/registry", "internal/testregistry", "examples/consumers", "tests/bench"},
 	"github.com/spf13/cobra":          {"cmd"},
-	"net/http":                        {"views", "web", "cmd", "internal/registry", "internal/testregistry"},
+	"net/http":                        {"views", "web", "cmd", "internal/registry", "internal/testregistry", "tests/bench"},
 	"github.com/linkedin/goavro":      {"codecs"},
 	"github.com/axiomhq/hyperloglog":  {"tables"},
 	"github.com/google/btree":         {"tables"},
