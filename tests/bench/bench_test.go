@@ -1,29 +1,43 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/brotally/brotally/internal/testkafka"
 )
 
-// TestQuickBenchmark runs the whole benchmark, short: all its parts, whose counts it checks itself, and the report.
-func TestQuickBenchmark(t *testing.T) {
-	brokers := testkafka.Brokers(t)
+// program builds the benchmark and returns how to run it.
+func program(t *testing.T) func(args ...string) *exec.Cmd {
+	t.Helper()
 	dir := t.TempDir()
-	program := filepath.Join(dir, "bench")
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	path := filepath.Join(dir, "bench")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	out, err := exec.Command(program, "-brokers", brokers[0], "-records", "20000", "-runs", "1", "-seconds", "1s", "-out", dir).CombinedOutput()
+	return func(args ...string) *exec.Cmd {
+		cmd := exec.Command(path, args...)
+		cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+		return cmd
+	}
+}
+
+// TestQuickBenchmark runs the whole benchmark, short: all its parts, whose counts it checks itself, and the report.
+func TestQuickBenchmark(t *testing.T) {
+	brokers, bench, dir := testkafka.Brokers(t), program(t), t.TempDir()
+	out, err := bench("-brokers", brokers[0], "-records", "20000", "-runs", "1", "-seconds", "1s", "-out", dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -58,6 +72,34 @@ func TestQuickBenchmark(t *testing.T) {
 	written, err := os.ReadFile(strings.TrimSuffix(files[0], "json") + "md")
 	if err != nil || string(written) != r.markdown() {
 		t.Errorf("the Markdown is not the report's: %v\n%s", err, written)
+	}
+}
+
+// TestAWrongCountFailsTheBenchmark: the backlog has as many records as it should, but other ones.
+func TestAWrongCountFailsTheBenchmark(t *testing.T) {
+	brokers, start := testkafka.Brokers(t), program(t)
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	b := &bench{brokers: brokers[0], admin: kadm.NewClient(client)}
+	l := dnsLaw(1000)
+	other := l
+	other.seed++
+	if err := b.fill(t.Context(), other, l.topic()); err != nil {
+		t.Fatal(err)
+	}
+	cmd := start("-brokers", brokers[0], "-records", "1000", "-parts", "throughput", "-topics", "dns", "-out", t.TempDir())
+	out, err := cmd.CombinedOutput()
+	app := "bench" + strconv.Itoa(cmd.Process.Pid) + "-brotally-1"
+	t.Cleanup(func() {
+		if err := b.forget(context.Background(), app); err != nil {
+			t.Error(err)
+		}
+	})
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "brotally's result topic is not exact: ") {
+		t.Errorf("%v, want exit status 1 and the difference\n%s", err, out)
 	}
 }
 

@@ -37,7 +37,7 @@ func (b *bench) load(ctx context.Context, l law) (map[string]int64, error) {
 	have := int64(0)
 	ends.Each(func(o kadm.ListedOffset) { have += max(0, o.Offset) })
 	if have != int64(l.records) {
-		if err := b.fill(ctx, l); err != nil {
+		if err := b.fill(ctx, l, l.topic()); err != nil {
 			return nil, fmt.Errorf("load %s: %w", l.topic(), err)
 		}
 	}
@@ -46,12 +46,12 @@ func (b *bench) load(ctx context.Context, l law) (map[string]int64, error) {
 	return counts, nil
 }
 
-// fill makes the topic anew and writes the law's records.
-func (b *bench) fill(ctx context.Context, l law) error {
-	if err := b.remove(ctx, func(topic string) bool { return topic == l.topic() }); err != nil {
+// fill makes a topic anew and writes the law's records.
+func (b *bench) fill(ctx context.Context, l law, topic string) error {
+	if err := b.remove(ctx, func(name string) bool { return name == topic }); err != nil {
 		return err
 	}
-	if err := b.create(ctx, l.topic(), nil); err != nil {
+	if err := b.create(ctx, topic, nil); err != nil {
 		return err
 	}
 	client, err := b.producer(5 * time.Millisecond)
@@ -63,7 +63,7 @@ func (b *bench) fill(ctx context.Context, l law) error {
 	fill, at, i := l.filler(), firstRecord, 0
 	for c := range l.choices() {
 		at += fill.gap()
-		r := &kgo.Record{Topic: l.topic(), Partition: int32(i / blockRecords % partitions), Value: fill.append(make([]byte, 0, 512), at, hostName(c.host), qtypes[c.qtype])}
+		r := &kgo.Record{Topic: topic, Partition: int32(i / blockRecords % partitions), Value: fill.append(make([]byte, 0, 512), at, hostName(c.host), qtypes[c.qtype])}
 		client.Produce(ctx, r, failed.promise)
 		if i++; i%blockRecords == 0 && failed.get() != nil {
 			break
