@@ -53,6 +53,9 @@ func TestQuickBenchmark(t *testing.T) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
+	if again, err := r.write(dir); err != nil || again != strings.TrimSuffix(files[0], ".json")+"-2.md" {
+		t.Errorf("a second report is %s, %v", again, err)
+	}
 	got := map[string]int{}
 	for _, m := range r.Measurements {
 		if len(m.Values) == 0 {
@@ -209,7 +212,7 @@ func TestFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]any{[]string{"latency", "many"}, []string{"goka"}, 40_000, 3 * time.Second, []int{500, 20_000}}, []any{c.Parts, c.Peers, c.Rows, c.Seconds, c.Rates}); diff != "" {
+	if diff := cmp.Diff([]any{[]string{"latency", "many"}, []string{"goka"}, 40_000, 3 * time.Second, []int{500, 20_000}}, []any{c.Parts, c.Peers, c.Rows, c.Sustain, c.Rates}); diff != "" {
 		t.Error(diff)
 	}
 	for _, args := range [][]string{{"-parts", "speed"}, {"-peers", "mysql"}, {"-topics", "conn"}, {"-rates", "0"}, {"-records", "10"}, {"-runs", "0"}, {"dns"}, {"-rows", "2000000"}} {

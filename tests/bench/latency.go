@@ -121,7 +121,7 @@ func (b *bench) steadyRate(ctx context.Context, s *system, rate, r int) (failed 
 	if _, err := w.wait(ctx, 100); err != nil {
 		return err
 	}
-	warm := b.Seconds / 3
+	warm := b.Sustain / 3
 	all.mu.Lock()
 	all.from = time.Now().Add(warm)
 	all.mu.Unlock()
@@ -131,11 +131,11 @@ func (b *bench) steadyRate(ctx context.Context, s *system, rate, r int) (failed 
 	var found *prober
 	i := &instance{process: p}
 	if s.name == "brotally" {
-		if found, err = i.probe(ctx, out, warm, b.Seconds); err != nil {
+		if found, err = i.probe(ctx, out, warm, b.Sustain); err != nil {
 			return err
 		}
 	}
-	err = out.send(ctx, int(float64(rate)*(warm+b.Seconds).Seconds()), rate)
+	err = out.send(ctx, int(float64(rate)*(warm+b.Sustain).Seconds()), rate)
 	if found != nil {
 		found.running.Wait()
 		if err == nil {
@@ -158,7 +158,7 @@ func (b *bench) steadyRate(ctx context.Context, s *system, rate, r int) (failed 
 	if err := difference(s.name+"'s result topic", want, w.groups()); err != nil {
 		return err
 	}
-	title := fmt.Sprintf("%s records/s for %v, produced until seen", thousands(float64(rate)), b.Seconds)
+	title := fmt.Sprintf("%s records/s for %v, produced until seen", thousands(float64(rate)), b.Sustain)
 	all.mu.Lock()
 	defer all.mu.Unlock()
 	v := quantiles(all.latencies)

@@ -99,7 +99,7 @@ func (b *bench) lookups(ctx context.Context) error {
 			p             *process
 		}{{"bare net/http handler, the same bytes", address, bare}, {"brotally", i.base, i.process}} {
 			before, _ := s.p.used()
-			perSecond, found, err := hammer(ctx, s.address, b.Rows, b.Seconds)
+			perSecond, found, err := hammer(ctx, s.address, b.Rows, b.Sustain)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
@@ -110,7 +110,7 @@ func (b *bench) lookups(ctx context.Context) error {
 		}
 		const top = "SELECT * FROM dns_counts ORDER BY count DESC, id.orig_h LIMIT 20"
 		var took []time.Duration
-		for began := time.Now(); time.Since(began) < b.Seconds || len(took) == 0; {
+		for began := time.Now(); time.Since(began) < b.Sustain || len(took) == 0; {
 			asked := time.Now()
 			rows := 0
 			if err := i.query(ctx, top, func([]string) error { rows++; return nil }); err != nil {

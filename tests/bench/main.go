@@ -36,12 +36,12 @@ type config struct {
 	Records  int // of each topic with a backlog
 	Rows     int // of the table that is looked up and restored
 	Runs     int
-	Rates    []int // records a second
-	Seconds  time.Duration
-	Brokers  string // empty: our own broker
-	Out      string // folder of the results; relative to the repository
-	Base     string // commit; empty: the pieces are not compared
-	Match    string // regular expression: which benchmarks of the pieces
+	Rates    []int         // records a second
+	Sustain  time.Duration // how long a rate, or a load of look-ups, is kept up
+	Brokers  string        // empty: our own broker
+	Out      string        // folder of the results; relative to the repository
+	Base     string        // commit; empty: the pieces are not compared
+	Match    string        // regular expression: which benchmarks of the pieces
 	Packages []string
 
 	BenchTime string
@@ -103,7 +103,7 @@ func parse(args []string) (c config, err error) {
 	f.IntVar(&c.Records, "records", 5_000_000, "of each backlog")
 	f.IntVar(&c.Rows, "rows", 0, "of the table that is looked up and restored (default a fifth of the records)")
 	f.IntVar(&c.Runs, "runs", 3, "of everything")
-	f.DurationVar(&c.Seconds, "seconds", 0, "how long a rate, or a load of look-ups, is kept up (default 3s to 30s, by records)")
+	f.DurationVar(&c.Sustain, "seconds", 0, "how long a rate, or a load of look-ups, is kept up (default 3s to 30s, by records)")
 	f.StringVar(&c.Brokers, "brokers", "", "`host:port` of a broker (default one of our own, on KAFKA_PORT or 9392)")
 	f.StringVar(&c.Out, "out", "tests/bench/results", "`folder` for the results")
 	f.StringVar(&c.Base, "base", "", "`commit` with which the pieces are compared")
@@ -141,8 +141,8 @@ func parse(args []string) (c config, err error) {
 	if c.Rows > 1_000_000 {
 		return c, fmt.Errorf("-rows is at most 1000000: an answer over HTTP has no more")
 	}
-	if c.Seconds == 0 {
-		c.Seconds = min(max(time.Duration(c.Records/150_000)*time.Second, 3*time.Second), 30*time.Second)
+	if c.Sustain == 0 {
+		c.Sustain = min(max(time.Duration(c.Records/150_000)*time.Second, 3*time.Second), 30*time.Second)
 	}
 	return c, nil
 }
@@ -150,7 +150,7 @@ func parse(args []string) (c config, err error) {
 // command is how to have the same again.
 func (c *config) command() string {
 	text := fmt.Sprintf("make bench PARTS=%q PEERS=%q TOPICS=%q RECORDS=%d ROWS=%d RUNS=%d RATES=%q SECONDS=%v",
-		strings.Join(c.Parts, " "), strings.Join(c.Peers, " "), strings.Join(c.Topics, " "), c.Records, c.Rows, c.Runs, strings.Trim(fmt.Sprint(c.Rates), "[]"), c.Seconds)
+		strings.Join(c.Parts, " "), strings.Join(c.Peers, " "), strings.Join(c.Topics, " "), c.Records, c.Rows, c.Runs, strings.Trim(fmt.Sprint(c.Rates), "[]"), c.Sustain)
 	if c.Base != "" {
 		text = fmt.Sprintf("make bench-compare BASE=%s RUNS=%d MATCH=%q", c.Base, c.Runs, c.Match)
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -112,12 +114,18 @@ func machine() []string {
 	return said
 }
 
-// write writes the report as Markdown and as JSON, and returns the first's name.
+// write writes the report as Markdown and as JSON, and returns the first's name. A commit's further reports of the day are numbered.
 func (r *report) write(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	name := filepath.Join(dir, r.Date+"-"+r.Commit)
+	for n := 2; ; n++ {
+		if _, err := os.Stat(name + ".json"); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		name = filepath.Join(dir, fmt.Sprintf("%s-%s-%d", r.Date, r.Commit, n))
+	}
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return "", err
