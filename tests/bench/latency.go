@@ -245,7 +245,8 @@ func (i *instance) probe(ctx context.Context, out *pacer, warm, seconds time.Dur
 		p.running.Add(1)
 		go func() { // steadyRate waits for it
 			defer p.running.Done()
-			for n := 0; time.Now().Before(from.Add(seconds)); n++ {
+			measured := false // at least one
+			for n := 0; time.Now().Before(from.Add(seconds)) || !measured; n++ {
 				host := fmt.Sprintf("172.%d.%d.%d", 16+number, n>>8&255, n&255)
 				due := time.Now()
 				own.put(ctx, host, qtypes[0], due)
@@ -254,6 +255,7 @@ func (i *instance) probe(ctx context.Context, out *pacer, warm, seconds time.Dur
 				if err != nil {
 					p.err = err
 				} else if due.After(from) {
+					measured = true
 					p.latencies = append(p.latencies, time.Since(due))
 				}
 				p.mu.Unlock()
