@@ -7,7 +7,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// metadataAge is how old what a client knows of topics may be: by default it hears of a new topic five seconds late.
+const metadataAge = 10 * time.Millisecond
 
 // kafkaDir is where kafka.sh puts everything.
 func kafkaDir() string {

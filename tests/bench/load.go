@@ -21,7 +21,8 @@ const blockRecords = 256
 // producer returns a client that writes records where they say. linger is how long a record may wait for others.
 func (b *bench) producer(linger time.Duration) (*kgo.Client, error) {
 	return kgo.NewClient(kgo.SeedBrokers(b.brokers), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.ProducerBatchMaxBytes(256<<10), kgo.MaxBufferedRecords(100_000), kgo.ProducerLinger(linger))
+		kgo.ProducerBatchMaxBytes(256<<10), kgo.MaxBufferedRecords(100_000), kgo.ProducerLinger(linger),
+		kgo.MetadataMinAge(metadataAge))
 }
 
 // load makes sure that the law's topic is there, and returns the exact counts. A topic of an earlier run is used again.

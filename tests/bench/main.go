@@ -219,8 +219,7 @@ func (b *bench) setUp(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Without an age, it would be told of a new topic from memory, up to five seconds late.
-	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers), kgo.MetadataMinAge(10*time.Millisecond))
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers), kgo.MetadataMinAge(metadataAge))
 	if err != nil {
 		down()
 		return nil, err

@@ -71,7 +71,7 @@ func (w *watcher) read(ctx context.Context, b *bench) error {
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.brokers), kgo.ConsumeTopics(w.topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(50*time.Millisecond),
-		kgo.MetadataMinAge(10*time.Millisecond))
+		kgo.MetadataMinAge(metadataAge))
 	if err != nil {
 		return err
 	}
