@@ -141,7 +141,7 @@ func (r *report) markdown() string {
 	fmt.Fprintf(&b, "# Benchmark of %s, %s\n\n", r.Commit, r.Date)
 	fmt.Fprintf(&b, "```\n%s\n```\n\n%s. The broker, the load and what is measured share the machine.\n", r.Command, strings.Join(r.Machine, "; "))
 	if len(r.Measurements) > 0 {
-		b.WriteString("Figures are medians of the runs; the ratio is to the first row, of the first column of figures. Every run's counts were exact.\n" +
+		b.WriteString("Figures are medians of the runs; the ratio is to the first row, of the first column of figures. Counts were exact in every run; consumer-perf has none.\n" +
 			"[BENCHMARKS.md](../../../docs/BENCHMARKS.md) says what they mean.\n")
 	}
 	part := ""
