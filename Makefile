@@ -8,10 +8,10 @@ GOTEST_FLAGS ?=
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build reproduce test test-race test-kafka lint fuzz bench clean
+.PHONY: help demo build reproduce test test-race test-kafka lint fuzz bench bench-go bench-compare clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## a broker, traffic, tables and a page, in one command
 	go run ./cmd/brotally demo
@@ -47,8 +47,19 @@ fuzz: ## every fuzz target for FUZZ=300000x runs each (or a time: 60s)
 	    echo "fuzz $$dir $$target"; (cd $$dir && go test $(GOTEST_FLAGS) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) .) || exit 1; \
 	  done; done
 
-bench: ## benchmarks of the pieces
-	go test -run '^$$' -bench . -benchmem ./...
+# given FLAG VARIABLE: the flag, if the variable is set, be it to nothing
+given = $(if $(filter-out undefined,$(origin $2)),-$1 '$($2)')
+
+bench: ## beside others on a real broker: PARTS="throughput latency lookups restore many" PEERS="kstreams-eos flink-minibatch" RECORDS=5000000 RUNS=3 (docs/BENCHMARKS.md)
+	go run ./tests/bench $(call given,parts,PARTS) $(call given,peers,PEERS) $(call given,topics,TOPICS) $(call given,records,RECORDS) $(call given,rows,ROWS) \
+	  $(call given,runs,RUNS) $(call given,rates,RATES) $(call given,seconds,SECONDS) $(call given,brokers,BROKERS) $(call given,out,OUT)
+
+bench-go: ## benchmarks of the pieces: MATCH=regexp BENCH_PACKAGES=./...
+	go test -run '^$$' -bench '$(or $(MATCH),.)' -benchmem $(or $(BENCH_PACKAGES),./...)
+
+bench-compare: ## the pieces at BASE=commit and here, turn about RUNS=6 times, compared by benchstat
+	@test -n '$(BASE)' || { echo 'bench-compare: say with what: BASE=commit'; exit 1; }
+	go run ./tests/bench -parts pieces -base '$(BASE)' -runs $(or $(RUNS),6) $(call given,match,MATCH) $(call given,packages,BENCH_PACKAGES) $(call given,benchtime,BENCHTIME) $(call given,out,OUT)
 
 clean: ## remove what the build made
 	rm -rf bin

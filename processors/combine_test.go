@@ -15,7 +15,7 @@ import (
 	"github.com/brotally/brotally/tables"
 )
 
-func compileOne(t *testing.T, text string) *tables.Table {
+func compileOne(t testing.TB, text string) *tables.Table {
 	t.Helper()
 	all, err := tables.CompileFile("test.sql", text, feeds.Lookup)
 	if err != nil {
@@ -24,7 +24,7 @@ func compileOne(t *testing.T, text string) *tables.Table {
 	return all[0]
 }
 
-func newTestCombiner(t *testing.T, b begin, table *tables.Table, partitions int32) *combiner {
+func newTestCombiner(t testing.TB, b begin, table *tables.Table, partitions int32) *combiner {
 	t.Helper()
 	c, err := newCombiner(b, &pass{feed: table.Feed, sinks: []tableSink{{table: table, topic: "partials", partitions: partitions}}}, nil)
 	if err != nil {

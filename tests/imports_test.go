@@ -43,10 +43,10 @@ var allowed = map[string][]string{
 var foreign = map[string][]string{
 	"github.com/lovoo/goka":           {"processors", "views", "internal/grouptable"},
 	"github.com/IBM/sarama":           {"processors", "views", "internal/grouptable", "internal/kafka", "internal/replay"},
-	"github.com/twmb/franz-go":        {"internal/broker", "internal/kafka", "internal/registry", "internal/testregistry", "examples/consumers"},
+	"github.com/twmb/franz-go":        {"internal/broker", "internal/kafka", "internal/registry", "internal/testregistry", "examples/consumers", "tests/bench"},
 	"github.com/spf13/cobra":          {"cmd"},
 	"github.com/prometheus":           {"internal/metrics", "internal/testprometheus"},
-	"net/http":                        {"views", "web", "cmd", "internal/kafka", "internal/metrics", "internal/registry", "internal/testregistry"}, // in internal/kafka for tokens alone
+	"net/http":                        {"views", "web", "cmd", "internal/kafka", "internal/metrics", "internal/registry", "internal/testregistry", "tests/bench"}, // in internal/kafka for tokens alone
 	"golang.org/x/oauth2":             {"internal/kafka"},
 	"github.com/linkedin/goavro":      {"codecs"},
 	"github.com/axiomhq/hyperloglog":  {"tables"},
