@@ -10,7 +10,7 @@ fi
 export BROKERS BROTALLY_REQUIRE_KAFKA=1
 echo "broker: $BROKERS"
 # One package at a time: the crash tests measure nothing, but they need the machine. What needs no real broker is in make test.
-packages=(./internal/kafka ./internal/registry ./internal/replay ./internal/grouptable ./processors ./views ./tests/faults ./tests/bench)
+packages=(./internal/kafka ./internal/registry ./views ./tests/faults ./tests/bench)
 [ ! -d tests/pipeline ] || packages+=(./tests/pipeline)
 go test -p 1 -count 1 -timeout 25m "$@" "${packages[@]}"
 exec go test -count 1 -timeout 10m -run RealBroker "$@" ./tests
