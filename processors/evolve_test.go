@@ -328,3 +328,25 @@ func TestAStreamGoesOnUnderAnotherDefinition(t *testing.T) {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 }
+
+// TestATableComesBackWhileItIsDropped: it is made anew when the old one is gone.
+func TestATableComesBackWhileItIsDropped(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t)
+	p.topic("dns", 2)
+	p.produce("dns", 2, office(0, 50)...)
+	r := p.run(notebook+v1, nil)
+	p.exact(notebook+v1, nil)
+	r.stop()
+	// It is entered as dropped, and nobody is there to clear it away.
+	registry, err := kafka.OpenCatalog(p.admin, p.kafka)
+	p.must(err)
+	p.must(registry.Update(t.Context(), func(entries map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
+		e := entries["hosts"]
+		e.Dropped = true
+		return map[string]*kafka.Entry{"hosts": &e}, nil
+	}))
+	p.run(notebook+v1, nil)
+	p.produce("dns", 2, office(1, 50)...)
+	p.becomes(notebook + v1)
+}

@@ -25,7 +25,7 @@ func (p *Processors) apply(ctx context.Context, first bool) (waiting []*tables.D
 		waiting, done = nil, nil
 		defined := p.definitions()
 		if !first {
-			defined = slices.DeleteFunc(defined, func(d *tables.Definition) bool { _, known := entries[d.Name]; return known })
+			defined = slices.DeleteFunc(defined, func(d *tables.Definition) bool { e, known := entries[d.Name]; return known && !e.Dropped })
 		}
 		steps, exist, err := p.steps(entries, defined, first)
 		if err != nil {
