@@ -359,7 +359,7 @@ func (w *securedWorld) doctorWithRights(t *testing.T) {
 	out := w.ok(w.as("brotally", "doctor", "-o", "table"))
 	for _, want := range []string{
 		`ok +security +TLS 1.3, SCRAM-SHA-256 as User:brotally; the brokers' certificates are valid until`, `renew the brokers' certificates`,
-		`ok +clock +`, `ok +settings +`, `ok +catalog +2 definitions`, `ok +rights +User:brotally has all 14 that running takes`,
+		`ok +clock +`, `ok +settings +`, `ok +catalog +2 definitions`, `ok +rights +User:brotally has all 16 that running takes`,
 		`ok +input dns +2 partitions, 12 offsets, kept until deleted, CreateTime; brotally-combine-dns: 0 members, 0 offsets behind`,
 		`ok +table dns_counts +.*as they must be`, `ok +stream failed +failed as they must be`, `ok +transactions`, `ok +disk of broker 1 .*of ours`,
 	} {
