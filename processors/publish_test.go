@@ -47,7 +47,7 @@ func TestTheResultTopicIsChangedAndChangedBack(t *testing.T) {
 	r := p.run(v1, nil)
 	p.exact(v1, nil)
 	r.stop()
-	kept := p.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DeleteTopics}, Topic: "hosts", Err: kerr.RequestTimedOut, Count: -1})
+	kept := p.broker.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DeleteTopics}, Topic: "hosts", Err: kerr.TopicAuthorizationFailed, Count: -1})
 	r = p.run(moved, approve)
 	until(t, "it is entered", func() bool { return p.entries()["hosts"].Result == "dns-hosts" })
 	r.stop()
