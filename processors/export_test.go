@@ -21,3 +21,6 @@ func (p *Processors) FailCallbacks(kind string, fail func() error) {
 
 // Arranging has fn called with "topics" before topics are made, with "stages" before stages are started, of what the catalog was.
 func (p *Processors) Arranging(fn func(what string)) { p.arranging = fn }
+
+// PublishRows sets how many rows a transaction publishes at most. It must be called before Run.
+func (p *Processors) PublishRows(n int) { p.publishRows = n }

@@ -174,6 +174,16 @@ func (r *running) wait() error {
 	}
 }
 
+// goesOn checks that the instance has not ended.
+func (r *running) goesOn() {
+	r.t.Helper()
+	select {
+	case <-r.done:
+		r.t.Errorf("instance %s has ended: %v", r.log.name, r.err)
+	default:
+	}
+}
+
 // counts waits until the instance has committed that many source records.
 func (r *running) counts(n int64) {
 	r.t.Helper()

@@ -105,6 +105,8 @@ type Processors struct {
 	built     func(*stage)      // called with each stage before it runs; tests set it
 	arranging func(what string) // called before topics are made, and before stages are started; tests set it
 
+	publishRows int // that a transaction publishes; tests set it
+
 	records atomic.Int64 // source records committed by stage 1
 }
 
@@ -126,7 +128,7 @@ func New(c Config) (*Processors, error) {
 	if err := client.Validate(); err != nil {
 		return nil, fmt.Errorf("app %q, instance %q: %w", c.Kafka.App, c.Kafka.Instance, err)
 	}
-	return &Processors{config: c, running: map[string]*unit{}, book: newBook(c.Log), built: func(*stage) {}, arranging: func(string) {}}, nil
+	return &Processors{config: c, running: map[string]*unit{}, book: newBook(c.Log), built: func(*stage) {}, arranging: func(string) {}, publishRows: publishRows}, nil
 }
 
 // definitions returns what is to run.

@@ -33,6 +33,7 @@ type publisher struct {
 	client sarama.Client
 	log    *slog.Logger
 	goal   func() map[codecs.Source]int64 // how far a partition must be before its results are of use
+	most   int                            // rows that a transaction publishes, in all partitions
 	book   *results
 
 	row   []feeds.Value // what publish computes in; Goka calls back from a goroutine a partition, so these are under mu
@@ -62,7 +63,7 @@ func (o *publication) sent(key []byte) {
 	o.written[string(key)] = struct{}{}
 }
 
-// publishRows is how many rows a transaction publishes at most, in all partitions.
+// publishRows is how many rows a transaction publishes at most.
 const publishRows = 50_000
 
 func newPublisher(p *Processors, t *placedTable, w *rowWriter) *publisher {
@@ -71,7 +72,7 @@ func newPublisher(p *Processors, t *placedTable, w *rowWriter) *publisher {
 		of += fmt.Sprintf("\n%d %d", t.avro.key, t.avro.value) // they are in the bytes of every key and row
 	}
 	return &publisher{table: t, mark: kafka.HashSQL(of), shows: shows(t.own, t.SQL, t.result), client: p.admin.Client(), log: w.stage.log, goal: func() map[codecs.Source]int64 { return p.results.goal(t.own) },
-		book: &p.results, seed: maphash.MakeSeed(), open: map[int32]*publication{}}
+		most: p.publishRows, book: &p.results, seed: maphash.MakeSeed(), open: map[int32]*publication{}}
 }
 
 // recovered reads what the result topic has in those partitions that do not have this table's results.
@@ -148,7 +149,7 @@ func (p *publisher) publish(s *stage, partition int32, open *publication, rows *
 		return false, nil
 	}
 	// What all partitions publish goes into one transaction, so they share.
-	left, more := max(publishRows/len(p.open), 1), !open.fresh && !open.scanned
+	left, more := max(p.most/len(p.open), 1), !open.fresh && !open.scanned
 	if more {
 		from := open.at
 		open.at, more = rows.Scan(from, left, func(key string, state tables.State) bool {

@@ -202,3 +202,66 @@ func TestTwoOfOneNameWithAStream(t *testing.T) {
 	p.exactStream(copies)
 	winner.stop()
 }
+
+// TestAStreamReadsOneTopicLess: nobody reads it for the stream any more.
+func TestAStreamReadsOneTopicLess(t *testing.T) {
+	t.Parallel()
+	of := func(topics string) string {
+		return "CREATE STREAM copies WITH (feed_topic = '" + topics + "') AS SELECT id.orig_h FROM dns"
+	}
+	p := newPipeline(t)
+	p.topic("dns", 1)
+	p.topic("dns2", 1)
+	r := p.run(notebook, withStreams(t, of("dns,dns2")))
+	until(t, "it is entered", func() bool { return len(p.entries()) == 2 })
+	r.stop()
+	r = p.run(notebook, withStreams(t, of("dns")))
+	r.says("alter", "copies")
+	until(t, "the pass over the other topic is gone", func() bool { e := p.entries()["copies"]; return len(e.Sources) == 1 && len(e.Retired) == 0 })
+	p.produce("dns2", 1, dns("10.0.0.1", "A"))
+	p.produce("dns", 1, dns("10.0.0.2", "A"))
+	p.exact(notebook, nil)
+	var values []string
+	until(t, "a record is there", func() bool {
+		values = nil
+		for _, rec := range p.read("copies", nil) {
+			values = append(values, string(rec.value))
+		}
+		return len(values) > 0
+	})
+	if diff := cmp.Diff([]string{`{"id.orig_h":"10.0.0.2"}`}, values); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+}
+
+// TestAStreamIsAlteredToReadAColumnAsAnotherType than a table of its pass does: that is refused, and the others go on.
+func TestAStreamIsAlteredToReadAColumnAsAnotherType(t *testing.T) {
+	t.Parallel()
+	with := func(kind feeds.Kind, text string) *tables.Definitions {
+		builtIn, _ := feeds.Lookup("dns")
+		extended := &feeds.Feed{Name: "dns", Columns: append(slices.Clone(builtIn.Columns), feeds.Column{Name: "site", Type: feeds.T(kind)})}
+		defs, err := tables.CompileDefinitions("test.sql", text, func(string) (*feeds.Feed, bool) { return extended, true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return defs
+	}
+	sites := with(feeds.Bigint, "CREATE TABLE sites AS SELECT site, count(*) AS n FROM dns GROUP BY site").Tables
+	before := func(c *processors.Config) { c.Tables, c.Streams = sites, with(feeds.Bigint, copies).Streams }
+	p := newPipeline(t)
+	p.topic("dns", 1)
+	p.produce("dns", 1, office(0, 10)...)
+	r := p.run("", before)
+	r.counts(10)
+	r.stop()
+	var refused *processors.Refusal
+	err := p.run("", func(c *processors.Config) {
+		c.Tables, c.Streams = sites, with(feeds.Double, "CREATE STREAM copies AS SELECT site FROM dns").Streams
+	}).wait()
+	if !errors.As(err, &refused) || refused.Table != "copies" || !strings.Contains(err.Error(), "cannot be read together") {
+		t.Errorf("it ends with %v, want a *Refusal", err)
+	}
+	r = p.run("", before)
+	p.produce("dns", 1, office(1, 10)...)
+	r.counts(10)
+}
