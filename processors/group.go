@@ -2,6 +2,7 @@ package processors
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -72,6 +73,9 @@ func (m *merger) add(msg *sarama.ConsumerMessage) error {
 func (m *merger) follows(p codecs.Pack) error {
 	want, heard := m.upto[p.Source]
 	if !heard {
+		if !slices.Contains(m.table.topics, p.Source.Topic) {
+			return fmt.Errorf("%w: %s is new", errOutdated, p.Source) // another instance has heard before us
+		}
 		want = m.table.starts[p.Source]
 	}
 	m.upto[p.Source] = p.Progress.Upto
