@@ -16,10 +16,10 @@ import (
 )
 
 // heldUp runs an instance that stops between reading the catalog and doing what it says, see [processors.Processors.Arranging],
-// until it is let go.
-func (p *pipeline) heldUp(at, definitions string, configure func(*processors.Config)) (r *running, letGo func()) {
+// until it is let go. From the start of its stages on it hears of nothing new in the catalog until hear is called.
+func (p *pipeline) heldUp(at, definitions string, configure func(*processors.Config)) (r *running, letGo, hear func()) {
 	p.t.Helper()
-	there, goOn := make(chan struct{}), make(chan struct{})
+	there, goOn, heard := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	once := sync.OnceFunc(func() {
 		close(there)
 		<-goOn
@@ -31,10 +31,16 @@ func (p *pipeline) heldUp(at, definitions string, configure func(*processors.Con
 			}
 		})
 	}
-	r = p.run(definitions, configure)
+	r = p.run(definitions, func(c *processors.Config) {
+		configure(c)
+		c.Arranged = func([]string) { <-heard }
+	})
 	p.prepare = nil
-	letGo = sync.OnceFunc(func() { close(goOn) })
-	p.t.Cleanup(letGo)
+	letGo, hear = sync.OnceFunc(func() { close(goOn) }), sync.OnceFunc(func() { close(heard) })
+	p.t.Cleanup(func() {
+		letGo()
+		hear()
+	})
 	until(p.t, "it is held up", func() bool {
 		select {
 		case <-there:
@@ -43,7 +49,7 @@ func (p *pipeline) heldUp(at, definitions string, configure func(*processors.Con
 			return false
 		}
 	})
-	return r, letGo
+	return r, letGo, hear
 }
 
 // TestAZombieOfAMergedPass: an instance that read the catalog before passes became one reads nothing through the old ones.
@@ -54,11 +60,13 @@ func TestAZombieOfAMergedPass(t *testing.T) {
 	p.produce("dns", 2, office(0, 400)...)
 	old := p.run(notebook, withStreams(t, copies, instance("old")))
 	p.exact(notebook, nil)
-	zombie, letGo := p.heldUp("stages", notebook, withStreams(t, copies, instance("zombie")))
+	zombie, letGo, hear := p.heldUp("stages", notebook, withStreams(t, copies, instance("zombie")))
 	old.stop()
 	old = p.run(notebook+t0, withStreams(t, copies, instance("old")))
 	p.merged("t0")
 	letGo()
+	zombie.says("group=test-combine-dns ", "the catalog has changed")
+	hear()
 	p.shared(p.kafka.CombineGroup(p.entries()["t0"].Sources["dns"].Pass), 2, 2)
 	p.produce("dns", 2, office(1, 100)...)
 	p.exact(notebook+t0, nil)
@@ -78,11 +86,16 @@ func TestAZombieOfAReplacedTable(t *testing.T) {
 			p.produce("dns", 2, office(0, 400)...)
 			old := p.run(v1, instance("old"))
 			p.exact(v1, nil)
-			zombie, letGo := p.heldUp(at, v1, instance("zombie"))
+			zombie, letGo, hear := p.heldUp(at, v1, instance("zombie"))
 			old.stop()
 			old = p.run(v2, instance("old"))
 			p.becomes(v2)
 			letGo()
+			if at == "stages" { // else it starts none
+				zombie.says("group=test-hosts ", "test-hosts-partials: requested topic was not found")
+				zombie.says("group=test-combine-dns ", "the catalog has changed")
+			}
+			hear()
 			p.shared("test-hosts.2", 2, 2)
 			p.produce("dns", 2, office(1, 100)...)
 			p.exact(v2, nil)
