@@ -190,7 +190,7 @@ func TestReportsFollowEachOther(t *testing.T) {
 
 // TestAReportThatDoesNotFollowIsRefused: what came twice or never makes a table that is not exact.
 func TestAReportThatDoesNotFollowIsRefused(t *testing.T) {
-	table := &placedTable{Table: compileOne(t, `CREATE TABLE t AS SELECT count(*) AS n FROM dns`), starts: map[codecs.Source]int64{{Topic: "dns", Partition: 1}: 40}}
+	table := &placedTable{topics: []string{"dns"}, Table: compileOne(t, `CREATE TABLE t AS SELECT count(*) AS n FROM dns`), starts: map[codecs.Source]int64{{Topic: "dns", Partition: 1}: 40}}
 	known, fresh, added := codecs.Source{Topic: "dns"}, codecs.Source{Topic: "dns", Partition: 1}, codecs.Source{Topic: "dns", Partition: 2}
 	have := map[codecs.Source]codecs.Progress{known: {Upto: 100}}
 	type report struct {
@@ -237,7 +237,7 @@ func TestAReportThatDoesNotFollowIsRefused(t *testing.T) {
 
 // TestAPackThatIsNoneStopsStage2: it is ours, so it cannot be passed over.
 func TestAPackThatIsNoneStopsStage2(t *testing.T) {
-	table := &placedTable{Table: compileOne(t, `CREATE TABLE t AS SELECT count(*) AS n FROM dns`)}
+	table := &placedTable{topics: []string{"dns"}, Table: compileOne(t, `CREATE TABLE t AS SELECT count(*) AS n FROM dns`)}
 	m := newMerger(table, nil)
 	err := m.add(&sarama.ConsumerMessage{Topic: "partials", Partition: 2, Offset: 17, Value: []byte{99}})
 	if err == nil || !strings.Contains(err.Error(), "partials/2@17") || !strings.Contains(err.Error(), "format version 99") {
@@ -285,7 +285,7 @@ func TestPanesCountAsTheirWindows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMerger(&placedTable{Table: table}, nil)
+	m := newMerger(&placedTable{topics: []string{"dns"}, Table: table}, nil)
 	rows := 0
 	for _, o := range work.(*combined).packs {
 		if len(o.pack) > packBytes/windows+100 {
@@ -309,7 +309,7 @@ func TestPanesCountAsTheirWindows(t *testing.T) {
 func TestLongTextsFillAnInterval(t *testing.T) {
 	table := compileOne(t, `CREATE TABLE t AS SELECT trans_id, min(query) AS a, max(query) AS z, first(query) AS f, last(query) AS l FROM dns GROUP BY trans_id`)
 	c := newTestCombiner(t, begin{codecs.Source{Topic: "dns"}, 0, 0}, table, 1)
-	m := newMerger(&placedTable{Table: table}, nil)
+	m := newMerger(&placedTable{topics: []string{"dns"}, Table: table}, nil)
 	const groups = 1000
 	for i := range groups {
 		value := fmt.Sprintf(`{"ts": 1.0, "trans_id": %d, "query": "%s%d"}`, i, strings.Repeat("q", 1024), i)

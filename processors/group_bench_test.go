@@ -24,7 +24,7 @@ func (c *counting) Send(string, int32, []byte, []byte, ...sarama.RecordHeader) {
 // there, their changelog and result records encoded.
 func BenchmarkApply(b *testing.B) {
 	const groups = 1000
-	table := &placedTable{Table: compileOne(b, "CREATE TABLE t AS SELECT id.orig_h, qtype_name, count(*) AS count FROM dns GROUP BY id.orig_h, qtype_name")}
+	table := &placedTable{topics: []string{"dns"}, Table: compileOne(b, "CREATE TABLE t AS SELECT id.orig_h, qtype_name, count(*) AS count FROM dns GROUP BY id.orig_h, qtype_name")}
 	source := codecs.Source{Topic: "dns"}
 	c := newTestCombiner(b, begin{source, 0, 0}, table.Table, 1)
 	for i := range groups {
