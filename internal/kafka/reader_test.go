@@ -599,16 +599,7 @@ func TestReaderCancelled(t *testing.T) {
 	c := fakeCluster(t)
 	topic := c.topic(1)
 	c.put(topic, "a=1")
-	cl := c.fake.Cluster()
-	arrived, release := make(chan struct{}), make(chan struct{})
-	cl.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
-		cl.DropControl() // the first one only
-		cl.SleepControl(func() {
-			close(arrived)
-			<-release
-		})
-		return nil, nil, false
-	})
+	arrived, release := broker.HoldTest(c.fake, kmsg.Fetch)
 	r := c.reader(topic, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
@@ -619,7 +610,7 @@ func TestReaderCancelled(t *testing.T) {
 	if _, err := r.Recover(ctx, new(rows).take); !errors.Is(err, context.Canceled) || time.Since(begin) > 3*time.Second {
 		t.Errorf("after %v: %v", time.Since(begin), err)
 	}
-	close(release)
+	release()
 	var got rows
 	if _, err := r.Recover(t.Context(), got.take); err != nil || len(got) != 1 {
 		t.Errorf("afterwards: %v, %v", got, err)

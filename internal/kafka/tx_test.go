@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/brotally/brotally/internal/broker"
 )
 
 // committed returns what a reader of committed records sees of a topic's partition 0.
@@ -340,19 +342,8 @@ func TestTxCommitCancelled(t *testing.T) {
 	c := fakeCluster(t)
 	topic := c.topic(1)
 	tx := c.tx("x")
-	arrived, release := make(chan struct{}, 1), make(chan struct{})
-	cl := c.fake.Cluster()
-	cl.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
-		cl.KeepControl()
-		cl.SleepControl(func() {
-			select {
-			case arrived <- struct{}{}:
-			default:
-			}
-			<-release
-		})
-		return nil, nil, false
-	})
+	arrived, release := broker.HoldTest(c.fake, kmsg.EndTxn)
+	defer release()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-arrived
@@ -373,7 +364,6 @@ func TestTxCommitCancelled(t *testing.T) {
 	if took := time.Since(begin); took > 3*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	close(release)
 }
 
 // The broker goes away for good in the middle of a transaction.

@@ -522,19 +522,8 @@ func TestSenderGivesUpWithItsContext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hold := make(chan struct{})
-	defer close(hold)
-	held := make(chan struct{}, 1)
-	c.broker.Cluster().ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		c.broker.Cluster().SleepControl(func() {
-			select {
-			case held <- struct{}{}:
-			default:
-			}
-			<-hold
-		})
-		return nil, nil, false
-	})
+	held, release := broker.HoldTest(c.broker, kmsg.Produce)
+	defer release()
 	if err := s.Send(ctx, "dns", []byte("x")); err != nil {
 		t.Fatal(err)
 	}

@@ -230,8 +230,10 @@ func poll(ctx context.Context, what string, check func() (bool, error)) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if ok, err := check(); ok || err != nil {
-			return err
+		if ok, err := check(); err != nil {
+			return fmt.Errorf("wait until %s: %w", what, err)
+		} else if ok {
+			return nil
 		}
 		select {
 		case <-ctx.Done():

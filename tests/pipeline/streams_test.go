@@ -59,8 +59,8 @@ func (w *world) written(ctx context.Context, stream string) (bool, error) {
 	}
 	var e struct {
 		Sources map[string]struct {
-			Start map[int32]int64
-			Pass  string
+			Start, From map[int32]int64
+			Pass        string
 		}
 	}
 	if err := json.Unmarshal(last[stream].Value, &e); err != nil {
@@ -72,7 +72,7 @@ func (w *world) written(ctx context.Context, stream string) (bool, error) {
 			return false, err
 		}
 		for partition, end := range w.cluster.produced(topic) {
-			at := source.Start[partition]
+			at := max(source.Start[partition], source.From[partition]) // a pass that was made of others begins where they ended
 			if o, ok := committed.Lookup(topic, partition); ok {
 				at = max(at, o.At)
 			}
