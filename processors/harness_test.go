@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	// These tests wait more than they work. An operator's -parallel wins.
 	flag.Parse()
 	if n := flag.Lookup("test.parallel"); n.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		_ = n.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0)))
+		_ = n.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
 	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")) // one a process
 }

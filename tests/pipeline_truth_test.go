@@ -132,9 +132,9 @@ func sources(t *testing.T, dir string) iter.Seq2[string, string] {
 // few returns the first tables: a transaction a record, stage and table takes its time. TestTruth folds all of them.
 func few(all []*tables.Table, commit int) []*tables.Table {
 	if commit == 1 {
-		return all[:min(len(all), 2)]
+		return all[:1]
 	}
-	return all[:min(len(all), 6)]
+	return all[:min(len(all), 3)]
 }
 
 // withTruth returns the tables that have an answer in the folder.
