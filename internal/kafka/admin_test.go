@@ -173,6 +173,7 @@ func TestOffsets(t *testing.T) {
 		if err := tx.Commit(t.Context(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
+		c.arrived(a, 6, 6)
 		c.arrived(b, 2)
 		if err := c.admin.DeleteRecords(a, map[int32]int64{0: 3, 1: -1}); err != nil {
 			t.Fatal(err)

@@ -171,13 +171,15 @@ func (c *cluster) put(topic string, records ...string) {
 	}
 }
 
-// arrived waits until partition 0 has n offsets, committed or not.
-func (c *cluster) arrived(topic string, n int64) {
+// arrived waits until the first partitions have so many offsets, committed or not. A commit's markers come after Commit.
+func (c *cluster) arrived(topic string, n ...int64) {
 	c.t.Helper()
 	eventually(c.t, func() error {
 		offs, err := c.admin.Offsets(topic)
-		if err == nil && offs[topic][0].Newest < n {
-			err = fmt.Errorf("%s has %+v, want %d offsets", topic, offs[topic][0], n)
+		for p, n := range n {
+			if have := offs[topic][int32(p)]; err == nil && have.Newest < n {
+				err = fmt.Errorf("%s/%d has %+v, want %d offsets", topic, p, have, n)
+			}
 		}
 		return err
 	})
