@@ -15,8 +15,8 @@ import (
 )
 
 // consumerGroup hangs between Sarama's consumer group and Goka. Goka sees a claim that carries one message a commit
-// interval instead of one a record, and keeps what it is good at: assignment, callbacks, tables. All that the interval
-// wrote, and the offsets it read up to, become visible in one transaction.
+// interval instead of one a record, and keeps what it is good at: assignment, callbacks, tables. Sarama's claims are not read:
+// a session has a [kafka.Fetcher] of its own. All that the interval wrote, and the offsets it read up to, become visible in one transaction.
 //
 // One commit, numbered as in the code of [session.commit]:
 //
@@ -140,6 +140,9 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 		}
 		return err
 	}
+	if len(s.from) > 0 {
+		s.fetcher = kafka.NewFetcher(cs.Context(), kafka.FetcherConfig{Client: h.stage.admin.Client(), Topic: h.stage.input, From: s.from})
+	}
 	h.stage.stands.enter(Running)
 	h.stage.log.Debug("session begins", "generation", cs.GenerationID(), "claims", cs.Claims())
 	go s.commitForever(cs.Context()) // Cleanup waits for it
@@ -154,6 +157,9 @@ func (h *handler) Cleanup(cs sarama.ConsumerGroupSession) error {
 	<-s.ended
 	s.cancel()
 	s.running.Wait()
+	if s.fetcher != nil {
+		s.fetcher.Close()
+	}
 	err := h.goka.Cleanup(s)
 	h.stage.handover.clear() // nobody is left to redeem a ticket
 	h.stage.log.Debug("session ended", "generation", cs.GenerationID())
@@ -167,24 +173,19 @@ func (h *handler) Cleanup(cs sarama.ConsumerGroupSession) error {
 // ConsumeClaim runs one claim's pump beside Goka's loop.
 func (h *handler) ConsumeClaim(cs sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
 	s := h.session
-	in, err := h.stage.intake(begin{codecs.Source{Topic: c.Topic(), Partition: c.Partition()}, c.InitialOffset(), s.lost[c.Partition()]})
+	b := begin{codecs.Source{Topic: c.Topic(), Partition: c.Partition()}, s.from[c.Partition()], s.lost[c.Partition()]}
+	in, err := h.stage.intake(b)
 	if err != nil {
 		s.fail(err)
 		return err
 	}
-	p := newPump(c, in, h.stage.cap.share(len(s.Claims()[c.Topic()])), s.kickCommitter)
+	p := newPump(b, fetchedClaim{s.fetcher, c.Partition()}, in, h.stage.cap.share(len(s.Claims()[c.Topic()])), s.kickCommitter)
 	p.ask = h.stage.ask
 	s.mu.Lock()
 	s.pumps = append(s.pumps, p)
 	s.mu.Unlock()
 	s.running.Go(func() {
-		err := p.run(cs.Context())
-		if err == nil && cs.Context().Err() == nil {
-			// Sarama closes a claim that it cannot read on, because retention has removed what comes next, and goes on
-			// with the session as if nothing had happened.
-			err = fmt.Errorf("%s/%d: %w", c.Topic(), c.Partition(), errClosed)
-		}
-		if err != nil {
+		if err := p.run(cs.Context()); err != nil {
 			s.fail(err)
 		}
 	})
@@ -195,10 +196,7 @@ func (h *handler) ConsumeClaim(cs sarama.ConsumerGroupSession, c sarama.Consumer
 	return err
 }
 
-var (
-	errLeft   = errors.New("its callback failed")
-	errClosed = errors.New("the claim ended before its session")
-)
+var errLeft = errors.New("its callback failed")
 
 // claim is what Goka sees of a claim.
 type claim struct {
@@ -218,6 +216,8 @@ type session struct {
 	kick    chan struct{} // something was taken in
 	ended   chan struct{} // closed when the committer has ended
 	running sync.WaitGroup
+	fetcher *kafka.Fetcher
+	from    map[int32]int64 // where the claims begin, by partition; set by start
 	lost    map[int32]int64 // offsets that retention removed before they were read, by partition; set by start
 	last    time.Time       // when the last commit began; of the committer alone
 
@@ -266,7 +266,7 @@ func (s *session) start() error {
 	if err != nil {
 		return err
 	}
-	s.lost = map[int32]int64{}
+	s.from, s.lost = map[int32]int64{}, map[int32]int64{}
 	for _, p := range partitions {
 		from, known := committed[topic][p]
 		if !known {
@@ -280,7 +280,8 @@ func (s *session) start() error {
 			s.lost[p] = gone
 			s.stage.log.Error("records are gone: retention removed them before they were read", "topic", topic, "partition", p, "offsets", gone)
 		}
-		s.ConsumerGroupSession.MarkOffset(topic, p, max(from, oldest), "")
+		s.from[p] = max(from, oldest)
+		s.ConsumerGroupSession.MarkOffset(topic, p, s.from[p], "") // where Sarama's own claim begins
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/IBM/sarama"
 
 	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/internal/kafka"
 )
 
 // intake takes in the messages of one claim and turns them, at a commit, into work for Goka's callback. It is used by
@@ -27,52 +28,29 @@ type intake interface {
 	flush(next int64, now time.Time) (any, error)
 }
 
-// source gives the messages of one claim in order. The Sarama consumer's is [claimSource].
+// source gives the messages of one claim in order. It is used by one goroutine, but for lag.
 type source interface {
-	// next blocks until there are messages and returns some, at most a few thousand; the slice is good until the next call.
-	// It returns nothing when the claim has ended or ctx is done.
-	next(ctx context.Context) []*sarama.ConsumerMessage
+	// next waits for what comes next. It is good until the next call. An error says that the claim has ended, or ctx.
+	next(ctx context.Context) (kafka.Fetched, error)
 
-	// lag returns how many records lie between offset and the source's end as last seen.
+	// lag returns how many offsets lie between one and the source's end as last seen.
 	lag(offset int64) int64
 }
 
-// claimSource reads Sarama's claim.
-type claimSource struct {
-	sarama.ConsumerGroupClaim
-	most  int // messages a batch
-	batch []*sarama.ConsumerMessage
+// fetchedClaim reads a claim's partition with the session's fetcher.
+type fetchedClaim struct {
+	fetcher   *kafka.Fetcher
+	partition int32
 }
+
+func (c fetchedClaim) next(ctx context.Context) (kafka.Fetched, error) {
+	return c.fetcher.Next(ctx, c.partition)
+}
+
+func (c fetchedClaim) lag(offset int64) int64 { return c.fetcher.LastStable(c.partition) - offset }
 
 // maxBatch bounds how long a pump holds its lock: a thousand records are about a millisecond.
 const maxBatch = 1024
-
-func (c *claimSource) next(ctx context.Context) []*sarama.ConsumerMessage {
-	c.batch = c.batch[:0]
-	select {
-	case m, ok := <-c.Messages():
-		if !ok {
-			return nil
-		}
-		c.batch = append(c.batch, m)
-	case <-ctx.Done():
-		return nil
-	}
-	for len(c.batch) < c.most {
-		select {
-		case m, ok := <-c.Messages():
-			if !ok {
-				return c.batch
-			}
-			c.batch = append(c.batch, m)
-		default:
-			return c.batch
-		}
-	}
-	return c.batch
-}
-
-func (c *claimSource) lag(offset int64) int64 { return c.HighWaterMarkOffset() - offset }
 
 // pump moves one claim's messages from its source into its intake, also while the last interval commits, and hands the
 // intake's work to Goka when the session flushes it.
@@ -110,38 +88,54 @@ func (l limits) share(n int) limits {
 	return l
 }
 
-func newPump(c sarama.ConsumerGroupClaim, in intake, cap limits, notify func()) *pump {
-	from := &claimSource{ConsumerGroupClaim: c, most: maxBatch}
-	if cap.records > 0 {
-		from.most = 1 // so that no interval gets more
-	}
-	p := &pump{topic: c.Topic(), partition: c.Partition(), source: from, intake: in, cap: cap,
-		notify: notify, next: c.InitialOffset(), out: make(chan *sarama.ConsumerMessage, 1)}
+func newPump(b begin, from source, in intake, cap limits, notify func()) *pump {
+	p := &pump{topic: b.source.Topic, partition: b.source.Partition, source: from, intake: in, cap: cap,
+		notify: notify, next: b.from, out: make(chan *sarama.ConsumerMessage, 1)}
 	p.done.Store(p.next)
 	p.room = sync.NewCond(&p.mu)
 	return p
 }
 
-// run takes in messages until the claim ends or ctx is done.
+// run takes in messages until ctx is done, which is no error, or the claim ends.
 func (p *pump) run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, p.wake)()
+	most := maxBatch
+	if p.cap.records > 0 {
+		most = 1 // so that no interval gets more
+	}
 	for {
-		batch := p.source.next(ctx)
-		if len(batch) == 0 {
+		got, err := p.source.next(ctx)
+		if ctx.Err() != nil {
 			return nil
 		}
-		if err := p.take(ctx, batch); err != nil {
+		if err != nil {
 			return err
 		}
-		p.notify()
+		for batch := got.Messages; len(batch) > 0; {
+			n := min(len(batch), most)
+			if err := p.take(ctx, batch[:n]); err != nil || ctx.Err() != nil {
+				return err // what was not taken in is not committed: the next owner reads it
+			}
+			batch = batch[n:]
+			p.notify()
+		}
+		p.pass(got.Next)
 	}
+}
+
+// pass goes on behind offsets that have no records. It is committed with the next records, or report.
+func (p *pump) pass(next int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next = max(p.next, next)
+	p.lag = p.source.lag(p.next)
 }
 
 // lookEvery is after how many bytes of messages the intake is asked again how much it holds: a message may become much.
 const lookEvery = 16 << 10
 
 // take gives the batch to the intake, as far as there is room, and waits for more until ctx is done.
-func (p *pump) take(ctx context.Context, batch []*sarama.ConsumerMessage) error {
+func (p *pump) take(ctx context.Context, batch []sarama.ConsumerMessage) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(batch) > 0 {
@@ -149,11 +143,11 @@ func (p *pump) take(ctx context.Context, batch []*sarama.ConsumerMessage) error 
 			p.room.Wait()
 		}
 		if ctx.Err() != nil {
-			return nil // not taken in, not committed: the next owner reads them
+			return nil
 		}
 		var unknown *codecs.SchemaError
 		for size := 0; len(batch) > 0 && size < lookEvery; batch = batch[1:] {
-			m := batch[0]
+			m := &batch[0]
 			if err := p.intake.add(m); err != nil {
 				if !errors.Is(err, codecs.ErrAskSchema) || !errors.As(err, &unknown) {
 					return err
@@ -170,7 +164,7 @@ func (p *pump) take(ctx context.Context, batch []*sarama.ConsumerMessage) error 
 			p.notify()
 		}
 		if unknown != nil && !p.learn(ctx, unknown.ID) {
-			return nil // not taken in, not committed: the next owner reads them
+			return nil // ctx is done
 		}
 	}
 	return nil

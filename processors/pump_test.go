@@ -8,19 +8,21 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"github.com/brotally/brotally/internal/kafka"
 )
 
 // queue is a source that a test fills.
 type queue struct {
-	batches chan []*sarama.ConsumerMessage
+	batches chan []sarama.ConsumerMessage
 }
 
-func (q *queue) next(ctx context.Context) []*sarama.ConsumerMessage {
+func (q *queue) next(ctx context.Context) (kafka.Fetched, error) {
 	select {
 	case b := <-q.batches:
-		return b
+		return kafka.Fetched{Messages: b, Next: b[len(b)-1].Offset + 1}, nil
 	case <-ctx.Done():
-		return nil
+		return kafka.Fetched{}, ctx.Err()
 	}
 }
 
@@ -50,16 +52,16 @@ func newTestPump(q *queue, cap limits) *pump {
 	return p
 }
 
-func messages(offsets ...int64) (ms []*sarama.ConsumerMessage) {
+func messages(offsets ...int64) (ms []sarama.ConsumerMessage) {
 	for _, o := range offsets {
-		ms = append(ms, &sarama.ConsumerMessage{Offset: o})
+		ms = append(ms, sarama.ConsumerMessage{Offset: o})
 	}
 	return ms
 }
 
 func TestPumpStopsAtItsCapUntilFlushed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &queue{make(chan []*sarama.ConsumerMessage)}
+		q := &queue{make(chan []sarama.ConsumerMessage)}
 		p := newTestPump(q, limits{bytes: 3})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -88,7 +90,7 @@ func TestPumpStopsAtItsCapUntilFlushed(t *testing.T) {
 
 func TestPumpDoesNotCommitWhatItDidNotTakeIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &queue{make(chan []*sarama.ConsumerMessage)}
+		q := &queue{make(chan []sarama.ConsumerMessage)}
 		p := newTestPump(q, limits{bytes: 1})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -109,7 +111,7 @@ func TestPumpDoesNotCommitWhatItDidNotTakeIn(t *testing.T) {
 // TestPumpStopsInTheMiddleOfABatch of large messages: a batch of packs can hold a thousand times what fits.
 func TestPumpStopsInTheMiddleOfABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := &queue{make(chan []*sarama.ConsumerMessage)}
+		q := &queue{make(chan []sarama.ConsumerMessage)}
 		p := newTestPump(q, limits{bytes: 2})
 		told := 0
 		p.notify = func() { told++ }
@@ -117,8 +119,8 @@ func TestPumpStopsInTheMiddleOfABatch(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- p.run(ctx) }()
 		batch := messages(10, 11, 12, 13, 14)
-		for _, m := range batch {
-			m.Value = make([]byte, lookEvery)
+		for i := range batch {
+			batch[i].Value = make([]byte, lookEvery)
 		}
 		q.batches <- batch
 		for _, want := range []struct{ messages, next int64 }{{2, 12}, {2, 14}, {1, 15}} {

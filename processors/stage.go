@@ -13,7 +13,6 @@ import (
 	"github.com/lovoo/goka"
 
 	"github.com/brotally/brotally/codecs"
-	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/internal/grouptable"
 	"github.com/brotally/brotally/internal/kafka"
 )
@@ -21,7 +20,7 @@ import (
 // stage is one Goka processor with what we hang around it through its builders: a transactional producer and a consumer
 // group that hands out commit intervals. It lives from one failure to the next; [supervise] builds the next one.
 type stage struct {
-	kind   string // fault.StageCombine or fault.StageGroup
+	kind   string // combine or group, as package fault has it
 	group  goka.Group
 	input  string // the topic it reads
 	config kafka.Config
@@ -155,10 +154,6 @@ func (s *stage) buildProducer([]string, string, func() hash.Hash32) (goka.Produc
 	return &s.transaction, nil
 }
 
-// packsAhead is how many packs of a partition may lie in memory before they are taken in. A thousand, as is good for records,
-// would be 256 MiB.
-const packsAhead = 16
-
 // buildConsumerGroup is Goka's ConsumerGroupBuilder.
 func (s *stage) buildConsumerGroup(brokers []string, group, _ string) (sarama.ConsumerGroup, error) {
 	config, err := s.config.Sarama()
@@ -166,9 +161,8 @@ func (s *stage) buildConsumerGroup(brokers []string, group, _ string) (sarama.Co
 		return nil, err
 	}
 	config.Consumer.Group.InstanceId = s.name()
-	if s.kind == fault.StageGroup {
-		config.ChannelBufferSize = packsAhead
-	}
+	// Nobody reads Sarama's claims: each fetches as little as can be, once, and then waits for its session to end.
+	config.ChannelBufferSize, config.Consumer.Fetch.Default = 1, 1
 	inner, err := sarama.NewConsumerGroup(brokers, group, config)
 	if err != nil {
 		return nil, err

@@ -193,7 +193,7 @@ func (c Config) Sarama() (*sarama.Config, error) {
 	r.MaxWaitTime = 250 * time.Millisecond
 	r.MaxProcessingTime = time.Second
 	r.Fetch.Default = or(t.fetchPartition, 1<<20)
-	r.Fetch.MaxBytes = or(t.fetchMax, 50<<20)
+	r.Fetch.MaxBytes = or(t.fetchMax, 8<<20)
 	r.Group.ResetInvalidOffsets = false // a topic made anew would silently be read again
 	r.Group.Session.Timeout = or(t.session, SessionTimeout)
 	r.Group.Heartbeat.Interval = or(t.heartbeat, HeartbeatInterval)

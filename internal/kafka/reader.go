@@ -223,9 +223,6 @@ func (r *Reader) note(f fetched) { r.high, r.last = f.high, f.last }
 func (r *Reader) deliver(f fetched, fn RecordFunc) (n int64, err error) {
 	from := r.pos
 	give := func(off int64, key, value []byte, ts time.Time) error {
-		if off < from {
-			return nil // a batch is sent whole, also when we begin in its middle
-		}
 		if err := fn(off, key, value, ts.UnixMilli()); err != nil {
 			r.pos = off
 			return fmt.Errorf("%s/%d@%d: %w", r.c.Topic, r.c.Partition, off, err)
@@ -234,18 +231,28 @@ func (r *Reader) deliver(f fetched, fn RecordFunc) (n int64, err error) {
 		return nil
 	}
 
+	if err := committed(f.block, from, give); err != nil {
+		return n, err
+	}
+	r.pos = max(r.pos, f.next)
+	return n, nil
+}
+
+// committed gives the committed records of a partition's part of an answer, from an offset on: a batch is sent whole, also when
+// we begin in its middle.
+func committed(block *sarama.FetchResponseBlock, from int64, give func(offset int64, key, value []byte, ts time.Time) error) error {
 	// The broker names the transactions that were aborted, by producer and first offset. A batch of that producer is void
 	// from there to the producer's abort marker. (As org.apache.kafka.clients.consumer.internals.CompletedFetch.)
 	var void map[int64]struct{}
-	aborted := f.block.AbortedTransactions
+	aborted := block.AbortedTransactions
 	if len(aborted) > 0 {
 		void = make(map[int64]struct{}, len(aborted))
 		slices.SortFunc(aborted, func(a, b *sarama.AbortedTransaction) int { return int(min(max(a.FirstOffset-b.FirstOffset, -1), 1)) })
 	}
-	for _, set := range f.block.RecordsSet {
+	for _, set := range block.RecordsSet {
 		if set.MsgSet != nil {
-			if err := legacy(set.MsgSet, give); err != nil {
-				return n, err
+			if err := legacy(set.MsgSet, from, give); err != nil {
+				return err
 			}
 			continue
 		}
@@ -273,13 +280,14 @@ func (r *Reader) deliver(f fetched, fn RecordFunc) (n int64, err error) {
 			if !b.LogAppendTime {
 				ts = b.FirstTimestamp.Add(rec.TimestampDelta)
 			}
-			if err := give(b.FirstOffset+rec.OffsetDelta, rec.Key, rec.Value, ts); err != nil {
-				return n, err
+			if off := b.FirstOffset + rec.OffsetDelta; off >= from {
+				if err := give(off, rec.Key, rec.Value, ts); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	r.pos = max(r.pos, f.next)
-	return n, nil
+	return nil
 }
 
 // isAbort says whether control batch b is a transaction's abort marker: its key is a version and a type of two bytes each,
@@ -289,13 +297,16 @@ func isAbort(b *sarama.RecordBatch) bool {
 }
 
 // legacy gives the messages of a set in the format before Kafka 0.11, which old input topics may still hold.
-func legacy(set *sarama.MessageSet, give func(int64, []byte, []byte, time.Time) error) error {
+func legacy(set *sarama.MessageSet, from int64, give func(int64, []byte, []byte, time.Time) error) error {
 	for _, outer := range set.Messages {
 		inner := outer.Messages()
 		for _, m := range inner {
 			off := m.Offset
 			if m.Msg.Version >= 1 { // offsets inside a compressed message are relative, and the outer one is the last's
 				off += outer.Offset - inner[len(inner)-1].Offset
+			}
+			if off < from {
+				continue
 			}
 			if err := give(off, m.Msg.Key, m.Msg.Value, m.Msg.Timestamp); err != nil {
 				return err
@@ -445,36 +456,49 @@ func (r *Reader) connect() (*sarama.Broker, func(), error) {
 	return r.broker, r.cancel, nil
 }
 
-// leader asks any broker for the address of the partition's leader. Sarama's client would answer from its cache, or ask ten
-// times with pauses that nothing can cut short.
+// leader returns the address of the partition's leader.
 func (r *Reader) leader() (string, error) {
-	b := r.c.Client.LeastLoadedBroker()
-	if b == nil {
-		return "", sarama.ErrOutOfBrokers
-	}
-	_ = b.Open(r.c.Client.Config()) // it may be open
-	res, err := b.GetMetadata(sarama.NewMetadataRequest(sarama.V2_8_0_0, []string{r.c.Topic}))
+	all, err := leaders(r.c.Client, r.c.Topic)
 	if err != nil {
-		_ = r.c.Client.RefreshMetadata(r.c.Topic) // lets the client find out which brokers are gone
 		return "", err
 	}
+	switch addr, ok := all[r.c.Partition]; {
+	case !ok:
+		return "", sarama.ErrUnknownTopicOrPartition
+	case addr == "":
+		return "", sarama.ErrLeaderNotAvailable
+	default:
+		return addr, nil
+	}
+}
+
+// leaders asks any broker for the addresses of the leaders of a topic's partitions, empty where there is none. Sarama's client
+// would answer from its cache, or ask ten times with pauses that nothing can cut short.
+func leaders(client sarama.Client, topic string) (map[int32]string, error) {
+	b := client.LeastLoadedBroker()
+	if b == nil {
+		return nil, sarama.ErrOutOfBrokers
+	}
+	_ = b.Open(client.Config()) // it may be open
+	res, err := b.GetMetadata(sarama.NewMetadataRequest(sarama.V2_8_0_0, []string{topic}))
+	if err != nil {
+		_ = client.RefreshMetadata(topic) // lets the client find out which brokers are gone
+		return nil, err
+	}
+	addr := map[int32]string{}
+	for _, b := range res.Brokers {
+		addr[b.ID()] = b.Addr()
+	}
+	out := map[int32]string{}
 	for _, t := range res.Topics {
 		if t.Err != sarama.ErrNoError {
-			return "", t.Err
+			return nil, t.Err
 		}
 		for _, p := range t.Partitions {
-			if p.ID != r.c.Partition {
-				continue
-			}
-			for _, b := range res.Brokers {
-				if b.ID() == p.Leader {
-					return b.Addr(), nil
-				}
-			}
-			return "", sarama.ErrLeaderNotAvailable
+			out[p.ID] = addr[p.Leader]
 		}
 	}
-	return "", sarama.ErrUnknownTopicOrPartition
+	return out, nil
 }
 
 // disconnect closes our connection, if there is one; the next fetch opens another.
@@ -529,14 +553,18 @@ func (r *Reader) offsetOnce(ctx context.Context, which int64) (int64, error) {
 // again waits before the next attempt of an operation that failed with err. It returns an error when there is nothing more to
 // try.
 func (r *Reader) again(ctx context.Context, op string, attempt int, err error) error {
-	op = fmt.Sprintf("%s %s/%d", op, r.c.Topic, r.c.Partition)
+	return again(ctx, r.c.Client.Config(), fmt.Sprintf("%s %s/%d", op, r.c.Topic, r.c.Partition), r.c.Topic, attempt, err)
+}
+
+// again is [Reader.again] for any reading of a topic.
+func again(ctx context.Context, conf *sarama.Config, op, topic string, attempt int, err error) error {
 	if e := ctx.Err(); e != nil {
 		return fmt.Errorf("%s: %w", op, e)
 	}
 	// A topic that was just made may be unknown for a moment; one that was deleted stays so.
 	gone := errors.Is(err, sarama.ErrUnknownTopicOrPartition) && attempt >= unknownAttempts
 	if gone || Classify(err) != Retry {
-		return as(r.c.Client.Config(), Fail(op, err, onTopic("Read", r.c.Topic)))
+		return as(conf, Fail(op, err, onTopic("Read", topic)))
 	}
 	if e := sleep(ctx, backoff(attempt)); e != nil {
 		return fmt.Errorf("%s: %w (%w)", op, e, err)
