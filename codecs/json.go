@@ -72,6 +72,11 @@ func NewJSON(layout *feeds.Layout) *JSON {
 	columns := layout.Columns
 	if f, ok := feeds.Lookup(layout.Feed); ok {
 		columns = append(f.Columns[:len(f.Columns):len(f.Columns)], columns...)
+		var order []string
+		for _, c := range f.Columns {
+			order = append(order, c.Name)
+		}
+		d.root.expect(order)
 	}
 	for _, c := range columns {
 		// A log of the same name as a plain column stays a tag: weird has a column notice.
@@ -162,22 +167,20 @@ func (d *JSON) object(i int, keys *jsonKeys, depth int) int {
 	if i < len(b) && b[i] == '}' {
 		return i + 1
 	}
-	for {
+	for place := 0; ; {
 		if i >= len(b) || b[i] != '"' {
 			return malformed
 		}
-		start := i + 1
-		end, escaped := scanString(b, start)
-		if end < 0 {
+		var entry *jsonKey
+		var key []byte
+		escaped := false
+		if at, value := keys.next(b, i, place); at >= 0 {
+			place, key, entry = at+1, b[i+1:value-2], keys.order[at].entry
+			if i = skipSpace(b, value); i == len(b) {
+				return malformed
+			}
+		} else if key, entry, escaped, i = keys.scan(b, i+1); i < 0 {
 			return malformed
-		}
-		if i = scanColon(b, end+1); i < 0 {
-			return malformed
-		}
-		key := b[start:end]
-		entry := keys.find(key)
-		if entry == nil && (escaped || keys.replacement) {
-			entry = keys.find(appendUnescaped(nil, key))
 		}
 		switch {
 		case b[i] == '{' && depth == 1 && d.mayTag && (entry == nil || entry.inside == nil || entry.role == isEvent):
@@ -194,8 +197,7 @@ func (d *JSON) object(i int, keys *jsonKeys, depth int) int {
 		if i < 0 {
 			return i
 		}
-		i = skipSpace(b, i)
-		if i >= len(b) {
+		if i = skipSpace(b, i); i >= len(b) {
 			return malformed
 		}
 		if b[i] == '}' {
@@ -206,6 +208,21 @@ func (d *JSON) object(i int, keys *jsonKeys, depth int) int {
 		}
 		i = skipSpace(b, i+1)
 	}
+}
+
+// scan reads a key whose opening quote is at i-1, and returns where its value is, or malformed. The entry is nil when nobody
+// wants it.
+func (k *jsonKeys) scan(b []byte, i int) (key []byte, entry *jsonKey, escaped bool, value int) {
+	end, escaped := scanString(b, i)
+	if end < 0 {
+		return nil, nil, false, malformed
+	}
+	key = b[i:end]
+	entry = k.find(key)
+	if entry == nil && (escaped || k.replacement) {
+		entry = k.find(appendUnescaped(nil, key))
+	}
+	return key, entry, escaped, scanColon(b, end+1)
 }
 
 // member reads the value at i of a member that is wanted; entry may be nil.

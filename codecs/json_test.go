@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/brotally/brotally/feeds"
 )
@@ -550,4 +551,21 @@ func TestDecodeOlderNames(t *testing.T) {
 			t.Errorf("%s of %s in %s is %s (%d bad), want %s", tt.column, tt.feed, tt.msg, got, rec.BadFields, tt.want)
 		}
 	}
+}
+
+// TestIPv4IsReadAsNetipReadsIt: what the fast way takes is what netip takes, and it leaves out nothing that is IPv4.
+func TestIPv4IsReadAsNetipReadsIt(t *testing.T) {
+	check := func(text string) {
+		want, err := netip.ParseAddr(text)
+		if got, ok := parseIPv4(text); ok != (err == nil && want.Is4()) || ok && got != want {
+			t.Fatalf("%q: %v %v, netip says %v %v", text, got, ok, want, err)
+		}
+	}
+	for _, text := range []string{"", "0.0.0.0", "255.255.255.255", "256.1.1.1", "1.1.1.256", "01.1.1.1", "00.0.0.0", "1.1.1.00", "1.1.1", "1.1.1.1.", "1..1.1", ".1.1.1", "1.1.1.1.1", "1.1.1.0001", "::1", "::ffff:1.2.3.4", "1.1.1.1%eth0", " 1.1.1.1"} {
+		check(text)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		check(rapid.StringMatching(`[0-9]{0,4}(\.[0-9]{0,4}){0,5}`).Draw(t, "text"))
+		check(rapid.StringMatching(`(25[0-9]|[0-9]{1,3})(\.(25[0-9]|[0-9]{1,3})){3}`).Draw(t, "address"))
+	})
 }

@@ -1,16 +1,72 @@
 package codecs
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
+
+	"github.com/brotally/brotally/feeds"
 )
 
 // jsonKeys finds the members that a layout wants among an object's: most are not wanted, and most of those are told by
 // one look into the buckets, without comparing a byte.
 type jsonKeys struct {
 	buckets     [128]*jsonKey
-	slots       []int // of all entries below
-	replacement bool  // a wanted name contains U+FFFD, which a key with invalid UTF-8 may decode to
+	slots       []int      // of all entries below
+	order       []expected // the members as Zeek writes them
+	replacement bool       // a wanted name contains U+FFFD, which a key with invalid UTF-8 may decode to
+}
+
+// expected is a member where one may be expected: Zeek writes a log's members in the order of its fields and leaves out those
+// that are not set, so most keys need not be looked up.
+type expected struct {
+	text   string    // "name": with quotes and colon
+	first  [2]uint64 // its first sixteen bytes
+	masked [2]uint64 // which of them are its own
+	entry  *jsonKey  // nil when it is not wanted
+}
+
+// expect says in which order members come. All wanted ones are added.
+func (k *jsonKeys) expect(names []string) {
+	for _, name := range names {
+		text := feeds.AppendQuoted(nil, name)
+		if len(text) != len(name)+2 {
+			continue // it has escapes, which can be written in several ways
+		}
+		e := expected{text: string(append(text, ':')), entry: k.find([]byte(name))}
+		var own, bytes [16]byte
+		for i := range copy(bytes[:], e.text) {
+			own[i] = 0xff
+		}
+		for i := range e.first {
+			e.first[i], e.masked[i] = binary.LittleEndian.Uint64(bytes[8*i:]), binary.LittleEndian.Uint64(own[8*i:])
+		}
+		k.order = append(k.order, e)
+	}
+}
+
+// isAt reports whether the key is at the beginning of b, which is longer, and at least sixteen bytes.
+func (e *expected) isAt(b []byte) bool {
+	return binary.LittleEndian.Uint64(b)&e.masked[0] == e.first[0] && binary.LittleEndian.Uint64(b[8:])&e.masked[1] == e.first[1] &&
+		(len(e.text) <= 16 || string(b[:len(e.text)]) == e.text)
+}
+
+// mostLeftOut is how many members in a row may be left out before a key is looked up: to try them all would cost more.
+const mostLeftOut = 8
+
+// next returns the place in the order of the key at b[i], which is expected at a place or soon after it, and where its value or
+// the space before that is. It returns no place when it is another, or near the end of b.
+func (k *jsonKeys) next(b []byte, i, place int) (_ int, value int) {
+	for n := place; n < len(k.order) && n < place+mostLeftOut; n++ {
+		e := &k.order[n]
+		if len(b)-i <= max(len(e.text), 16) {
+			break
+		}
+		if e.isAt(b[i:]) {
+			return n, i + len(e.text)
+		}
+	}
+	return -1, 0
 }
 
 // jsonKey is one member that is wanted, for itself or for members inside it.

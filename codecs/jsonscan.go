@@ -12,7 +12,7 @@ import (
 
 // skipSpace returns the position of the next byte that is not white space; it may be len(b).
 func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
 		i++
 	}
 	return i
@@ -20,6 +20,9 @@ func skipSpace(b []byte, i int) int {
 
 // scanColon reads a colon with the white space around it, and returns the position of the value's first byte.
 func scanColon(b []byte, i int) int {
+	if i+1 < len(b) && b[i] == ':' && b[i+1] > ' ' {
+		return i + 1
+	}
 	i = skipSpace(b, i)
 	if i >= len(b) || b[i] != ':' {
 		return malformed
@@ -38,9 +41,15 @@ func scanString(b []byte, i int) (end int, escaped bool) {
 		highs = 0x8080808080808080
 	)
 	for {
-		// Eight bytes at a time: has one of them its high bit set after these, it is a quote, a backslash or a control
-		// character. A borrow can only mark bytes above the first that is, so the first is right.
-		for i+8 <= len(b) {
+		for {
+			if i+8 > len(b) {
+				for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
+					i++
+				}
+				break
+			}
+			// Eight bytes at a time: has one of them its high bit set after these, it is a quote, a backslash or a control
+			// character. A borrow can only mark bytes above the first that is, so the first is right.
 			w := binary.LittleEndian.Uint64(b[i:])
 			quote := w ^ ones*'"'
 			backslash := w ^ ones*'\\'
@@ -50,9 +59,6 @@ func scanString(b []byte, i int) (end int, escaped bool) {
 				break
 			}
 			i += 8
-		}
-		for i < len(b) && b[i] >= 0x20 && b[i] != '"' && b[i] != '\\' {
-			i++
 		}
 		if i >= len(b) || b[i] < 0x20 {
 			return malformed, escaped

@@ -26,6 +26,9 @@ func fromText(kind feeds.Kind, text string) (v feeds.Value, ok bool) {
 	case feeds.String:
 		return feeds.StringValue(text), true
 	case feeds.Inet:
+		if a, ok := parseIPv4(text); ok {
+			return feeds.InetValue(a), true
+		}
 		a, err := netip.ParseAddr(text)
 		return feeds.InetValue(a), err == nil && a.Zone() == ""
 	case feeds.Subnet:
@@ -39,6 +42,29 @@ func fromText(kind feeds.Kind, text string) (v feeds.Value, ok bool) {
 		return feeds.TimestampValue(micros), ok
 	}
 	return v, false
+}
+
+// parseIPv4 parses what most addresses are, a few times faster than netip; ok is false when the text may be another address, or
+// none.
+func parseIPv4(text string) (a netip.Addr, ok bool) {
+	var bytes [4]byte
+	at, value, digits := 0, 0, 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c-'0' <= 9 && digits < 3 && (digits == 0 || value > 0):
+			value, digits = value*10+int(c-'0'), digits+1
+		case c == '.' && digits > 0 && value < 256 && at < 3:
+			bytes[at] = byte(value)
+			at, value, digits = at+1, 0, 0
+		default:
+			return a, false
+		}
+	}
+	if at != 3 || digits == 0 || value > 255 {
+		return a, false
+	}
+	bytes[3] = byte(value)
+	return netip.AddrFrom4(bytes), true
 }
 
 // fromLiteral returns true, false or null, told by the first byte, as a value of the kind. Objects and arrays, told by
