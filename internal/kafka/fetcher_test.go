@@ -1,0 +1,351 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/brotally/brotally/internal/broker"
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// fetcher opens a fetcher of the partitions from 0 on, at those offsets; it is closed at the end of the test.
+func (c *cluster) fetcher(topic string, from ...int64) *Fetcher {
+	c.t.Helper()
+	at := map[int32]int64{}
+	for p, offset := range from {
+		at[int32(p)] = offset
+	}
+	f := NewFetcher(c.t.Context(), FetcherConfig{Client: c.admin.Client(), Topic: topic, From: at})
+	c.t.Cleanup(f.Close)
+	return f
+}
+
+// fetch returns a partition's records up to an offset, as "offset key=value".
+func (c *cluster) fetch(f *Fetcher, partition int32, upto int64) (got []string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	defer cancel()
+	for next := int64(0); next < upto; {
+		some, err := f.Next(ctx, partition)
+		if err != nil {
+			c.t.Fatalf("partition %d, up to %d, after %v: %v", partition, upto, got, err)
+		}
+		if some.Next <= next && len(some.Messages) > 0 {
+			c.t.Fatalf("partition %d goes back from %d to %d", partition, next, some.Next)
+		}
+		next = some.Next
+		for _, m := range some.Messages {
+			if m.Topic != f.c.Topic || m.Partition != partition || m.Timestamp.IsZero() {
+				c.t.Fatalf("%+v is of another place or time", m)
+			}
+			got = append(got, fmt.Sprintf("%d %s=%s", m.Offset, m.Key, m.Value))
+		}
+	}
+	return got
+}
+
+// consumed is what Sarama's consumer, which is the reference, has of a partition up to a record.
+func (c *cluster) consumed(topic string, partition int32, from, last int64) (got []string) {
+	c.t.Helper()
+	consumer, err := sarama.NewConsumerFromClient(c.admin.Client())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer consumer.Close() //nolint:errcheck // all was read
+	claim, err := consumer.ConsumePartition(topic, partition, from)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer claim.Close() //nolint:errcheck // all was read
+	for {
+		select {
+		case m := <-claim.Messages():
+			got = append(got, fmt.Sprintf("%d %s=%s", m.Offset, m.Key, m.Value))
+			if m.Offset >= last {
+				return got
+			}
+		case <-time.After(20 * time.Second):
+			c.t.Fatalf("Sarama's consumer has %v and nothing more", got)
+		}
+	}
+}
+
+// TestFetcherReadsAsSaramasConsumer: transactions that are committed and aborted in any order, over several partitions, from any
+// offset, also when next to nothing may be asked for at once.
+func TestFetcherReadsAsSaramasConsumer(t *testing.T) {
+	clusters(t, func(t *testing.T, c *cluster) {
+		const partitions = 3
+		rnd := rand.New(rand.NewPCG(1, 2))
+		topic := c.topic(partitions)
+		first, second := c.tx(c.name("tx")), c.tx(c.name("tx"))
+		var ends, lasts [partitions]int64
+		for step := range 40 {
+			tx := []Tx{first, second}[rnd.IntN(2)]
+			sent := [partitions]int64{}
+			for range 1 + rnd.IntN(6) {
+				p := rnd.Int32N(partitions)
+				tx.Send(topic, p, fmt.Append(nil, step), make([]byte, rnd.IntN(300)))
+				sent[p]++
+			}
+			if rnd.IntN(3) == 0 && step < 39 {
+				for p, n := range sent { // else it might never be sent, and where the next record lies would be chance
+					if n > 0 {
+						eventually(t, func() error {
+							offs, err := c.admin.Offsets(topic)
+							if err == nil && offs[topic][int32(p)].Newest < ends[p]+n {
+								err = fmt.Errorf("%d is not sent", p)
+							}
+							return err
+						})
+					}
+				}
+				if err := tx.Abort(); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				if err := tx.Commit(t.Context(), nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				for p, n := range sent {
+					if n > 0 {
+						lasts[p] = ends[p] + n - 1
+					}
+				}
+			}
+			for p, n := range sent {
+				if n > 0 {
+					ends[p] += n + 1 // and a marker
+				}
+			}
+			c.arrived(topic, ends[:]...)
+		}
+		for _, size := range []int32{1, 1 << 20} {
+			conf := c.admin.Client().Config()
+			was := conf.Consumer.Fetch.Default
+			conf.Consumer.Fetch.Default = size
+			from := []int64{0, lasts[1] / 2, 1}
+			f := c.fetcher(topic, from...)
+			conf.Consumer.Fetch.Default = was
+			for p := range int32(partitions) {
+				if diff := cmp.Diff(c.consumed(topic, p, from[p], lasts[p]), c.fetch(f, p, ends[p])); diff != "" {
+					t.Errorf("%d bytes at a time, partition %d (-Sarama's consumer +ours):\n%s", size, p, diff)
+				}
+				if got := f.LastStable(p); got != ends[p] {
+					t.Errorf("partition %d is stable up to %d, want %d", p, got, ends[p])
+				}
+			}
+		}
+	})
+}
+
+// TestFetcherFollows: what comes later comes at once, and a partition that nobody reads holds up no other.
+func TestFetcherFollows(t *testing.T) {
+	clusters(t, func(t *testing.T, c *cluster) {
+		topic := c.topic(2)
+		tx := c.tx(c.name("tx"))
+		put := func(partition int32, value string) {
+			tx.Send(topic, partition, []byte("k"), []byte(value))
+			if err := tx.Commit(t.Context(), nil, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f := c.fetcher(topic, 0, 0)
+		put(0, "unread")
+		put(0, "unread too")
+		for n := range int64(5) {
+			put(1, "x")
+			if got := c.fetch(f, 1, 2*n+1); len(got) != 1 {
+				t.Fatalf("record %d: %v", n, got)
+			}
+		}
+		c.arrived(topic, 4)
+		if got := c.fetch(f, 0, 3); len(got) != 2 {
+			t.Errorf("what was read later: %v", got)
+		}
+	})
+}
+
+// TestFetcherOutOfRange: a partition whose records are gone says so, the others are read on.
+func TestFetcherOutOfRange(t *testing.T) {
+	clusters(t, func(t *testing.T, c *cluster) {
+		topic := c.topic(2)
+		tx := c.tx(c.name("tx"))
+		for range 3 {
+			tx.Send(topic, 0, []byte("k"), []byte("v"))
+			tx.Send(topic, 1, []byte("k"), []byte("v"))
+		}
+		if err := tx.Commit(t.Context(), nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		c.arrived(topic, 4, 4)
+		if err := c.admin.DeleteRecords(topic, map[int32]int64{0: 2}); err != nil {
+			t.Fatal(err)
+		}
+		f := c.fetcher(topic, 1, 1)
+		_, err := f.Next(t.Context(), 0)
+		want := &OutOfRange{Topic: topic, Offset: 1, Oldest: 2, Newest: 4}
+		var got *OutOfRange
+		if !errors.As(err, &got) || *got != *want {
+			t.Errorf("%v, want %v", err, want)
+		}
+		if got := c.fetch(f, 1, 4); len(got) != 2 {
+			t.Errorf("the other partition: %v", got)
+		}
+	})
+}
+
+func TestFetcherRidesOverFaults(t *testing.T) {
+	for _, e := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.UnknownTopicOrPartition, kerr.OffsetNotAvailable,
+		kerr.KafkaStorageError, kerr.FencedLeaderEpoch, kerr.UnknownServerError} {
+		t.Run(e.Message, func(t *testing.T) {
+			c := fakeCluster(t)
+			topic := c.topic(1)
+			c.put(topic, "a=1", "b=2")
+			h := c.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: e, Count: 3})
+			if diff := cmp.Diff([]string{"0 a=1", "1 b=2"}, c.fetch(c.fetcher(topic, 0), 0, 2)); diff != "" {
+				t.Errorf("records (-want +got):\n%s", diff)
+			}
+			if h.Hits() != 3 {
+				t.Errorf("%d faults were met", h.Hits())
+			}
+		})
+	}
+	t.Run("connection broken off", func(t *testing.T) {
+		c := fakeCluster(t)
+		topic := c.topic(1)
+		c.put(topic, "a=1", "b=2")
+		cl, n := c.fake.Cluster(), 0
+		cl.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			cl.KeepControl()
+			if n++; n == 3 {
+				cl.DropControl()
+			}
+			return nil, errors.New("hang up"), true
+		})
+		if got := c.fetch(c.fetcher(topic, 0), 0, 2); len(got) != 2 {
+			t.Error(got)
+		}
+	})
+	t.Run("leaders move", func(t *testing.T) {
+		c := fakeCluster(t, broker.Config{Nodes: 3})
+		topic := c.topic(2)
+		f := c.fetcher(topic, 0, 0)
+		tx := c.tx("mover")
+		for i := range int64(6) {
+			for p := range int32(2) {
+				if err := c.fake.Cluster().MoveTopicPartition(topic, p, (int32(i)+p)%3); err != nil {
+					t.Fatal(err)
+				}
+				tx.Send(topic, p, []byte("k"), fmt.Append(nil, i))
+			}
+			if err := tx.Commit(t.Context(), nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			for p := range int32(2) {
+				want := []string{fmt.Sprintf("%d k=%d", 2*i, i)}
+				if diff := cmp.Diff(want, c.fetch(f, p, 2*i+1)); diff != "" {
+					t.Fatalf("records of %d (-want +got):\n%s", p, diff)
+				}
+			}
+		}
+	})
+}
+
+func TestFetcherMayNotRead(t *testing.T) {
+	c := fakeCluster(t)
+	topic := c.topic(1)
+	c.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
+	_, err := c.fetcher(topic, 0).Next(t.Context(), 0)
+	var denied *NotAllowed
+	if !errors.As(err, &denied) || denied.What != "Read on topic "+topic {
+		t.Errorf("%v", err)
+	}
+}
+
+// The broker takes a fetch and never answers.
+func TestFetcherCancelled(t *testing.T) {
+	c := fakeCluster(t)
+	topic := c.topic(2)
+	arrived, release := broker.HoldTest(c.fake, kmsg.Fetch)
+	defer release()
+	f := c.fetcher(topic, 0, 0)
+	<-arrived
+	began := time.Now()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.Next(ctx, 0); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that is done: %v", err)
+	}
+	f.Close()
+	if _, err := f.Next(t.Context(), 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("closed: %v", err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// BenchmarkFetcher reads a million records of some 430 bytes from four partitions.
+func BenchmarkFetcher(b *testing.B) {
+	br := broker.StartTest(b, broker.Config{Temporary: true})
+	cfg := Config{Brokers: br.Addrs()}
+	a, err := NewAdmin(b.Context(), cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer a.Close() //nolint:errcheck // nothing is under way
+	const partitions, each = 4, 250_000
+	if err := a.Ensure(Topic{Name: "bench", Partitions: partitions}); err != nil {
+		b.Fatal(err)
+	}
+	tx, err := NewTx(b.Context(), cfg, "bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer tx.Close() //nolint:errcheck // all was committed
+	value := make([]byte, 430)
+	for i := range partitions * each {
+		tx.Send("bench", int32(i%partitions), nil, value)
+		if i%50_000 == 49_999 {
+			if err := tx.Commit(b.Context(), nil, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	from := map[int32]int64{}
+	for p := range int32(partitions) {
+		from[p] = 0
+	}
+	for b.Loop() {
+		f := NewFetcher(b.Context(), FetcherConfig{Client: a.Client(), Topic: "bench", From: from})
+		done := make(chan error, partitions)
+		for p := range int32(partitions) {
+			go func() {
+				for n := 0; n < each; {
+					got, err := f.Next(b.Context(), p)
+					if err != nil {
+						done <- err
+						return
+					}
+					n += len(got.Messages)
+				}
+				done <- nil
+			}()
+		}
+		for range partitions {
+			if err := <-done; err != nil {
+				b.Fatal(err)
+			}
+		}
+		f.Close()
+	}
+	b.ReportMetric(partitions*each*float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
