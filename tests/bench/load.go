@@ -85,7 +85,15 @@ func (b *bench) create(ctx context.Context, topic string, settings map[string]*s
 	if err != nil {
 		return fmt.Errorf("create topic %s: %w", topic, err)
 	}
-	return nil
+	for { // a broker may say that it is done before its metadata shows it
+		all, err := b.admin.ListTopics(ctx, topic)
+		if err != nil {
+			return fmt.Errorf("create topic %s: %w", topic, err)
+		}
+		if len(all[topic].Partitions) == partitions && all[topic].Err == nil {
+			return nil
+		}
+	}
 }
 
 // remove deletes topics, and waits until their names are free.
