@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 // cluster is what a test runs against: the embedded broker, or a real one.
 type cluster struct {
 	t      *testing.T
+	async  bool // tx is Sarama's
 	cfg    Config
 	fake   *broker.Broker // nil for a real broker
 	admin  *Admin
@@ -37,6 +38,39 @@ func clusters(t *testing.T, fn func(t *testing.T, c *cluster)) {
 		t.Run("kafka", func(t *testing.T) {
 			fn(t, newCluster(t, Config{Brokers: strings.Split(os.Getenv("BROKERS"), ",")}))
 		})
+	}
+}
+
+// transactors runs fn against what clusters does, with each kind of Tx.
+func transactors(t *testing.T, fn func(t *testing.T, c *cluster)) {
+	for name, async := range map[string]bool{"wire": false, "Sarama's": true} {
+		t.Run(name, func(t *testing.T) {
+			clusters(t, func(t *testing.T, c *cluster) {
+				c.async = async
+				fn(t, c)
+			})
+		})
+	}
+}
+
+// fakeTransactors runs fn against the embedded broker, with each kind of Tx.
+func fakeTransactors(t *testing.T, fn func(t *testing.T, c *cluster)) {
+	for name, async := range map[string]bool{"wire": false, "Sarama's": true} {
+		t.Run(name, func(t *testing.T) {
+			c := fakeCluster(t)
+			c.async = async
+			fn(t, c)
+		})
+	}
+}
+
+// kill breaks a Tx's connections, as the end of its process would.
+func kill(tx Tx) {
+	switch tx := tx.(type) {
+	case *wire:
+		tx.kill()
+	case *producer:
+		tx.kill()
 	}
 }
 
@@ -122,7 +156,11 @@ func (c *cluster) tx(id string, with ...func(*Config)) Tx {
 	for _, f := range with {
 		f(&cfg)
 	}
-	tx, err := NewTx(c.t.Context(), cfg, id)
+	as := newWire
+	if c.async {
+		as = newProducer
+	}
+	tx, err := newTx(c.t.Context(), cfg, id, as)
 	if err != nil {
 		c.t.Fatalf("transactional producer %s: %v", id, err)
 	}

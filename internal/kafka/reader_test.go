@@ -68,7 +68,7 @@ func TestReaderWaitsOutTheDead(t *testing.T) {
 		dead := c.tx(c.name("dead"), func(cfg *Config) { cfg.Properties = map[string]string{"transaction.timeout.ms": "2000"} })
 		dead.Send(topic, 0, []byte("a"), []byte("lost"))
 		c.arrived(topic, 2)
-		dead.(*producer).kill() // its connections are gone, its transaction is open
+		kill(dead) // its connections are gone, its transaction is open
 
 		alive := c.tx(c.name("alive"))
 		alive.Send(topic, 0, []byte("b"), []byte("2"))

@@ -55,7 +55,7 @@ const abortPatience = TransactionTimeout
 // closePatience is how long Close waits for brokers.
 const closePatience = 2 * time.Second
 
-// producer is the Tx on Sarama's AsyncProducer.
+// producer is a Tx on Sarama's AsyncProducer: what [wire] is held against, by the same tests.
 type producer struct {
 	id     string
 	client sarama.Client
@@ -81,6 +81,10 @@ type producer struct {
 // same over restarts. It waits (until ctx is done) for what a predecessor left open to be rolled back.
 // Errors as [Dial], and *[NotAllowed] when we may not use the id.
 func NewTx(ctx context.Context, c Config, transactionalID string) (Tx, error) {
+	return newTx(ctx, c, transactionalID, newWire)
+}
+
+func newTx(ctx context.Context, c Config, transactionalID string, as func(context.Context, Config, *sarama.Config, string) (Tx, error)) (Tx, error) {
 	c, err := c.Resolve()
 	if err != nil {
 		return nil, err
@@ -95,6 +99,11 @@ func NewTx(ctx context.Context, c Config, transactionalID string) (Tx, error) {
 	if err := ping(ctx, c.Brokers, conf); err != nil {
 		return nil, err
 	}
+	return as(ctx, c, conf, transactionalID)
+}
+
+// newProducer takes a transactional id over.
+func newProducer(ctx context.Context, c Config, conf *sarama.Config, transactionalID string) (Tx, error) {
 	life, kill := context.WithCancel(context.Background())
 	t := &producer{id: transactionalID, kill: kill, life: life, drained: make(chan struct{}), settled: make(chan chan struct{}), failed: make(chan struct{})}
 	conf.Producer.Transaction.ID = transactionalID
@@ -314,24 +323,32 @@ func (t *producer) forbidden(err error) error {
 	if !errors.Is(err, sarama.ErrOperationNotAttempted) && !errors.Is(err, sarama.ErrTopicAuthorizationFailed) || len(t.unsent) == 0 {
 		return err
 	}
-	ask := sarama.NewMetadataRequest(sarama.V2_8_0_0, slices.Sorted(maps.Keys(t.unsent)))
-	ask.IncludeTopicAuthorizedOperations = true
-	b := t.client.LeastLoadedBroker()
-	if b == nil {
-		return err
+	if topic := unwritable(t.client, slices.Sorted(maps.Keys(t.unsent))); topic != "" {
+		return as(t.client.Config(), denied("send to "+topic, onTopic("Write", topic), sarama.ErrTopicAuthorizationFailed))
 	}
-	_ = b.Open(t.client.Config()) // it may be open
-	res, e := b.GetMetadata(ask)
-	if e != nil {
-		return err
+	return err
+}
+
+// unwritable returns the first of the topics that we may not write to, empty if we may write to all or it cannot be told.
+func unwritable(client sarama.Client, topics []string) string {
+	ask := sarama.NewMetadataRequest(sarama.V2_8_0_0, topics)
+	ask.IncludeTopicAuthorizedOperations = true
+	b := client.LeastLoadedBroker()
+	if b == nil {
+		return ""
+	}
+	_ = b.Open(client.Config()) // it may be open
+	res, err := b.GetMetadata(ask)
+	if err != nil {
+		return ""
 	}
 	for _, topic := range res.Topics {
 		seen := topic.Err == sarama.ErrNoError
 		if topic.Err == sarama.ErrTopicAuthorizationFailed || seen && bit(topic.TopicAuthorizedOperations, "Write") == hasNot {
-			return as(t.client.Config(), denied("send to "+topic.Name, onTopic("Write", topic.Name), sarama.ErrTopicAuthorizationFailed))
+			return topic.Name
 		}
 	}
-	return err
+	return ""
 }
 
 func (t *producer) error(op string, err error, rights ...Right) error {

@@ -29,7 +29,7 @@ func (c *cluster) committed(topic string) rows {
 }
 
 func TestTxRecordsAndOffsetsTogether(t *testing.T) {
-	clusters(t, func(t *testing.T, c *cluster) {
+	transactors(t, func(t *testing.T, c *cluster) {
 		in, out, group := c.topic(2), c.topic(1), c.name("group")
 		tx := c.tx(c.name("tx"))
 		meta := sarama.NewConsumerGroupMetadata(group)
@@ -63,7 +63,7 @@ func TestTxRecordsAndOffsetsTogether(t *testing.T) {
 }
 
 func TestTxFenced(t *testing.T) {
-	clusters(t, func(t *testing.T, c *cluster) {
+	transactors(t, func(t *testing.T, c *cluster) {
 		topic, id := c.topic(1), c.name("tx")
 		old := c.tx(id)
 		old.Send(topic, 0, []byte("k"), []byte("first"))
@@ -110,7 +110,7 @@ func TestTxFenced(t *testing.T) {
 
 // A member that was thrown out of its group may not move offsets; with local state dropped it can go on in a new generation.
 func TestTxOfAnotherGeneration(t *testing.T) {
-	clusters(t, func(t *testing.T, c *cluster) {
+	transactors(t, func(t *testing.T, c *cluster) {
 		in, out, group := c.topic(1), c.topic(1), c.name("group")
 		m := c.join(group, in)
 		tx := c.tx(c.name("tx"))
@@ -200,31 +200,46 @@ func (handler) ConsumeClaim(s sarama.ConsumerGroupSession, _ sarama.ConsumerGrou
 }
 
 func TestTxWithNothingInIt(t *testing.T) {
-	c := fakeCluster(t)
-	tx := c.tx("idle")
-	seen := c.fake.Cluster().Fault(kfake.Fault{Observe: true, Count: -1, Keys: []kmsg.Key{kmsg.EndTxn, kmsg.AddOffsetsToTxn, kmsg.AddPartitionsToTxn, kmsg.Produce}})
-	for range 3 {
-		if err := tx.Commit(t.Context(), nil, nil); err != nil {
-			t.Fatal(err)
+	fakeTransactors(t, func(t *testing.T, c *cluster) {
+		tx := c.tx("idle")
+		seen := c.fake.Cluster().Fault(kfake.Fault{Observe: true, Count: -1, Keys: []kmsg.Key{kmsg.EndTxn, kmsg.AddOffsetsToTxn, kmsg.AddPartitionsToTxn, kmsg.Produce}})
+		for range 3 {
+			if err := tx.Commit(t.Context(), nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := tx.Commit(t.Context(), map[string]map[int32]int64{"dns": {}}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := tx.Abort(); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := tx.Commit(t.Context(), map[string]map[int32]int64{"dns": {}}, nil); err != nil {
-			t.Fatal(err)
+		if n := seen.Hits(); n != 0 {
+			t.Errorf("%d requests for nothing", n)
 		}
-		if err := tx.Abort(); err != nil {
-			t.Fatal(err)
+		if err := tx.Commit(t.Context(), map[string]map[int32]int64{"dns": {0: 1}}, nil); err == nil {
+			t.Error("offsets without a group were committed")
 		}
+	})
+}
+
+func failed(tx Tx) bool {
+	switch tx := tx.(type) {
+	case *wire:
+		tx.mu.Lock()
+		defer tx.mu.Unlock()
+		return tx.first != nil
+	case *producer:
+		tx.mu.Lock()
+		defer tx.mu.Unlock()
+		return tx.first != nil
 	}
-	if n := seen.Hits(); n != 0 {
-		t.Errorf("%d requests for nothing", n)
-	}
-	if err := tx.Commit(t.Context(), map[string]map[int32]int64{"dns": {0: 1}}, nil); err == nil {
-		t.Error("offsets without a group were committed")
-	}
+	panic("another kind")
 }
 
 // The cause is the first failed send, not what follows from it, and nobody waits for ever.
 func TestTxFirstFailedSend(t *testing.T) {
-	clusters(t, func(t *testing.T, c *cluster) {
+	transactors(t, func(t *testing.T, c *cluster) {
 		topic := c.topic(1)
 		tx := c.tx(c.name("tx"))
 		// One after the other: a send that is under way when another fails is a data race inside Sarama, which reads
@@ -232,7 +247,12 @@ func TestTxFirstFailedSend(t *testing.T) {
 		tx.Send(topic, 0, nil, []byte("fine"))
 		c.arrived(topic, 1)
 		tx.Send(topic, 7, nil, []byte("no such partition"))
-		<-tx.(*producer).failed
+		eventually(t, func() error {
+			if !failed(tx) {
+				return errors.New("no send has failed")
+			}
+			return nil
+		})
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -266,7 +286,7 @@ func TestTxFirstFailedSend(t *testing.T) {
 }
 
 func TestTxSendsFromManyGoroutines(t *testing.T) {
-	clusters(t, func(t *testing.T, c *cluster) {
+	transactors(t, func(t *testing.T, c *cluster) {
 		topic := c.topic(4)
 		tx := c.tx(c.name("tx"))
 		const goroutines, each, rounds = 8, 200, 5
@@ -311,7 +331,7 @@ func TestTxSendsFromManyGoroutines(t *testing.T) {
 
 // Close aborts, so readers need not wait for the transaction's timeout.
 func TestTxCloseAborts(t *testing.T) {
-	clusters(t, func(t *testing.T, c *cluster) {
+	transactors(t, func(t *testing.T, c *cluster) {
 		topic := c.topic(1)
 		tx := c.tx(c.name("tx"))
 		tx.Send(topic, 0, []byte("k"), []byte("open"))
@@ -339,31 +359,32 @@ func TestTxCloseAborts(t *testing.T) {
 
 // The broker takes the commit and never answers.
 func TestTxCommitCancelled(t *testing.T) {
-	c := fakeCluster(t)
-	topic := c.topic(1)
-	tx := c.tx("x")
-	arrived, release := broker.HoldTest(c.fake, kmsg.EndTxn)
-	defer release()
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		<-arrived
-		cancel()
-	}()
-	tx.Send(topic, 0, []byte("k"), []byte("v"))
-	begin := time.Now()
-	err := tx.Commit(ctx, nil, nil)
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("commit: %v", err)
-	}
-	if err := tx.Abort(); err == nil {
-		t.Error("it is undecided, and can be used")
-	}
-	if err := tx.Close(); err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(begin); took > 3*time.Second {
-		t.Errorf("it took %v", took)
-	}
+	fakeTransactors(t, func(t *testing.T, c *cluster) {
+		topic := c.topic(1)
+		tx := c.tx("x")
+		arrived, release := broker.HoldTest(c.fake, kmsg.EndTxn)
+		defer release()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-arrived
+			cancel()
+		}()
+		tx.Send(topic, 0, []byte("k"), []byte("v"))
+		begin := time.Now()
+		err := tx.Commit(ctx, nil, nil)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("commit: %v", err)
+		}
+		if err := tx.Abort(); err == nil {
+			t.Error("it is undecided, and can be used")
+		}
+		if err := tx.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 // The broker goes away for good in the middle of a transaction.
@@ -371,35 +392,36 @@ func TestTxBrokerGone(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as a transaction lives")
 	}
-	c := fakeCluster(t)
-	topic := c.topic(1)
-	tx := c.tx("x")
-	tx.Send(topic, 0, []byte("k"), []byte("v"))
-	c.arrived(topic, 1)
-	if err := c.fake.Close(); err != nil {
-		t.Fatal(err)
-	}
-	tx.Send(topic, 0, []byte("k"), []byte("v"))
-	begin := time.Now()
-	err := tx.Commit(t.Context(), nil, nil)
-	if took := time.Since(begin); !errors.Is(err, ErrRetry) || took > commitPatience {
-		t.Fatalf("commit after %v: %v, want ErrRetry", took, err)
-	}
-	begin = time.Now()
-	if err := tx.Abort(); !errors.Is(err, ErrRetry) {
-		t.Errorf("abort: %v, want ErrRetry", err)
-	}
-	if err := tx.Close(); err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(begin); took > 3*time.Second {
-		t.Errorf("abort and close took %v", took)
-	}
+	fakeTransactors(t, func(t *testing.T, c *cluster) {
+		topic := c.topic(1)
+		tx := c.tx("x")
+		tx.Send(topic, 0, []byte("k"), []byte("v"))
+		c.arrived(topic, 1)
+		if err := c.fake.Close(); err != nil {
+			t.Fatal(err)
+		}
+		tx.Send(topic, 0, []byte("k"), []byte("v"))
+		begin := time.Now()
+		err := tx.Commit(t.Context(), nil, nil)
+		if took := time.Since(begin); !errors.Is(err, ErrRetry) || took > commitPatience {
+			t.Fatalf("commit after %v: %v, want ErrRetry", took, err)
+		}
+		begin = time.Now()
+		if err := tx.Abort(); !errors.Is(err, ErrRetry) {
+			t.Errorf("abort: %v, want ErrRetry", err)
+		}
+		if err := tx.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 3*time.Second {
+			t.Errorf("abort and close took %v", took)
+		}
+	})
 }
 
 // After each commit the coordinator is busy writing markers for a moment: that must not cost Sarama's 20 to 100 ms.
 func TestTxCommitsFollowEachOther(t *testing.T) {
-	clusters(t, func(t *testing.T, c *cluster) {
+	transactors(t, func(t *testing.T, c *cluster) {
 		topic := c.topic(1)
 		tx := c.tx(c.name("tx"))
 		const n = 100

@@ -96,7 +96,8 @@ func pipeline(t *testing.T) *metrics.Metrics {
 	for {
 		samples, _ := gather(t, m)
 		if sum(samples["brotally_source_offset"]) == good+3 && sum(samples["brotally_view_records_total"]) == good+3 &&
-			sum(samples["brotally_table_groups"]) == good && sum(samples["brotally_view_groups"]) == good && sum(samples["brotally_view_ready"]) == 1 && sum(samples["brotally_stage_state"], "state", "running") == 2 {
+			sum(samples["brotally_table_groups"]) == good && sum(samples["brotally_view_groups"]) == good && sum(samples["brotally_view_ready"]) == 1 && sum(samples["brotally_stage_state"], "state", "running") == 2 &&
+			sum(samples["brotally_commit_interval_seconds"]) > 0 { // of the second commit: that there is nothing new is said once a second
 			break
 		}
 		select {
