@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 // cluster is what a test runs against: the embedded broker, or a real one.
 type cluster struct {
 	t      *testing.T
-	async  bool // tx is Sarama's
+	kind   func(context.Context, Config, *sarama.Config, string) (Tx, error) // of tx
 	cfg    Config
 	fake   *broker.Broker // nil for a real broker
 	admin  *Admin
@@ -41,24 +41,31 @@ func clusters(t *testing.T, fn func(t *testing.T, c *cluster)) {
 	}
 }
 
+// kinds are the kinds of Tx.
+var kinds = map[string]func(context.Context, Config, *sarama.Config, string) (Tx, error){"wire": newWire, "Sarama's": newProducer}
+
 // transactors runs fn against what clusters does, with each kind of Tx.
 func transactors(t *testing.T, fn func(t *testing.T, c *cluster)) {
-	for name, async := range map[string]bool{"wire": false, "Sarama's": true} {
+	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
 			clusters(t, func(t *testing.T, c *cluster) {
-				c.async = async
+				c.kind = kind
 				fn(t, c)
 			})
 		})
 	}
 }
 
-// fakeTransactors runs fn against the embedded broker, with each kind of Tx.
+// fakeTransactors runs fn against an embedded broker, with each kind of Tx.
 func fakeTransactors(t *testing.T, fn func(t *testing.T, c *cluster)) {
-	for name, async := range map[string]bool{"wire": false, "Sarama's": true} {
+	fakeTransactorsOn(t, broker.Config{}, fn)
+}
+
+func fakeTransactorsOn(t *testing.T, bc broker.Config, fn func(t *testing.T, c *cluster)) {
+	for name, kind := range kinds {
 		t.Run(name, func(t *testing.T) {
-			c := fakeCluster(t)
-			c.async = async
+			c := fakeCluster(t, bc)
+			c.kind = kind
 			fn(t, c)
 		})
 	}
@@ -91,7 +98,7 @@ func newCluster(t *testing.T, cfg Config) *cluster {
 	if err != nil {
 		t.Fatalf("connect to %v: %v", cfg.Brokers, err)
 	}
-	c := &cluster{t: t, cfg: cfg, admin: admin, prefix: prefix}
+	c := &cluster{t: t, kind: newWire, cfg: cfg, admin: admin, prefix: prefix}
 	t.Cleanup(func() {
 		if c.fake == nil {
 			c.clean()
@@ -156,11 +163,7 @@ func (c *cluster) tx(id string, with ...func(*Config)) Tx {
 	for _, f := range with {
 		f(&cfg)
 	}
-	as := newWire
-	if c.async {
-		as = newProducer
-	}
-	tx, err := newTx(c.t.Context(), cfg, id, as)
+	tx, err := newTx(c.t.Context(), cfg, id, c.kind)
 	if err != nil {
 		c.t.Fatalf("transactional producer %s: %v", id, err)
 	}

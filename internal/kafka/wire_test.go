@@ -1,0 +1,250 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/IBM/sarama"
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/brotally/brotally/internal/broker"
+)
+
+// TestTxRidesOverFaults: whatever request is refused for now, or broken off, everything is there once, and in order.
+func TestTxRidesOverFaults(t *testing.T) {
+	moved := []*kerr.Error{kerr.NotCoordinator, kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress}
+	faults := map[kmsg.Key][]*kerr.Error{
+		kmsg.Produce:            {kerr.NotLeaderForPartition, kerr.LeaderNotAvailable, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut},
+		kmsg.AddPartitionsToTxn: append(moved, kerr.ConcurrentTransactions),
+		kmsg.AddOffsetsToTxn:    append(moved, kerr.ConcurrentTransactions),
+		kmsg.TxnOffsetCommit:    moved,
+		kmsg.EndTxn:             append(moved, kerr.ConcurrentTransactions),
+	}
+	check := func(t *testing.T, c *cluster, fault func(topic string)) {
+		topic, group := c.topic(1), c.name("group")
+		tx := c.tx(c.name("tx"))
+		var want rows
+		for round := range 3 {
+			if round == 1 {
+				fault(topic)
+			}
+			for i := range 10 {
+				value := fmt.Sprintf("%d.%d", round, i)
+				tx.Send(topic, 0, []byte("k"), []byte(value))
+				want = append(want, "k="+value)
+			}
+			offsets := map[string]map[int32]int64{topic: {0: int64(round + 1)}}
+			if err := tx.Commit(t.Context(), offsets, &sarama.ConsumerGroupMetadata{GroupID: group, GenerationID: -1}); err != nil {
+				t.Fatalf("round %d: %v", round, err)
+			}
+		}
+		if diff := cmp.Diff(want, c.committed(topic)); diff != "" {
+			t.Errorf("records (-want +got):\n%s", diff)
+		}
+		if got, err := c.admin.CommittedOffsets(group); err != nil || got[topic][0] != 3 {
+			t.Errorf("offsets %v, %v", got, err)
+		}
+	}
+	for key, errs := range faults {
+		for _, e := range errs {
+			t.Run(kmsg.NameForKey(int16(key))+" "+e.Message, func(t *testing.T) {
+				t.Parallel()
+				c := fakeCluster(t)
+				check(t, c, func(string) {
+					h := c.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: e, Count: 3})
+					t.Cleanup(func() {
+						if h.Hits() != 3 {
+							t.Errorf("%d faults were met", h.Hits())
+						}
+					})
+				})
+			})
+		}
+		t.Run(kmsg.NameForKey(int16(key))+" broken off", func(t *testing.T) {
+			t.Parallel()
+			c := fakeCluster(t)
+			check(t, c, func(string) {
+				cl, n := c.fake.Cluster(), 0
+				cl.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+					cl.KeepControl()
+					if n++; n == 3 {
+						cl.DropControl()
+					}
+					return nil, errors.New("hang up"), true
+				})
+			})
+		})
+	}
+}
+
+// TestTxAnswerLost: the broker has the batch, and the connection breaks before it says so. Sent again it is a duplicate.
+func TestTxAnswerLost(t *testing.T) {
+	c := fakeCluster(t)
+	topic := c.topic(1)
+	tx := c.tx("x")
+	h := c.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.RequestTimedOut, Count: 1})
+	twice := c.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.DuplicateSequenceNumber, Count: 1, Topic: topic})
+	tx.Send(topic, 0, []byte("k"), []byte("v"))
+	if err := tx.Commit(t.Context(), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if h.Hits() != 1 || twice.Hits() != 1 {
+		t.Errorf("%d timed out, %d duplicates", h.Hits(), twice.Hits())
+	}
+}
+
+// TestTxOfUnknownOutcome: a producer that cannot know what a broker has is not used again.
+func TestTxOfUnknownOutcome(t *testing.T) {
+	for _, e := range []*kerr.Error{kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID} {
+		t.Run(e.Message, func(t *testing.T) {
+			c := fakeCluster(t)
+			topic := c.topic(1)
+			tx := c.tx("x")
+			c.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: e, Count: 1})
+			tx.Send(topic, 0, []byte("k"), []byte("v"))
+			if err := tx.Commit(t.Context(), nil, nil); err == nil {
+				t.Fatal("it commits")
+			}
+			if err := tx.Abort(); err == nil {
+				t.Error("it may be used again")
+			}
+			next := c.tx("x")
+			next.Send(topic, 0, []byte("k"), []byte("again"))
+			if err := next.Commit(t.Context(), nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(rows{"k=again"}, c.committed(topic)); diff != "" {
+				t.Errorf("records (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestTxLeadersMove: records of one transaction go to several brokers, which change between and while they are sent.
+func TestTxLeadersMove(t *testing.T) {
+	fakeTransactorsOn(t, broker.Config{Nodes: 3}, func(t *testing.T, c *cluster) {
+		topic := c.topic(3)
+		tx := c.tx("mover")
+		want := [3]int{}
+		for round := range 6 {
+			for p := range int32(3) {
+				if err := c.fake.Cluster().MoveTopicPartition(topic, p, (p+int32(round))%3); err != nil {
+					t.Fatal(err)
+				}
+				for i := range 5 {
+					tx.Send(topic, p, nil, fmt.Appendf(nil, "%d.%d", round, i))
+					want[p]++
+				}
+			}
+			if err := tx.Commit(t.Context(), nil, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for p, n := range want {
+			r, err := NewReader(t.Context(), ReaderConfig{Client: c.admin.Client(), Topic: topic, Partition: int32(p), From: sarama.OffsetOldest})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close() //nolint:errcheck // always nil
+			var got rows
+			if _, err := r.Recover(t.Context(), got.take); err != nil || len(got) != n {
+				t.Errorf("partition %d has %v, %v, want %d records", p, got, err, n)
+			}
+		}
+	})
+}
+
+// TestTxOfManyBatches: more than one request may hold, and more than Send takes without waiting.
+func TestTxOfManyBatches(t *testing.T) {
+	clusters(t, func(t *testing.T, c *cluster) {
+		topic := c.topic(2)
+		tx := c.tx(c.name("tx"))
+		value := make([]byte, 100<<10)
+		const n = 2 * mostUnsent / (100 << 10)
+		for i := range n {
+			tx.Send(topic, int32(i%2), fmt.Appendf(nil, "%06d", i), value)
+		}
+		if err := tx.Commit(t.Context(), nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		last, seen := "", 0
+		r := c.reader(topic, sarama.OffsetOldest)
+		if _, err := r.Recover(t.Context(), func(_ int64, key, got []byte, _ int64) error {
+			if string(key) <= last || len(got) != len(value) {
+				return fmt.Errorf("%s of %d bytes after %s", key, len(got), last)
+			}
+			last = string(key)
+			seen++
+			return nil
+		}); err != nil || seen != (n+1)/2 {
+			t.Errorf("%d records, %v", seen, err)
+		}
+	})
+}
+
+func TestTxRecordTooLarge(t *testing.T) {
+	clusters(t, func(t *testing.T, c *cluster) {
+		topic := c.topic(1)
+		tx := c.tx(c.name("tx"))
+		tx.Send(topic, 0, nil, make([]byte, MaxMessageBytes))
+		err := tx.Commit(t.Context(), nil, nil)
+		if !errors.Is(err, ErrFatal) {
+			t.Errorf("%v", err)
+		}
+		t.Log(err)
+		if err := tx.Abort(); err != nil {
+			t.Fatal(err)
+		}
+		tx.Send(topic, 0, nil, make([]byte, MaxMessageBytes-1000))
+		if err := tx.Commit(t.Context(), nil, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSequenceNumbersGoRound(t *testing.T) {
+	for _, test := range []struct{ from, n, want int64 }{{0, 1, 1}, {math.MaxInt32, 1, 0}, {math.MaxInt32 - 1, 3, 1}} {
+		if got := after(int32(test.from), int(test.n)); int64(got) != test.want {
+			t.Errorf("%d after %d is %d, want %d", test.n, test.from, got, test.want)
+		}
+	}
+}
+
+// BenchmarkTxCommit commits a record in each of four partitions, with offsets.
+func BenchmarkTxCommit(b *testing.B) {
+	for name, as := range kinds {
+		b.Run(name, func(b *testing.B) {
+			br := broker.StartTest(b, broker.Config{})
+			cfg := Config{Brokers: br.Addrs()}
+			a, err := NewAdmin(b.Context(), cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer a.Close() //nolint:errcheck // nothing is under way
+			if err := a.Ensure(Topic{Name: "bench", Partitions: 4}); err != nil {
+				b.Fatal(err)
+			}
+			tx, err := newTx(b.Context(), cfg, "bench", as)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer tx.Close() //nolint:errcheck // all was committed
+			meta := &sarama.ConsumerGroupMetadata{GroupID: "bench", GenerationID: -1}
+			n := int64(0)
+			for b.Loop() {
+				n++
+				for p := range int32(4) {
+					tx.Send("bench", p, []byte("key"), []byte("value"))
+				}
+				if err := tx.Commit(b.Context(), map[string]map[int32]int64{"in": {0: n}}, meta); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
