@@ -214,7 +214,7 @@ func (w *wire) Send(topic string, partition int32, key, value []byte, headers ..
 		return // Commit will say why
 	}
 	if size > w.conf.Producer.MaxMessageBytes {
-		w.fail(at, sarama.ConfigurationError(fmt.Sprintf("a record of %d bytes is larger than message.max.bytes, %d", size, w.conf.Producer.MaxMessageBytes)))
+		w.fail(at, fmt.Errorf("a record of %d bytes, message.max.bytes is %d: %w", size, w.conf.Producer.MaxMessageBytes, sarama.ErrMessageSizeTooLarge))
 		return
 	}
 	queue := w.batches[at]
