@@ -75,7 +75,6 @@ type tuning struct {
 	transaction    time.Duration
 	metadataMaxAge time.Duration
 	readTimeout    time.Duration
-	linger         time.Duration
 	maxMessage     int
 	fetchPartition int32
 	fetchMax       int32
@@ -167,7 +166,7 @@ func (c Config) Sarama() (*sarama.Config, error) {
 		p.CompressionLevel = t.level
 	}
 	p.Partitioner = func(string) sarama.Partitioner { return presetPartitioner{} }
-	p.Flush.Frequency = t.linger // a wait here is latency in every commit; batches grow while the previous one is on its way
+	p.Flush.Frequency = 0 // a wait here is latency in every commit; batches grow while the previous one is on its way
 	p.Flush.Bytes = 0
 	p.Flush.Messages = 0
 	p.Return.Successes = false // the commit is the acknowledgement
