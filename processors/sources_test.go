@@ -189,10 +189,11 @@ func TestATableAddedLater(t *testing.T) {
 	p.produce("dns", 2, office(1, 100)...)
 	r = p.run(types+hosts+notebook, nil)
 	p.exact(notebook+hosts+types, nil)
-	// 100 new ones in the old pass, all 200 in the new one; and none again where they became one, for both stood at the end.
-	r.counts(300)
-	if n := r.processors.Records(); n != 300 {
-		t.Errorf("%d records were read, want 300", n)
+	// 100 new ones in the old pass, all 200 in the new one; fewer if they became one before both stood at the end, for what is
+	// left is read once then. None is read again.
+	until(t, "the new table's records are committed", func() bool { return r.processors.Records() >= 200 })
+	if n := r.processors.Records(); n > 300 {
+		t.Errorf("%d records were read, want 300 at most", n)
 	}
 	r.stop()
 	r = p.run(notebook+hosts+types, nil)

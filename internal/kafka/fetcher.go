@@ -286,10 +286,11 @@ func (f *Fetcher) fetchFrom(ctx context.Context, addr string, parts []*fetching)
 		}
 		for _, p := range parts {
 			if block := res.GetBlock(f.c.Topic, p.id); block != nil {
-				if err := f.take(ctx, p, block); err != nil {
-					return err
-				}
+				err = errors.Join(err, f.take(ctx, p, block)) // what the others have is not held up
 			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
