@@ -61,6 +61,7 @@ type batch struct {
 	bytes   int
 	built   *sarama.RecordBatch // nil until it is sent; then it stays as it is
 	done    bool                // it is acknowledged
+	doubt   bool                // it was sent, and nobody knows whether the broker has it
 }
 
 const (
@@ -313,9 +314,7 @@ func (w *wire) send(round []*batch) (place, error) {
 			}
 		}
 		w.mu.Lock()
-		// A broker that does not answer, or says that it is none any more, may have taken it.
-		w.unknown = w.unknown || Classify(err) == Retry || w.life.Err() != nil ||
-			errors.Is(err, sarama.ErrOutOfOrderSequenceNumber) || errors.Is(err, sarama.ErrUnknownProducerID)
+		w.unknown = w.unknown || slices.ContainsFunc(round, func(b *batch) bool { return b.doubt })
 		w.mu.Unlock()
 		return at, err
 	}
@@ -424,15 +423,17 @@ func (w *wire) produce(round []*batch) (place, error) {
 			res, err := leader.Produce(req)
 			if err != nil {
 				_ = leader.Close() // it may be closed already; it is opened again when it is looked for
+				for _, b := range batches {
+					b.doubt = true
+				}
 				failed <- failure{batches[0].place, err}
 				return
 			}
 			for _, b := range batches {
-				if err := acknowledged(res.GetBlock(b.topic, b.partition)); err != nil {
+				if err := b.answered(res.GetBlock(b.topic, b.partition)); err != nil {
 					failed <- failure{b.place, err}
 					continue
 				}
-				b.done = true
 			}
 		})
 	}
@@ -455,15 +456,22 @@ func (w *wire) produce(round []*batch) (place, error) {
 	return worst.place, worst.err
 }
 
-// acknowledged returns why a batch is not in its partition.
-func acknowledged(block *sarama.ProduceResponseBlock) error {
-	switch {
-	case block == nil:
+// answered takes in what a leader says of the batch, and returns why it is not in its partition.
+func (b *batch) answered(block *sarama.ProduceResponseBlock) error {
+	if block == nil {
+		b.doubt = true
 		return sarama.ErrIncompleteResponse
-	case block.Err == sarama.ErrDuplicateSequenceNumber:
-		return nil // the answer to an earlier attempt was lost
 	}
-	return code(block.Err)
+	switch e := block.Err; {
+	case e == sarama.ErrNoError, e == sarama.ErrDuplicateSequenceNumber && b.doubt: // the answer to an earlier attempt was lost
+		b.done, b.doubt = true, false
+		return nil
+	default:
+		// It may have been taken, but not by all replicas, or by another leader. And where the numbers do not fit, who knows.
+		b.doubt = b.doubt || Classify(e) == Retry || e == sarama.ErrDuplicateSequenceNumber ||
+			e == sarama.ErrOutOfOrderSequenceNumber || e == sarama.ErrUnknownProducerID
+		return e
+	}
 }
 
 // after is the sequence number that follows n records. They go round.

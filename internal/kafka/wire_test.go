@@ -100,7 +100,7 @@ func TestTxAnswerLost(t *testing.T) {
 
 // TestTxOfUnknownOutcome: a producer that cannot know what a broker has is not used again.
 func TestTxOfUnknownOutcome(t *testing.T) {
-	for _, e := range []*kerr.Error{kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID} {
+	for _, e := range []*kerr.Error{kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.DuplicateSequenceNumber} {
 		t.Run(e.Message, func(t *testing.T) {
 			c := fakeCluster(t)
 			topic := c.topic(1)
@@ -122,6 +122,29 @@ func TestTxOfUnknownOutcome(t *testing.T) {
 				t.Errorf("records (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestTxDoubtBesideARefusal: one batch is refused for good, of another of the same request nobody knows. Its numbers are not used
+// again: the next batch would be taken for it, and be lost.
+func TestTxDoubtBesideARefusal(t *testing.T) {
+	c := fakeCluster(t)
+	doubtful, refused := c.topic(1), c.topic(1)
+	tx := c.tx("x")
+	c.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: doubtful, Err: kerr.RequestTimedOut, Count: -1})
+	c.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: refused, Err: kerr.InvalidRecord, Count: -1})
+	arrived, release := broker.HoldTest(c.fake, kmsg.AddPartitionsToTxn) // both gather behind a third one
+	third := c.topic(1)
+	tx.Send(third, 0, nil, []byte("v"))
+	<-arrived
+	tx.Send(doubtful, 0, nil, []byte("v"))
+	tx.Send(refused, 0, nil, []byte("v"))
+	release()
+	if err := tx.Commit(t.Context(), nil, nil); !errors.Is(err, sarama.ErrInvalidRecord) {
+		t.Fatalf("commit: %v", err)
+	}
+	if err := tx.Abort(); err == nil {
+		t.Error("it may be used again")
 	}
 }
 
