@@ -286,7 +286,10 @@ func (f *Fetcher) fetchFrom(ctx context.Context, addr string, parts []*fetching)
 		}
 		for _, p := range parts {
 			if block := res.GetBlock(f.c.Topic, p.id); block != nil {
-				err = errors.Join(err, f.take(ctx, p, block)) // what the others have is not held up
+				// What the others have is not held up. What cannot be mended counts.
+				if e := f.take(ctx, p, block); e != nil && (err == nil || Classify(err) == Retry) {
+					err = e
+				}
 			}
 		}
 		if err != nil {

@@ -114,7 +114,7 @@ func TestATableChangesUnderLoadWhileItsProcessesAreKilled(t *testing.T) {
 	kills := 0
 	for ; ; kills++ {
 		a, b := w.launch("a", second, process), w.launch("b", second, process)
-		time.Sleep(400*time.Millisecond + time.Duration(random.Int64N(int64(1200*time.Millisecond)))) // the moment is the test
+		time.Sleep(250*time.Millisecond + time.Duration(random.Int64N(int64(500*time.Millisecond)))) // the moment is the test
 		a.kill()
 		b.kill()
 		if s, err := c.seen(); err == nil && strings.HasPrefix(s.columns, "id.orig_h") || kills == 12 {
