@@ -53,6 +53,7 @@ var foreign = map[string][]string{
 	"github.com/google/btree":         {"tables"},
 	"github.com/hamba/avro":           {"internal/testregistry"},
 	"github.com/rogpeppe/go-internal": {},
+	"gonum.org/v1/plot":               {"tests/bench"},
 }
 
 func TestImportsPointOneWay(t *testing.T) {

@@ -108,8 +108,8 @@ func TestAWrongCountFailsTheBenchmark(t *testing.T) {
 
 // TestLawsCountTheirRecords: the counts that everything is checked against are those of the records, and the same each time.
 func TestLawsCountTheirRecords(t *testing.T) {
-	for _, l := range []law{dnsLaw(20_000), wideLaw(20_000), rowsLaw(3000)} {
-		t.Run(l.name, func(t *testing.T) {
+	for _, l := range []law{dnsLaw(20_000), wideLaw(20_000), rowsLaw(3000), groupsLaw(20_000, 10), groupsLaw(20_000, 20_000), groupsLaw(20_001, 7013)} {
+		t.Run(l.topic(), func(t *testing.T) {
 			t.Parallel()
 			counted := map[string]int64{}
 			hosts := map[string]bool{}
@@ -134,7 +134,7 @@ func TestLawsCountTheirRecords(t *testing.T) {
 			if mean := size / l.records; mean < 390 || mean > 480 {
 				t.Errorf("a record has %d bytes", mean)
 			}
-			if l.wide && len(hosts) != l.hosts || l.unique && len(counted) != l.records {
+			if l.wide && len(hosts) != l.hosts || l.unique && len(counted) != l.records || l.groups > 0 && len(counted) != l.groups {
 				t.Errorf("%d hosts of %d, %d groups", len(hosts), l.hosts, len(counted))
 			}
 		})
@@ -208,14 +208,14 @@ func TestReport(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	c, err := parse([]string{"-records", "200000", "-parts", "latency many", "-peers", "goka"})
+	c, err := parse([]string{"-records", "200000", "-parts", "latency many", "-peers", "goka", "-axes", "tables groups"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]any{[]string{"latency", "many"}, []string{"goka"}, 40_000, 3 * time.Second, []int{500, 20_000}}, []any{c.Parts, c.Peers, c.Rows, c.Sustain, c.Rates}); diff != "" {
+	if diff := cmp.Diff([]any{[]string{"latency", "many"}, []string{"goka"}, 40_000, 3 * time.Second, []int{500, 20_000}, []string{"tables", "groups"}, "docs/images"}, []any{c.Parts, c.Peers, c.Rows, c.Sustain, c.Rates, c.Axes, c.Charts}); diff != "" {
 		t.Error(diff)
 	}
-	for _, args := range [][]string{{"-parts", "speed"}, {"-peers", "mysql"}, {"-topics", "conn"}, {"-rates", "0"}, {"-records", "10"}, {"-runs", "0"}, {"dns"}, {"-rows", "2000000"}} {
+	for _, args := range [][]string{{"-parts", "speed"}, {"-peers", "mysql"}, {"-topics", "conn"}, {"-axes", "height"}, {"-rates", "0"}, {"-records", "10"}, {"-runs", "0"}, {"dns"}, {"-rows", "2000000"}} {
 		if _, err := parse(args); err == nil {
 			t.Errorf("%v is taken", args)
 		}

@@ -80,7 +80,7 @@ func (b *bench) steadyRate(ctx context.Context, s *system, rate, r int) (failed 
 	j := b.job(s.name, "", endless)
 	j.topic = j.app + "-in"
 	defer b.done(ctx, j, &failed)
-	if err := b.create(ctx, j.topic, nil); err != nil {
+	if err := b.create(ctx, j.topic, partitions, nil); err != nil {
 		return err
 	}
 	if s.prepare != nil {

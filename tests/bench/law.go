@@ -18,6 +18,9 @@ type law struct {
 	seed    uint64
 	wide    bool // hosts are drawn until each was seen, so that there are many groups
 	unique  bool // record i is of host i and of type A: as many groups as records
+
+	groups     int // if > 0, there are exactly so many, drawn with equal chances
+	partitions int // of the topic; 0 means as many as all topics have
 }
 
 // The topics. dns has some 23,000 groups in 5 million records, dns_hc some 1.7 million.
@@ -27,6 +30,19 @@ func wideLaw(records int) law {
 }
 func rowsLaw(rows int) law {
 	return law{name: "rows", records: rows, hosts: rows, seed: 3, unique: true}
+}
+
+// groupsLaw has a number of groups, at most as many as records. No type has more than a twelfth of them, so that HTTP
+// can tell of two million.
+func groupsLaw(records, groups int) law {
+	return law{name: "groups" + strconv.Itoa(groups), records: records, hosts: (groups + len(qtypes) - 1) / len(qtypes), seed: 4, groups: groups}
+}
+
+// dealtLaw is dnsLaw over another number of partitions.
+func dealtLaw(records, partitions int) law {
+	l := dnsLaw(records)
+	l.name, l.partitions = "dns_p"+strconv.Itoa(partitions), partitions
+	return l
 }
 
 // topic is where the law's records are loaded to.
@@ -47,6 +63,12 @@ func (l law) choices() iter.Seq[choice] {
 			switch {
 			case l.unique:
 				c = choice{i, 0}
+			case l.groups > 0:
+				g := r.IntN(l.groups)
+				if i*l.groups%l.records < l.groups {
+					g = i * l.groups / l.records // every group at least once, new ones up to the end
+				}
+				c = choice{order[g/len(qtypes)], g % len(qtypes)}
 			case l.wide && i%5 == 0 && i/5 < l.hosts:
 				c = choice{order[i/5], draw(types, r)} // every host at least once
 			default:

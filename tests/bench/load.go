@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// partitions is how many every topic of the benchmark has.
+// partitions is how many a topic of the benchmark has, unless its law has another number.
 const partitions = 4
 
 // blockRecords is how many records in a row a loaded topic has in one partition, as a producer with null keys lays them.
@@ -52,7 +53,8 @@ func (b *bench) fill(ctx context.Context, l law, topic string) error {
 	if err := b.remove(ctx, func(name string) bool { return name == topic }); err != nil {
 		return err
 	}
-	if err := b.create(ctx, topic, nil); err != nil {
+	parts := cmp.Or(l.partitions, partitions)
+	if err := b.create(ctx, topic, parts, nil); err != nil {
 		return err
 	}
 	client, err := b.producer(5 * time.Millisecond)
@@ -64,7 +66,7 @@ func (b *bench) fill(ctx context.Context, l law, topic string) error {
 	fill, at, i := l.filler(), firstRecord, 0
 	for c := range l.choices() {
 		at += fill.gap()
-		r := &kgo.Record{Topic: topic, Partition: int32(i / blockRecords % partitions), Value: fill.append(make([]byte, 0, 512), at, hostName(c.host), qtypes[c.qtype])}
+		r := &kgo.Record{Topic: topic, Partition: int32(i / blockRecords % parts), Value: fill.append(make([]byte, 0, 512), at, hostName(c.host), qtypes[c.qtype])}
 		client.Produce(ctx, r, failed.promise)
 		if i++; i%blockRecords == 0 && failed.get() != nil {
 			break
@@ -77,8 +79,8 @@ func (b *bench) fill(ctx context.Context, l law, topic string) error {
 }
 
 // create makes a topic with settings of its own.
-func (b *bench) create(ctx context.Context, topic string, settings map[string]*string) error {
-	made, err := b.admin.CreateTopic(ctx, partitions, 1, settings, topic)
+func (b *bench) create(ctx context.Context, topic string, parts int, settings map[string]*string) error {
+	made, err := b.admin.CreateTopic(ctx, int32(parts), 1, settings, topic)
 	if err == nil {
 		err = made.Err
 	}
@@ -90,7 +92,7 @@ func (b *bench) create(ctx context.Context, topic string, settings map[string]*s
 		if err != nil {
 			return fmt.Errorf("create topic %s: %w", topic, err)
 		}
-		if len(all[topic].Partitions) == partitions && all[topic].Err == nil {
+		if len(all[topic].Partitions) == parts && all[topic].Err == nil {
 			return nil
 		}
 	}

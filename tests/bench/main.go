@@ -33,13 +33,15 @@ type config struct {
 	Peers    []string
 	Kit      string // folder of the peers kit
 	Topics   []string
-	Records  int // of each topic with a backlog
-	Rows     int // of the table that is looked up and restored
+	Axes     []string // along which growth is measured
+	Records  int      // of each topic with a backlog
+	Rows     int      // of the table that is looked up and restored
 	Runs     int
 	Rates    []int         // records a second
 	Sustain  time.Duration // how long a rate, or a load of look-ups, is kept up
 	Brokers  string        // empty: our own broker
 	Out      string        // folder of the results; relative to the repository
+	Charts   string        // folder of growth's charts; relative to the repository
 	Base     string        // commit; empty: the pieces are not compared
 	Match    string        // regular expression: which benchmarks of the pieces
 	Packages []string
@@ -85,7 +87,7 @@ func fail(err error) {
 }
 
 // allParts are what can be measured, in the order in which it is.
-var allParts = []string{"throughput", "latency", "lookups", "restore", "many", "pieces"}
+var allParts = []string{"throughput", "latency", "lookups", "restore", "many", "growth", "pieces"}
 
 func parse(args []string) (c config, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -97,15 +99,17 @@ func parse(args []string) (c config, err error) {
 	words(&c.Parts, "throughput latency lookups restore many", "parts", "what to measure: "+strings.Join(allParts, ", "))
 	words(&c.Peers, "", "peers", "other programs: "+strings.Join(peerNames, ", "))
 	words(&c.Topics, "dns dns_hc", "topics", "backlogs: dns, dns_hc")
+	words(&c.Axes, strings.Join(allAxes, " "), "axes", "along which growth is measured: "+strings.Join(allAxes, ", "))
 	words(&rates, "500 20000", "rates", "records a second whose latency is measured")
 	words(&c.Packages, "./...", "packages", "whose benchmarks are pieces")
 	f.StringVar(&c.Kit, "kit", cmp.Or(os.Getenv("BROTALLY_PEERS"), "../shared/peers"), "`folder` of the peers kit; BROTALLY_PEERS sets it, too")
-	f.IntVar(&c.Records, "records", 5_000_000, "of each backlog")
+	f.IntVar(&c.Records, "records", 5_000_000, "of each backlog; of growth the most")
 	f.IntVar(&c.Rows, "rows", 0, "of the table that is looked up and restored (default a fifth of the records)")
 	f.IntVar(&c.Runs, "runs", 3, "of everything")
 	f.DurationVar(&c.Sustain, "seconds", 0, "how long a rate, or a load of look-ups, is kept up (default 3s to 30s, by records)")
 	f.StringVar(&c.Brokers, "brokers", "", "`host:port` of a broker (default one of our own, on KAFKA_PORT or 9392)")
 	f.StringVar(&c.Out, "out", "tests/bench/results", "`folder` for the results")
+	f.StringVar(&c.Charts, "charts", "docs/images", "`folder` for growth's charts")
 	f.StringVar(&c.Base, "base", "", "`commit` with which the pieces are compared")
 	f.StringVar(&c.Match, "match", ".", "`regexp`: which benchmarks of the pieces")
 	f.StringVar(&c.BenchTime, "benchtime", "", "of the pieces, as go test has it")
@@ -125,7 +129,7 @@ func parse(args []string) (c config, err error) {
 	for _, list := range []struct {
 		flag       string
 		given, are []string
-	}{{"parts", c.Parts, allParts}, {"peers", c.Peers, peerNames}, {"topics", c.Topics, []string{"dns", "dns_hc"}}} {
+	}{{"parts", c.Parts, allParts}, {"peers", c.Peers, peerNames}, {"topics", c.Topics, []string{"dns", "dns_hc"}}, {"axes", c.Axes, allAxes}} {
 		for _, name := range list.given {
 			if !slices.Contains(list.are, name) {
 				return c, fmt.Errorf("-%s: no %s, there are %s", list.flag, name, strings.Join(list.are, ", "))
@@ -151,6 +155,9 @@ func parse(args []string) (c config, err error) {
 func (c *config) command() string {
 	text := fmt.Sprintf("make bench PARTS=%q PEERS=%q TOPICS=%q RECORDS=%d ROWS=%d RUNS=%d RATES=%q SECONDS=%v",
 		strings.Join(c.Parts, " "), strings.Join(c.Peers, " "), strings.Join(c.Topics, " "), c.Records, c.Rows, c.Runs, strings.Trim(fmt.Sprint(c.Rates), "[]"), c.Sustain)
+	if slices.Contains(c.Parts, "growth") {
+		text += fmt.Sprintf(" AXES=%q", strings.Join(c.Axes, " "))
+	}
 	if c.Base != "" {
 		text = fmt.Sprintf("make bench-compare BASE=%s RUNS=%d MATCH=%q", c.Base, c.Runs, c.Match)
 	}
@@ -170,6 +177,9 @@ func measure(ctx context.Context, c config) (failed error) {
 	}
 	if !filepath.IsAbs(b.Out) {
 		b.Out = filepath.Join(b.root, b.Out)
+	}
+	if !filepath.IsAbs(b.Charts) {
+		b.Charts = filepath.Join(b.root, b.Charts)
 	}
 	if b.report, err = b.newReport(ctx, time.Now()); err != nil {
 		return err
@@ -191,7 +201,7 @@ func measure(ctx context.Context, c config) (failed error) {
 		}
 		defer stop()
 	}
-	parts := map[string]func(context.Context) error{"throughput": b.throughput, "latency": b.latency, "lookups": b.lookups, "restore": b.restore, "many": b.many, "pieces": b.pieces}
+	parts := map[string]func(context.Context) error{"throughput": b.throughput, "latency": b.latency, "lookups": b.lookups, "restore": b.restore, "many": b.many, "growth": b.growth, "pieces": b.pieces}
 	for _, part := range allParts {
 		if !slices.Contains(b.Parts, part) {
 			continue

@@ -146,7 +146,7 @@ func (k *kit) kstreams(ctx context.Context, name, guarantee string) (*system, er
 		return nil, err
 	}
 	return &system{name: name, group: textGroup, count: bigEndian,
-		prepare: func(ctx context.Context, j job) error { return k.bench.create(ctx, j.result, compacted()) },
+		prepare: func(ctx context.Context, j job) error { return k.bench.create(ctx, j.result, partitions, compacted()) },
 		command: func(j job) (*exec.Cmd, error) {
 			return exec.Command("java", "-Xmx1g", "-Dlog4j2.configurationFile="+filepath.Join(k.kafka, "log4j2.properties"), "-cp", classes+":"+libs,
 				"CountDns", guarantee, j.topic, j.result, strconv.Itoa(endless), j.app, filepath.Join(k.bench.dir, j.app)), nil
@@ -172,7 +172,7 @@ func (k *kit) flink(ctx context.Context, name string) (*system, error) {
 	}
 	args = append(args, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", classes+":"+libs, "DnsCounts")
 	return &system{name: name, group: jsonGroup("orig_h", "qtype_name"), count: lastMember,
-		prepare: func(ctx context.Context, j job) error { return k.bench.create(ctx, j.result, compacted()) },
+		prepare: func(ctx context.Context, j job) error { return k.bench.create(ctx, j.result, partitions, compacted()) },
 		command: func(j job) (*exec.Cmd, error) {
 			return exec.Command("java", append(args[:len(args):len(args)], j.topic, j.result, strconv.FormatBool(name == "flink-minibatch"))...), nil
 		}}, nil
@@ -189,7 +189,7 @@ func (k *kit) goka(ctx context.Context) (*system, error) {
 	return &system{name: "goka", group: textGroup, count: decimal,
 		result: func(j job) string { return j.app + "-count-table" },
 		prepare: func(ctx context.Context, j job) error {
-			return errors.Join(k.bench.create(ctx, j.app+"-rekeyed", nil), k.bench.create(ctx, j.app+"-count-table", compacted()))
+			return errors.Join(k.bench.create(ctx, j.app+"-rekeyed", partitions, nil), k.bench.create(ctx, j.app+"-count-table", partitions, compacted()))
 		},
 		command: func(j job) (*exec.Cmd, error) {
 			return exec.Command(filepath.Join(dir, "count"), "-topic", j.topic, "-name", j.app, "-total", strconv.Itoa(endless), "-dir", filepath.Join(k.bench.dir, j.app)), nil

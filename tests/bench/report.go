@@ -21,6 +21,8 @@ type metric string
 
 const (
 	perSecond        metric = "records/s end to end"
+	endToEnd         metric = "s end to end"
+	cpuSeconds       metric = "CPU s"
 	steadyPerSecond  metric = "records/s steady"
 	rowsPerSecond    metric = "rows/s"
 	lookupsPerSecond metric = "look-ups/s"
@@ -37,7 +39,7 @@ const (
 )
 
 // metrics are the columns of the tables, in order; the first one that a table has is what its ratios are of.
-var metrics = []metric{perSecond, rowsPerSecond, lookupsPerSecond, steadyPerSecond, answersAfter, countsAfter, p50, p99, most, samples, usedCores, cpuPerMillion, brokerPerMillion, peakRSS}
+var metrics = []metric{perSecond, endToEnd, cpuSeconds, rowsPerSecond, lookupsPerSecond, steadyPerSecond, answersAfter, countsAfter, p50, p99, most, samples, usedCores, cpuPerMillion, brokerPerMillion, peakRSS}
 
 type values map[metric]float64
 
@@ -57,6 +59,7 @@ type report struct {
 	Command      string        `json:"command"`
 	Machine      []string      `json:"machine"`
 	Measurements []measurement `json:"measurements"`
+	Growth       []growth      `json:"growth,omitempty"`
 	Pieces       string        `json:"pieces,omitempty"` // benchstat's text
 }
 
@@ -151,6 +154,9 @@ func (r *report) markdown() string {
 			fmt.Fprintf(&b, "\n## %s%s\n", strings.ToUpper(part[:1]), part[1:])
 		}
 		fmt.Fprintf(&b, "\n%s (%s)\n\n%s", t.title, plural(t.runs, "run"), t.markdown())
+	}
+	if len(r.Growth) > 0 {
+		b.WriteString("\n" + slopes(r.Growth))
 	}
 	if r.Pieces != "" {
 		fmt.Fprintf(&b, "\n## Pieces\n\n```\n%s\n```\n", r.Pieces)
