@@ -7,13 +7,14 @@ import (
 )
 
 // Groups is a hash table from group keys to states. It is made for millions of groups: keys and words lie in slabs that
-// hold no pointers, so a group costs its key, its words and about 24 bytes, and the garbage collector walks over none
-// of it. Any number of goroutines may read while none writes.
+// hold no pointers, so a group costs its key, its words and about 28 bytes, and the garbage collector walks over none
+// of it. Slots have the hashes: of a group that is looked for, one slot, entry, key and state are touched, for in a large table
+// each of them is a wait for memory; and growing touches slots alone. Any number of goroutines may read while none writes.
 type Groups struct {
 	words, extras int
 
 	seed    maphash.Seed
-	slots   []uint32 // entry number + 1; 0: free; tombstone: was deleted
+	slots   []slot
 	used    int      // slots that are not free, tombstones included
 	live    int      // groups
 	next    uint32   // entries below it have been given out
@@ -28,20 +29,30 @@ type Groups struct {
 	held    holding    // what extras take beside their places
 }
 
+// slot is a key's hash, above the number of its entry plus 1. The zero slot is free.
+type slot uint64
+
+func newSlot(hash, i uint32) slot { return slot(hash)<<32 | slot(i+1) }
+
+func (s slot) hash() uint32  { return uint32(s >> 32) }
+func (s slot) entry() uint32 { return uint32(s) - 1 }
+
 // entry is where a group's key lies; its words lie at the same place of states.
 type entry struct {
-	hash   uint32 // the hash's upper half: tells most keys apart without looking at them
 	slab   uint32 // noSlab: the entry is free
 	offset uint32
 	length uint32
 }
 
 const (
-	tombstone  = ^uint32(0)
+	tombstone  = slot(1<<32 - 1) // what it was of is deleted
 	noSlab     = ^uint32(0)
 	chunkShift = 10
 	chunkSize  = 1 << chunkShift // entries a chunk
 	slabSize   = 64 << 10        // bytes a key slab
+	entrySize  = int(unsafe.Sizeof(entry{}))
+	slotSize   = int(unsafe.Sizeof(slot(0)))
+	minSlots   = 16 // a power of two
 	// keepBytes is how much memory Reset keeps for the next interval.
 	keepBytes = 16 << 20
 )
@@ -50,7 +61,7 @@ const (
 func (t *Table) NewGroups() *Groups { return t.plan.newGroups() }
 
 func (p *plan) newGroups() *Groups {
-	return &Groups{words: p.layout.words, extras: p.layout.extras, seed: maphash.MakeSeed(), slots: make([]uint32, 16)}
+	return &Groups{words: p.layout.words, extras: p.layout.extras, seed: maphash.MakeSeed(), slots: make([]slot, minSlots)}
 }
 
 // Len returns the number of groups.
@@ -59,7 +70,7 @@ func (g *Groups) Len() int { return g.live }
 // Bytes estimates the memory that g holds, in bytes, texts and sketches included. It is cheap enough to be asked after
 // every record.
 func (g *Groups) Bytes() int {
-	return g.bytes + g.held.bytes + 4*len(g.slots) + 4*cap(g.free)
+	return g.bytes + g.held.bytes + slotSize*len(g.slots) + 4*cap(g.free)
 }
 
 // SketchBytes estimates the memory that sketches, sets of values and texts of the groups take, those in keys left aside, in
@@ -79,7 +90,7 @@ func (g *Groups) KeyBytes() int {
 
 // Get returns the group's state, valid until the next change of g.
 func (g *Groups) Get(key []byte) (s State, ok bool) {
-	i, _, ok := g.find(key, maphash.Bytes(g.seed, key))
+	i, _, ok := g.find(key, g.hash(key))
 	if !ok {
 		return State{}, false
 	}
@@ -89,23 +100,22 @@ func (g *Groups) Get(key []byte) (s State, ok bool) {
 // Upsert returns the group's state, which it makes if there is none: fresh says so. The state is valid until the next
 // Upsert; key is copied.
 func (g *Groups) Upsert(key []byte) (s State, fresh bool) {
-	hash := maphash.Bytes(g.seed, key)
-	i, slot, ok := g.find(key, hash)
+	hash := g.hash(key)
+	i, at, ok := g.find(key, hash)
 	if ok {
 		return g.state(i), false
 	}
 	if (g.used+1)*4 > len(g.slots)*3 || g.wasted > slabSize && g.wasted > g.slab*slabSize/2 {
 		g.rebuild()
-		_, slot, _ = g.find(key, hash)
+		_, at, _ = g.find(key, hash)
 	}
-	if g.slots[slot] == 0 {
+	if g.slots[at] == 0 {
 		g.used++
 	}
 	i = g.newEntry()
 	e := g.entry(i)
-	e.hash = uint32(hash >> 32)
 	e.slab, e.offset, e.length = g.keep(key)
-	g.slots[slot] = i + 1
+	g.slots[at] = newSlot(hash, i)
 	g.live++
 	s = g.state(i)
 	clear(s.W)
@@ -115,11 +125,11 @@ func (g *Groups) Upsert(key []byte) (s State, fresh bool) {
 
 // Delete removes the group, if there is one. It may be called while All is running.
 func (g *Groups) Delete(key []byte) {
-	i, slot, ok := g.find(key, maphash.Bytes(g.seed, key))
+	i, at, ok := g.find(key, g.hash(key))
 	if !ok {
 		return
 	}
-	g.slots[slot] = tombstone
+	g.slots[at] = tombstone
 	e := g.entry(i)
 	g.wasted += int(e.length)
 	e.slab = noSlab
@@ -162,7 +172,7 @@ func (g *Groups) Scan(at, n int, fn func(key string, s State) (more bool)) (next
 // Reset removes all groups. It keeps memory for the next ones, up to a limit.
 func (g *Groups) Reset() {
 	if g.Bytes() > keepBytes || len(g.slots) > 64*(g.live+chunkSize) {
-		*g = Groups{words: g.words, extras: g.extras, seed: g.seed, slots: make([]uint32, 16)}
+		*g = Groups{words: g.words, extras: g.extras, seed: g.seed, slots: make([]slot, minSlots)}
 		return
 	}
 	clear(g.slots)
@@ -175,25 +185,27 @@ func (g *Groups) Reset() {
 	g.used, g.live, g.next, g.slab, g.wasted, g.held, g.free = 0, 0, 0, 0, 0, holding{}, g.free[:0]
 }
 
+func (g *Groups) hash(key []byte) uint32 { return uint32(maphash.Bytes(g.seed, key)) }
+
 // find returns the key's entry and slot, or the slot where it would be put.
-func (g *Groups) find(key []byte, hash uint64) (i, slot uint32, ok bool) {
+func (g *Groups) find(key []byte, hash uint32) (i, at uint32, ok bool) {
 	mask := uint32(len(g.slots) - 1)
-	high := uint32(hash >> 32)
-	at, reuse, haveReuse := uint32(hash)&mask, uint32(0), false
+	at = hash & mask
+	reuse, haveReuse := uint32(0), false
 	for {
-		switch s := g.slots[at]; s {
-		case 0:
+		switch s := g.slots[at]; {
+		case s == 0:
 			if haveReuse {
 				at = reuse
 			}
 			return 0, at, false
-		case tombstone:
+		case s == tombstone:
 			if !haveReuse {
 				reuse, haveReuse = at, true
 			}
-		default:
-			if e := g.entry(s - 1); e.hash == high && g.key(e) == string(key) {
-				return s - 1, at, true
+		case s.hash() == hash:
+			if i = s.entry(); g.key(g.entry(i)) == string(key) {
+				return i, at, true
 			}
 		}
 		at = (at + 1) & mask
@@ -241,14 +253,14 @@ func (g *Groups) newEntry() uint32 {
 		if g.extras > 0 {
 			g.texts = append(g.texts, make([]any, size*g.extras))
 		}
-		g.bytes += size * (16 + 8*g.words + 16*g.extras)
+		g.bytes += size * (entrySize + 8*g.words + 16*g.extras)
 	case at == len(g.entries[chunk]):
 		g.entries[chunk] = append(make([]entry, 0, 2*at), g.entries[chunk]...)[:2*at]
 		g.states[chunk] = append(make([]uint64, 0, 2*at*g.words), g.states[chunk]...)[:2*at*g.words]
 		if g.extras > 0 {
 			g.texts[chunk] = append(make([]any, 0, 2*at*g.extras), g.texts[chunk]...)[:2*at*g.extras]
 		}
-		g.bytes += at * (16 + 8*g.words + 16*g.extras)
+		g.bytes += at * (entrySize + 8*g.words + 16*g.extras)
 	}
 	return i
 }
@@ -298,19 +310,18 @@ func (g *Groups) rebuild() {
 			}
 		}
 	}
-	g.slots = make([]uint32, size)
+	old := g.slots
+	g.slots = make([]slot, size)
 	g.used = g.live
 	mask := uint32(size - 1)
-	for i := range g.next {
-		e := g.entry(i)
-		if e.slab == noSlab {
+	for _, s := range old {
+		if s == 0 || s == tombstone {
 			continue
 		}
-		// The slot follows from the whole hash, of which the entry keeps half; hashing again is cheaper than keeping it.
-		at := uint32(maphash.String(g.seed, g.key(e))) & mask
+		at := s.hash() & mask
 		for g.slots[at] != 0 {
 			at = (at + 1) & mask
 		}
-		g.slots[at] = i + 1
+		g.slots[at] = s
 	}
 }

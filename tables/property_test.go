@@ -322,7 +322,7 @@ func TestGroupsAreAMap(t *testing.T) {
 				}
 				held := 0
 				for i := range g.entries {
-					held += 16*cap(g.entries[i]) + 8*cap(g.states[i]) + 16*cap(g.texts[i])
+					held += entrySize*cap(g.entries[i]) + 8*cap(g.states[i]) + 16*cap(g.texts[i])
 				}
 				for _, k := range g.keys {
 					held += cap(k)

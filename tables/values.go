@@ -195,7 +195,7 @@ type Values struct {
 
 // NewValues takes the values out of rows, and those that are left to be deleted.
 func (t *Table) NewValues(rows *Groups, left []Leftover) (*Values, error) {
-	v := &Values{table: t, sets: &Groups{extras: len(t.plan.counting), seed: rows.seed, slots: make([]uint32, 16)}}
+	v := &Values{table: t, sets: &Groups{extras: len(t.plan.counting), seed: rows.seed, slots: make([]slot, minSlots)}}
 	for key, row := range rows.All() {
 		for number, a := range t.plan.counting {
 			k := a.held(row)
