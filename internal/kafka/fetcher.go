@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +38,19 @@ type Fetcher struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when nothing runs any more
 	parts  map[int32]*fetching
+
+	running sync.WaitGroup          // all but run
+	wake    chan struct{}           // told that a partition is lost
+	mu      sync.Mutex              // guards what follows, and which partitions a leader has
+	lost    map[*fetching]time.Time // those that no leader is asked for, and when to look for one
+	leaders map[string]*leader      // whom we fetch from, by address
+}
+
+// leader is a broker that leads partitions.
+type leader struct {
+	addr  string
+	parts []*fetching   // none: it is given up
+	room  chan struct{} // told that there is more to ask for
 }
 
 // fetching is how far one partition has come.
@@ -44,12 +59,13 @@ type fetching struct {
 	ready chan struct{} // got or err is set
 	last  atomic.Int64  // last stable offset of the last answer
 
-	mu   sync.Mutex    // guards all below
-	pos  int64         // next offset to ask for
-	size int32         // bytes to ask for; grows while one batch does not fit
-	got  *fetched      // the last answer, until it is taken
-	err  error         // why no more comes after it
-	room chan struct{} // told that the answer was taken: whoever fetches from the leader
+	mu    sync.Mutex    // guards all below
+	pos   int64         // next offset to ask for
+	size  int32         // bytes to ask for; grows while one batch does not fit
+	got   *fetched      // the last answer, until it is taken
+	err   error         // why no more comes after it
+	room  chan struct{} // told that the answer was taken: whoever fetches from the leader
+	tries tries         // since the last good answer
 
 	// Of whom Next is called by.
 	messages []sarama.ConsumerMessage
@@ -70,12 +86,16 @@ func NewFetcher(ctx context.Context, c FetcherConfig) *Fetcher {
 	conf := *c.Client.Config()
 	conf.MetricRegistry = metrics.NewRegistry()
 	n := int32(max(len(c.From), 1))
-	f := &Fetcher{c: c, conf: &conf, ended: make(chan struct{}), parts: map[int32]*fetching{}}
+	f := &Fetcher{
+		c: c, conf: &conf, ended: make(chan struct{}), parts: map[int32]*fetching{},
+		wake: make(chan struct{}, 1), lost: map[*fetching]time.Time{}, leaders: map[string]*leader{},
+	}
 	f.most = min(conf.Consumer.Fetch.MaxBytes, maxFetchBytes)
 	f.limit = max(min(conf.Consumer.Fetch.Default, f.most/n), 1)
 	for id, from := range c.From {
 		f.parts[id] = &fetching{id: id, ready: make(chan struct{}, 1), pos: from, given: from, size: f.limit}
 		f.parts[id].last.Store(from)
+		f.lost[f.parts[id]] = time.Time{}
 	}
 	ctx, f.cancel = context.WithCancel(ctx)
 	go f.run(ctx) // Close waits for it
@@ -184,97 +204,152 @@ func (p *fetching) follow(room chan struct{}) {
 	p.room = room
 }
 
-// run follows the leaders, and looks for them again whenever one does not answer as a leader does.
+// run looks for the leaders of partitions that have none, until ctx is done.
 func (f *Fetcher) run(ctx context.Context) {
 	defer close(f.ended)
-	for attempt := 0; ctx.Err() == nil; attempt++ {
-		began := time.Now()
-		err := f.follow(ctx, attempt)
-		if time.Since(began) > leaderSettled {
-			attempt = 0
+	defer f.running.Wait()
+	for {
+		due, wait := f.due()
+		if len(due) > 0 {
+			f.find(ctx, due)
+			continue
 		}
-		if e := f.again(ctx, attempt, err); e != nil {
-			for _, p := range f.parts {
-				p.fail(e)
-			}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-f.wake:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
 			return
 		}
 	}
 }
 
-// leaderSettled is after how long a leader that goes is the beginning of a new search, not a part of the last one.
-const leaderSettled = 5 * time.Second
-
-// follow fetches from the leaders as they are now until one of them fails or ctx is done. Partitions that have none are looked
-// for after a pause, while the others are read.
-func (f *Fetcher) follow(ctx context.Context, attempt int) error {
-	leaders, missing, err := f.leaders()
-	if err != nil {
-		return err
+// due takes the lost partitions whose pause is over. wait is for how long there are none.
+func (f *Fetcher) due() (due []*fetching, wait time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	wait = time.Hour
+	for p, at := range f.lost {
+		if left := time.Until(at); left > 0 {
+			wait = min(wait, left)
+			continue
+		}
+		delete(f.lost, p)
+		due = append(due, p)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var following sync.WaitGroup
-	for addr, parts := range leaders {
-		following.Go(func() { cancel(f.fetchFrom(ctx, addr, parts)) })
-	}
-	if missing != nil {
-		following.Go(func() {
-			_ = sleep(ctx, backoff(attempt)) // who wakes us has a reason of its own
-			cancel(missing)
-		})
-	}
-	following.Wait()
-	return context.Cause(ctx)
+	return due, wait
 }
 
-// leaders asks who leads which of the partitions. missing is why some have nobody.
-func (f *Fetcher) leaders() (by map[string][]*fetching, missing, err error) {
-	all, err := leaders(f.c.Client, f.c.Topic)
-	if err != nil {
-		return nil, nil, err
+// lose takes it that a partition has no leader: one is looked for after a pause, which is longer each time. Where that does not
+// help, the partition ends. What the others have is not held up.
+func (f *Fetcher) lose(ctx context.Context, p *fetching, why error) {
+	if ctx.Err() != nil {
+		return
 	}
-	by = map[string][]*fetching{}
-	for id, p := range f.parts {
-		switch addr, ok := all[id]; {
-		case !ok:
-			missing = sarama.ErrUnknownTopicOrPartition
+	if errors.Is(why, sarama.ErrOffsetOutOfRange) {
+		from, _, _ := p.wants()
+		f.running.Go(func() { p.fail(f.outOfRange(ctx, p.id, from)) })
+		return
+	}
+	p.mu.Lock()
+	pause, err := p.tries.again(f.conf, "read "+f.c.Topic, f.c.Topic, why)
+	p.mu.Unlock()
+	if err != nil {
+		p.fail(err)
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost[p] = time.Now().Add(pause)
+	tell(f.wake)
+}
+
+// find asks who leads the partitions, and has them fetched from there.
+func (f *Fetcher) find(ctx context.Context, lost []*fetching) {
+	leaders, err := leaders(ctx, f.c.Client, f.c.Topic)
+	for _, p := range lost {
+		addr, known := leaders[p.id]
+		switch {
+		case err != nil:
+			f.lose(ctx, p, err)
+		case !known:
+			f.lose(ctx, p, sarama.ErrUnknownTopicOrPartition)
 		case addr == "":
-			missing = sarama.ErrLeaderNotAvailable
+			f.lose(ctx, p, sarama.ErrLeaderNotAvailable)
 		default:
-			by[addr] = append(by[addr], p)
+			f.give(ctx, p, addr)
 		}
 	}
-	if len(by) == 0 {
-		return nil, nil, missing
-	}
-	return by, missing, nil
 }
 
-// fetchFrom fetches from one leader until it fails, is none any more, or ctx is done.
-func (f *Fetcher) fetchFrom(ctx context.Context, addr string, parts []*fetching) error {
+// give has a partition fetched from a leader.
+func (f *Fetcher) give(ctx context.Context, p *fetching, addr string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.leaders[addr]
+	if l == nil {
+		l = &leader{addr: addr, room: make(chan struct{}, 1)}
+		f.leaders[addr] = l
+		f.running.Go(func() { f.follow(ctx, l) })
+	}
+	l.parts = append(l.parts, p)
+	p.follow(l.room)
+	tell(l.room)
+}
+
+// take takes a partition from its leader.
+func (f *Fetcher) take(l *leader, p *fetching) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l.parts = slices.DeleteFunc(slices.Clone(l.parts), func(o *fetching) bool { return o == p }) // others may look at the old ones
+}
+
+// of returns a leader's partitions.
+func (f *Fetcher) of(l *leader) []*fetching {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clip(l.parts)
+}
+
+// follow fetches from a leader until that fails, or has no partitions any more, or ctx is done.
+func (f *Fetcher) follow(ctx context.Context, l *leader) {
+	err := f.fetchFrom(ctx, l)
+	f.mu.Lock()
+	delete(f.leaders, l.addr)
+	left := l.parts
+	f.mu.Unlock()
+	for _, p := range left {
+		f.lose(ctx, p, err)
+	}
+}
+
+// fetchFrom is follow up to the error.
+func (f *Fetcher) fetchFrom(ctx context.Context, l *leader) error {
 	conf := *f.conf
 	dialer{ctx: ctx}.into(&conf)
-	b := sarama.NewBroker(addr)
+	b := sarama.NewBroker(l.addr)
 	if err := b.Open(&conf); err != nil {
 		return err
 	}
 	defer b.Close() //nolint:errcheck // it may be closed already: by the broker, or by a request that failed
-	room := make(chan struct{}, 1)
-	for _, p := range parts {
-		p.follow(room)
-	}
 	for {
+		parts := f.of(l)
+		if len(parts) == 0 {
+			return nil
+		}
 		req, asked := f.request(parts)
-		if asked == 0 {
+		if len(asked) == 0 {
 			select {
-			case <-room:
+			case <-l.room:
 				continue
 			case <-ctx.Done():
 				return ctx.Err()
 			}
 		}
-		if asked < len(parts) {
+		if len(asked) < len(parts) {
 			req.MaxWaitTime = busyWait
 		}
 		res, err := b.Fetch(req)
@@ -284,16 +359,12 @@ func (f *Fetcher) fetchFrom(ctx context.Context, addr string, parts []*fetching)
 		if res.ErrorCode != 0 {
 			return sarama.KError(res.ErrorCode)
 		}
-		for _, p := range parts {
-			if block := res.GetBlock(f.c.Topic, p.id); block != nil {
-				// What the others have is not held up. What cannot be mended counts.
-				if e := f.take(ctx, p, block); e != nil && (err == nil || Classify(err) == Retry) {
-					err = e
-				}
+		own(res)
+		for _, p := range asked {
+			if err := f.answered(p, res.GetBlock(f.c.Topic, p.id)); err != nil {
+				f.take(l, p)
+				f.lose(ctx, p, err)
 			}
-		}
-		if err != nil {
-			return err
 		}
 	}
 }
@@ -303,7 +374,7 @@ func (f *Fetcher) fetchFrom(ctx context.Context, addr string, parts []*fetching)
 const busyWait = 5
 
 // request asks for all partitions that have room.
-func (f *Fetcher) request(parts []*fetching) (req *sarama.FetchRequest, asked int) {
+func (f *Fetcher) request(parts []*fetching) (req *sarama.FetchRequest, asked []*fetching) {
 	req = &sarama.FetchRequest{
 		Version:      11, // no session: what is asked for changes with who has room
 		SessionEpoch: -1,
@@ -316,45 +387,97 @@ func (f *Fetcher) request(parts []*fetching) (req *sarama.FetchRequest, asked in
 		if from, size, ok := p.wants(); ok {
 			req.AddBlock(f.c.Topic, p.id, from, size, -1) // Sarama writes them in an order of chance, so all get their turn
 			req.MaxBytes = max(req.MaxBytes, size)
-			asked++
+			asked = append(asked, p)
 		}
 	}
 	return req, asked
 }
 
-// take takes in a partition's part of an answer. An error says that the leaders are to be looked for; what concerns the partition
-// alone ends that alone.
-func (f *Fetcher) take(ctx context.Context, p *fetching, block *sarama.FetchResponseBlock) error {
-	from, size, _ := p.wants()
-	switch {
-	case errors.Is(block.Err, sarama.ErrOffsetOutOfRange):
-		p.fail(f.outOfRange(ctx, p.id, from))
-		return nil
-	case block.Err != sarama.ErrNoError:
+// answered takes in a partition's part of an answer. An error says why there is none.
+func (f *Fetcher) answered(p *fetching, block *sarama.FetchResponseBlock) error {
+	if block == nil {
+		return sarama.ErrIncompleteResponse
+	}
+	if block.Err != sarama.ErrNoError {
 		return block.Err
 	}
+	from, size, _ := p.wants()
 	p.last.Store(block.LastStableOffset)
 	next := max(from, end(block))
-	if next > from {
-		p.grow(f.limit)
+	switch {
+	case next > from:
+		p.asks(f.limit)
 		p.push(fetched{block: block, next: next})
-		return nil
-	}
-	if truncated(block) {
-		// Other partitions may have filled the answer. Brokers send the first batch whole, whatever its size, but not all first.
-		if size >= maxFetchBytes {
-			p.fail(fmt.Errorf("%s/%d: the batch at offset %d is larger than %d bytes", f.c.Topic, p.id, from, maxFetchBytes))
-			return nil
-		}
-		p.grow(min(2*size, maxFetchBytes))
+	case !truncated(block):
+		p.asks(size)
+	// Other partitions may have filled the answer. Brokers send the first batch whole, whatever its size, but not all first.
+	case size >= maxFetchBytes:
+		return fmt.Errorf("%s/%d: the batch at offset %d is larger than %d bytes", f.c.Topic, p.id, from, maxFetchBytes)
+	default:
+		p.asks(min(2*size, maxFetchBytes))
 	}
 	return nil
 }
 
-func (p *fetching) grow(size int32) {
+// asks says how much to ask for next, after an answer that was good.
+func (p *fetching) asks(size int32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.size = size
+	p.size, p.tries = size, tries{}
+}
+
+// own sees to it that nobody who keeps a partition's part of an answer keeps more than twice as much: what is not compressed are
+// pieces of the whole answer.
+func own(res *sarama.FetchResponse) {
+	type part struct {
+		block *sarama.FetchResponseBlock
+		bytes int
+	}
+	var parts []part
+	all := 0
+	for _, blocks := range res.Blocks {
+		for _, block := range blocks {
+			n := 0
+			for r := range uncompressed(block) {
+				n += len(r.Key) + len(r.Value)
+			}
+			parts = append(parts, part{block, n})
+			all += n
+		}
+	}
+	for _, p := range parts {
+		if 2*p.bytes >= all {
+			continue
+		}
+		slab := make([]byte, 0, p.bytes)
+		keep := func(b []byte) []byte {
+			if b == nil {
+				return nil // a tombstone
+			}
+			slab = append(slab, b...)
+			return slab[len(slab)-len(b) : len(slab) : len(slab)]
+		}
+		for r := range uncompressed(p.block) {
+			r.Key, r.Value, r.Headers = keep(r.Key), keep(r.Value), nil // which nobody is given
+		}
+	}
+}
+
+// uncompressed are the records of a partition's part of an answer that lie in the answer itself.
+func uncompressed(block *sarama.FetchResponseBlock) iter.Seq[*sarama.Record] {
+	return func(yield func(*sarama.Record) bool) {
+		for _, set := range block.RecordsSet {
+			b := set.RecordBatch
+			if b == nil || b.Codec != sarama.CompressionNone {
+				continue
+			}
+			for _, r := range b.Records {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // outOfRange says what is there instead.
@@ -365,9 +488,4 @@ func (f *Fetcher) outOfRange(ctx context.Context, partition int32, from int64) e
 	}
 	defer r.Close() //nolint:errcheck // never fails
 	return r.outOfRange(ctx, from, sarama.ErrOffsetOutOfRange)
-}
-
-// again waits before the next attempt after err. It returns an error when there is nothing more to try.
-func (f *Fetcher) again(ctx context.Context, attempt int, err error) error {
-	return again(ctx, f.conf, "read "+f.c.Topic, f.c.Topic, attempt, err)
 }

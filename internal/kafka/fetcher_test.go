@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -257,6 +258,157 @@ func TestFetcherRidesOverFaults(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFetcherOneIll: a partition that its leader has no answer for, or whose leader hangs up, holds up no other, and is read when
+// it is well again.
+func TestFetcherOneIll(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		node int32 // that leads partition 1; partition 0 is on node 0
+		ill  func(*kmsg.FetchRequest) (kmsg.Response, error)
+	}{
+		{"of the same leader", 0, storageError},
+		{"of another leader", 1, storageError},
+		{"of a leader that hangs up", 1, func(*kmsg.FetchRequest) (kmsg.Response, error) { return nil, errors.New("hang up") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := fakeCluster(t, broker.Config{Nodes: 2})
+			topic := c.topic(2)
+			cl := c.fake.Cluster()
+			for p, node := range []int32{0, tt.node} {
+				if err := cl.MoveTopicPartition(topic, int32(p), node); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tx := c.tx("x")
+			put := func(partition int32, value string) {
+				tx.Send(topic, partition, []byte("k"), []byte(value))
+				if err := tx.Commit(t.Context(), nil, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			put(1, "late")
+			var well atomic.Bool
+			var refused atomic.Int64
+			cl.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				cl.KeepControl()
+				req := r.(*kmsg.FetchRequest)
+				for _, topic := range req.Topics {
+					for _, p := range topic.Partitions {
+						if p.Partition == 1 && !well.Load() {
+							refused.Add(1)
+							res, err := tt.ill(req)
+							return res, err, true
+						}
+					}
+				}
+				return nil, nil, false
+			})
+			f := c.fetcher(topic, 0, 0)
+			eventually(t, func() error {
+				if n := refused.Load(); n < 8 { // the pauses are long by now
+					return fmt.Errorf("refused %d times", n)
+				}
+				return nil
+			})
+			const records = 100
+			before := refused.Load()
+			for n := range int64(records) {
+				put(0, "x")
+				if got := c.fetch(f, 0, 2*n+1); len(got) != 1 {
+					t.Fatalf("record %d: %v", n, got)
+				}
+			}
+			if n := refused.Load() - before; n > records {
+				t.Errorf("the ill partition was asked for %d times while %d records of the other were read", n, records)
+			}
+			well.Store(true)
+			if diff := cmp.Diff([]string{"0 k=late"}, c.fetch(f, 1, 1)); diff != "" {
+				t.Errorf("the ill partition when it is well (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// storageError answers that partition 1 cannot be read, and nothing about the others.
+func storageError(req *kmsg.FetchRequest) (kmsg.Response, error) {
+	res := req.ResponseKind().(*kmsg.FetchResponse)
+	for _, asked := range req.Topics {
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Topic = asked.Topic
+		for _, p := range asked.Partitions {
+			answer := kmsg.NewFetchResponseTopicPartition()
+			answer.Partition, answer.HighWatermark, answer.LastStableOffset, answer.RecordBatches = p.Partition, p.FetchOffset, p.FetchOffset, []byte{}
+			if p.Partition == 1 {
+				answer.ErrorCode = kerr.KafkaStorageError.Code
+			}
+			topic.Partitions = append(topic.Partitions, answer)
+		}
+		res.Topics = append(res.Topics, topic)
+	}
+	return res, nil
+}
+
+// TestFetcherUnknownForAMoment: a topic that has been known and is unknown once, after a long time of other troubles, is read.
+func TestFetcherUnknownForAMoment(t *testing.T) {
+	t.Parallel()
+	c := fakeCluster(t)
+	topic := c.topic(1)
+	c.put(topic, "a=1")
+	c.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.NotLeaderForPartition, Count: unknownAttempts + 2},
+		kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.UnknownTopicOrPartition, Count: 1})
+	if diff := cmp.Diff([]string{"0 a=1"}, c.fetch(c.fetcher(topic, 0), 0, 1)); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+}
+
+// TestFetcherKeepsNoMore: a record of an answer with many partitions does not hold the memory of the whole answer.
+func TestFetcherKeepsNoMore(t *testing.T) {
+	c := fakeCluster(t)
+	const partitions = 16
+	topic := c.topic(partitions)
+	tx := c.tx("x", func(c *Config) { c.Properties = map[string]string{"compression.type": "none"} })
+	for p := range int32(partitions) {
+		for range 10 {
+			tx.Send(topic, p, []byte("key"), make([]byte, 1000))
+		}
+		tx.Send(topic, p, []byte("key"), nil)
+	}
+	if err := tx.Commit(t.Context(), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	f := c.fetcher(topic, make([]int64, partitions)...)
+	for p := range int32(partitions) {
+		got, err := f.Next(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(got.Messages); n != 11 {
+			t.Fatalf("%d records", n)
+		}
+		for i, m := range got.Messages {
+			if cap(m.Value) != len(m.Value) || cap(m.Key) != 3 || (m.Value == nil) != (i == 10) {
+				t.Fatalf("record %d: a value of %d bytes holds %d, a key %d", i, len(m.Value), cap(m.Value), cap(m.Key))
+			}
+		}
+	}
+}
+
+// TestFetcherCancelledWhileNobodyLeads: the broker does not say who leads.
+func TestFetcherCancelledWhileNobodyLeads(t *testing.T) {
+	c := fakeCluster(t)
+	topic := c.topic(1)
+	arrived, release := broker.HoldTest(c.fake, kmsg.Metadata)
+	defer release()
+	f := c.fetcher(topic, 0)
+	<-arrived
+	began := time.Now()
+	f.Close()
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("it took %v", took)
+	}
 }
 
 func TestFetcherMayNotRead(t *testing.T) {

@@ -332,7 +332,7 @@ func (r *Reader) fetchHere(ctx context.Context) fetched {
 // fetch asks for what is at from until the broker answers, a retry makes no sense or ctx is done.
 func (r *Reader) fetch(ctx context.Context, from int64) fetched {
 	sent := time.Now()
-	for attempt := 0; ; attempt++ {
+	for failed := (tries{}); ; {
 		f, err := r.fetchOnce(ctx, from)
 		if err == nil {
 			f.sent = sent
@@ -342,14 +342,14 @@ func (r *Reader) fetch(ctx context.Context, from int64) fetched {
 			return fetched{err: r.outOfRange(ctx, from, err)}
 		}
 		r.disconnect()
-		if e := r.again(ctx, "read", attempt, err); e != nil {
+		if e := r.again(ctx, "read", &failed, err); e != nil {
 			return fetched{err: e}
 		}
 	}
 }
 
 func (r *Reader) fetchOnce(ctx context.Context, from int64) (fetched, error) {
-	b, hangUp, err := r.connect()
+	b, hangUp, err := r.connect(ctx)
 	if err != nil {
 		return fetched{}, err
 	}
@@ -435,17 +435,17 @@ func truncated(block *sarama.FetchResponseBlock) bool {
 }
 
 // connect returns our connection to the partition's leader, and what breaks it off.
-func (r *Reader) connect() (*sarama.Broker, func(), error) {
+func (r *Reader) connect(ctx context.Context) (*sarama.Broker, func(), error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.broker == nil {
-		leader, err := r.leader()
+		leader, err := r.leader(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
 		conf := *r.conf
-		ctx, cancel := context.WithCancel(context.Background())
-		dialer{ctx: ctx}.into(&conf)
+		life, cancel := context.WithCancel(context.Background())
+		dialer{ctx: life}.into(&conf)
 		b := sarama.NewBroker(leader)
 		if err := b.Open(&conf); err != nil {
 			cancel()
@@ -457,8 +457,8 @@ func (r *Reader) connect() (*sarama.Broker, func(), error) {
 }
 
 // leader returns the address of the partition's leader.
-func (r *Reader) leader() (string, error) {
-	all, err := leaders(r.c.Client, r.c.Topic)
+func (r *Reader) leader(ctx context.Context) (string, error) {
+	all, err := leaders(ctx, r.c.Client, r.c.Topic)
 	if err != nil {
 		return "", err
 	}
@@ -472,9 +472,27 @@ func (r *Reader) leader() (string, error) {
 	}
 }
 
-// leaders asks any broker for the addresses of the leaders of a topic's partitions, empty where there is none. Sarama's client
-// would answer from its cache, or ask ten times with pauses that nothing can cut short.
-func leaders(client sarama.Client, topic string) (map[int32]string, error) {
+// leaders asks any broker for the addresses of the leaders of a topic's partitions, empty where there is none, or until ctx is
+// done. Sarama's client would answer from its cache, or ask ten times with pauses that nothing can cut short.
+func leaders(ctx context.Context, client sarama.Client, topic string) (map[int32]string, error) {
+	type answer struct {
+		by  map[int32]string
+		err error
+	}
+	answers := make(chan answer, 1)
+	go func() { // when ctx is done first, it ends with the client or its timeouts
+		by, err := leadersNow(client, topic)
+		answers <- answer{by, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.by, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func leadersNow(client sarama.Client, topic string) (map[int32]string, error) {
 	b := client.LeastLoadedBroker()
 	if b == nil {
 		return nil, sarama.ErrOutOfBrokers
@@ -515,20 +533,20 @@ func (r *Reader) disconnect() {
 
 // offset asks the leader for an offset: sarama.OffsetOldest or, for the high watermark, sarama.OffsetNewest.
 func (r *Reader) offset(ctx context.Context, which int64) (int64, error) {
-	for attempt := 0; ; attempt++ {
+	for failed := (tries{}); ; {
 		at, err := r.offsetOnce(ctx, which)
 		if err == nil {
 			return at, nil
 		}
 		r.disconnect()
-		if e := r.again(ctx, "offsets of", attempt, err); e != nil {
+		if e := r.again(ctx, "offsets of", &failed, err); e != nil {
 			return 0, e
 		}
 	}
 }
 
 func (r *Reader) offsetOnce(ctx context.Context, which int64) (int64, error) {
-	b, hangUp, err := r.connect()
+	b, hangUp, err := r.connect(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -552,24 +570,40 @@ func (r *Reader) offsetOnce(ctx context.Context, which int64) (int64, error) {
 
 // again waits before the next attempt of an operation that failed with err. It returns an error when there is nothing more to
 // try.
-func (r *Reader) again(ctx context.Context, op string, attempt int, err error) error {
-	return again(ctx, r.c.Client.Config(), fmt.Sprintf("%s %s/%d", op, r.c.Topic, r.c.Partition), r.c.Topic, attempt, err)
-}
-
-// again is [Reader.again] for any reading of a topic.
-func again(ctx context.Context, conf *sarama.Config, op, topic string, attempt int, err error) error {
+func (r *Reader) again(ctx context.Context, op string, failed *tries, err error) error {
+	op = fmt.Sprintf("%s %s/%d", op, r.c.Topic, r.c.Partition)
 	if e := ctx.Err(); e != nil {
 		return fmt.Errorf("%s: %w", op, e)
 	}
-	// A topic that was just made may be unknown for a moment; one that was deleted stays so.
-	gone := errors.Is(err, sarama.ErrUnknownTopicOrPartition) && attempt >= unknownAttempts
-	if gone || Classify(err) != Retry {
-		return as(conf, Fail(op, err, onTopic("Read", topic)))
+	pause, e := failed.again(r.c.Client.Config(), op, r.c.Topic, err)
+	if e != nil {
+		return e
 	}
-	if e := sleep(ctx, backoff(attempt)); e != nil {
+	if e := sleep(ctx, pause); e != nil {
 		return fmt.Errorf("%s: %w (%w)", op, e, err)
 	}
 	return nil
+}
+
+// tries counts how often in a row the reading of a topic failed.
+type tries struct {
+	failed  int
+	unknown int // of those, the last ones that said that there is no such topic
+}
+
+// again takes in that it failed once more, with err, and says after which pause to try again, or why not to.
+func (t *tries) again(conf *sarama.Config, op, topic string, err error) (pause time.Duration, _ error) {
+	pause = backoff(t.failed)
+	t.failed++
+	t.unknown++
+	if !errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+		t.unknown = 0
+	}
+	// A topic that was just made may be unknown for a moment; one that was deleted stays so.
+	if t.unknown > unknownAttempts || Classify(err) != Retry {
+		return 0, as(conf, Fail(op, err, onTopic("Read", topic)))
+	}
+	return pause, nil
 }
 
 // unknownAttempts is how often, over four seconds, a topic may be unknown.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -18,7 +19,8 @@ import (
 //
 // Every request may be repeated: the coordinator takes what it has taken for done, and a batch has sequence numbers, by which
 // a broker knows one that it has. They are taken when a batch is sent for the first time, and given back only when a broker has
-// said that it does not have it. Where that cannot be known this Tx is of no more use.
+// said that it does not have it. Where that cannot be known this Tx is of no more use. After a broken connection the next
+// transaction has another epoch, so that what was overtaken by its repetition is of none.
 type wire struct {
 	id       string
 	conf     *sarama.Config
@@ -27,7 +29,9 @@ type wire struct {
 	life     context.Context    // ends with kill
 	producer int64
 	epoch    int16
+	late     atomic.Bool   // a request of the open transaction may arrive after its repetition was answered
 	ended    chan struct{} // closed when the goroutine has ended
+	ending   sync.Mutex    // held by who commits or aborts
 
 	mu      sync.Mutex // guards what follows
 	changed *sync.Cond
@@ -114,16 +118,41 @@ func (w *wire) takeOver(ctx context.Context, brokers []string) (err error) {
 	}
 	patience, cancel := context.WithTimeout(ctx, takeOverPatience)
 	defer cancel()
-	return w.ask(patience, w.coordinator, func(b *sarama.Broker) error {
+	return w.init(patience, -1, -1)
+}
+
+// init asks for a producer id and epoch: new ones, or an epoch above that of a producer, if nobody else has one yet.
+func (w *wire) init(ctx context.Context, producer int64, epoch int16) error {
+	return w.ask(ctx, w.coordinator, func(b *sarama.Broker) error {
 		res, err := b.InitProducerID(&sarama.InitProducerIDRequest{
-			Version: 4, TransactionalID: &w.id, TransactionTimeout: w.conf.Producer.Transaction.Timeout, ProducerID: -1, ProducerEpoch: -1,
+			Version: 4, TransactionalID: &w.id, TransactionTimeout: w.conf.Producer.Transaction.Timeout, ProducerID: producer, ProducerEpoch: epoch,
 		})
 		if err != nil {
 			return err
 		}
+		if err := code(res.Err); err != nil {
+			return err
+		}
 		w.producer, w.epoch = res.ProducerID, res.ProducerEpoch
-		return code(res.Err)
+		return nil
 	})
+}
+
+// renew is called between transactions, mu is held. A request whose connection broke was repeated, and the first may arrive yet: in
+// the next transaction it would end that, or set offsets back. A new epoch makes brokers refuse it.
+func (w *wire) renew(ctx context.Context) {
+	if !w.late.Load() {
+		return
+	}
+	w.mu.Unlock()
+	err := w.init(ctx, w.producer, w.epoch)
+	w.mu.Lock()
+	if err != nil {
+		w.dead = w.error("renew", err)
+		return
+	}
+	w.late.Store(false)
+	clear(w.next)
 }
 
 // takeOverPatience is how long a coordinator may be on the move, and what a predecessor left open take to be ended.
@@ -180,6 +209,7 @@ func (w *wire) ask(ctx context.Context, find finder, request func(b *sarama.Brok
 			return err
 		}
 		if network(err) && b != nil {
+			w.late.Store(true)
 			_ = b.Close() // it may be closed already
 		}
 		anew = !errors.Is(err, sarama.ErrConcurrentTransactions) && !errors.Is(err, sarama.ErrOffsetsLoadInProgress)
@@ -289,9 +319,16 @@ func (w *wire) run() {
 
 // send sends a round of batches and returns when all are acknowledged. A broker may be away for as long as the transaction
 // lives. Of an error it says what it concerns.
-func (w *wire) send(round []*batch) (place, error) {
+func (w *wire) send(round []*batch) (at place, err error) {
 	ctx, cancel := context.WithTimeout(w.life, w.conf.Producer.Transaction.Timeout)
 	defer cancel()
+	stop := context.AfterFunc(ctx, w.kill) // a broker that is silent
+	defer stop()
+	defer func() {
+		if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = &Error{Class: Retry, Err: err} // whatever the break looks like
+		}
+	}()
 	for _, b := range round {
 		if err := w.exists(ctx, b.place); err != nil {
 			return b.place, err
@@ -422,6 +459,7 @@ func (w *wire) produce(round []*batch) (place, error) {
 			}
 			res, err := leader.Produce(req)
 			if err != nil {
+				w.late.Store(true)
 				_ = leader.Close() // it may be closed already; it is opened again when it is looked for
 				for _, b := range batches {
 					b.doubt = true
@@ -497,6 +535,8 @@ func (w *wire) build(b *batch) {
 }
 
 func (w *wire) Commit(ctx context.Context, offsets map[string]map[int32]int64, meta *sarama.ConsumerGroupMetadata) error {
+	w.ending.Lock()
+	defer w.ending.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.dead != nil {
@@ -568,6 +608,7 @@ func (w *wire) end(ctx context.Context, offsets map[string][]*sarama.PartitionOf
 		return err
 	}
 	w.begin()
+	w.renew(ctx)
 	return nil
 }
 
@@ -640,6 +681,8 @@ func (w *wire) error(op string, err error, rights ...Right) error {
 }
 
 func (w *wire) Abort() error {
+	w.ending.Lock()
+	defer w.ending.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.abort(abortPatience)
@@ -680,13 +723,16 @@ func (w *wire) abort(patience time.Duration) error {
 		}
 	}
 	w.begin()
-	return nil
+	w.renew(ctx)
+	return w.dead
 }
 
 func (w *wire) Close() error {
 	w.close.Do(func() {
 		timer := time.AfterFunc(closePatience, w.kill)
 		defer timer.Stop()
+		w.ending.Lock()
+		defer w.ending.Unlock()
 		w.mu.Lock()
 		_ = w.abort(closePatience) // else readers wait until it times out; if it does not work, they do
 		w.dead = &Error{Op: "use " + w.id, Class: Fatal, Err: errors.New("it is closed")}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -145,6 +147,100 @@ func TestTxDoubtBesideARefusal(t *testing.T) {
 	}
 	if err := tx.Abort(); err == nil {
 		t.Error("it may be used again")
+	}
+}
+
+// TestTxNewEpochAfterABreak: a request that was repeated because the connection broke may arrive in the next transaction, so that one
+// has an epoch of its own; and nobody else's is fenced by that.
+func TestTxNewEpochAfterABreak(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.TxnOffsetCommit, kmsg.EndTxn} {
+		t.Run(kmsg.NameForKey(int16(key)), func(t *testing.T) {
+			c := fakeCluster(t)
+			topic := c.topic(1)
+			tx := c.tx("x")
+			commit := func(offset int64) error {
+				tx.Send(topic, 0, nil, fmt.Append(nil, offset))
+				return tx.Commit(t.Context(), map[string]map[int32]int64{topic: {0: offset}}, &sarama.ConsumerGroupMetadata{GroupID: "group", GenerationID: -1})
+			}
+			epoch := func() int16 { return tx.(*wire).epoch }
+			first := epoch()
+			if err := commit(1); err != nil || epoch() != first {
+				t.Fatalf("epoch %d, was %d, %v", epoch(), first, err)
+			}
+			hangUp := func() {
+				c.fake.Cluster().ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) { return nil, errors.New("hang up"), true })
+			}
+			hangUp()
+			if err := commit(2); err != nil || epoch() == first {
+				t.Fatalf("epoch %d, was %d, %v", epoch(), first, err)
+			}
+			if err := commit(3); err != nil {
+				t.Fatal(err)
+			}
+			hangUp()
+			other := c.tx("x")
+			if err := commit(4); !errors.Is(err, ErrFenced) {
+				t.Errorf("after a takeover: %v", err)
+			}
+			other.Send(topic, 0, nil, []byte("other"))
+			if err := other.Commit(t.Context(), nil, nil); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(rows{"=1", "=2", "=3", "=other"}, c.committed(topic)); diff != "" {
+				t.Errorf("records (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestTxSilentLeader: what is not taken while the transaction lives will not be, and is not waited for.
+func TestTxSilentLeader(t *testing.T) {
+	c := fakeCluster(t)
+	topic := c.topic(1)
+	tx := c.tx("x", func(c *Config) { c.Properties = map[string]string{"transaction.timeout.ms": "1000"} })
+	arrived, release := broker.HoldTest(c.fake, kmsg.Produce)
+	defer release()
+	tx.Send(topic, 0, nil, []byte("v"))
+	<-arrived
+	began := time.Now()
+	if err := tx.Commit(t.Context(), nil, nil); !errors.Is(err, ErrRetry) {
+		t.Errorf("%v", err)
+	}
+	if err := tx.Abort(); err == nil {
+		t.Error("it may be used again")
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestTxCommitBesideItsEnd: who closes or aborts waits for a commit, which has either all or nothing.
+func TestTxCommitBesideItsEnd(t *testing.T) {
+	for name, end := range map[string]func(Tx) error{"close": Tx.Close, "abort": Tx.Abort} {
+		t.Run(name, func(t *testing.T) {
+			c := fakeCluster(t)
+			topic := c.topic(1)
+			tx := c.tx("x")
+			arrived, release := broker.HoldTest(c.fake, kmsg.Produce)
+			tx.Send(topic, 0, []byte("k"), []byte("first"))
+			<-arrived
+			tx.Send(topic, 0, []byte("k"), []byte("second"))
+			committed, ended := make(chan error, 1), make(chan error, 1)
+			go func() { committed <- tx.Commit(t.Context(), nil, nil) }()
+			go func() { ended <- end(tx) }()
+			release()
+			err := <-committed
+			if e := <-ended; e != nil {
+				t.Error(e)
+			}
+			want := rows{"k=first", "k=second"}
+			if err != nil {
+				want = nil
+			}
+			if diff := cmp.Diff(want, c.committed(topic), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("the commit says %v (-want +got):\n%s", err, diff)
+			}
+		})
 	}
 }
 
