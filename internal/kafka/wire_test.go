@@ -227,6 +227,13 @@ func TestTxCommitBesideItsEnd(t *testing.T) {
 			tx.Send(topic, 0, []byte("k"), []byte("second"))
 			committed, ended := make(chan error, 1), make(chan error, 1)
 			go func() { committed <- tx.Commit(t.Context(), nil, nil) }()
+			eventually(t, func() error {
+				if w := tx.(*wire); w.ending.TryLock() {
+					w.ending.Unlock()
+					return errors.New("it does not commit yet")
+				}
+				return nil
+			})
 			go func() { ended <- end(tx) }()
 			release()
 			err := <-committed
