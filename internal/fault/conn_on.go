@@ -9,8 +9,8 @@ import (
 
 // Keys of the Kafka protocol's requests at which a transaction comes to a point.
 const (
-	addOffsetsToTxn = 25
 	endTxn          = 26
+	txnOffsetCommit = 28 // all records are acknowledged before
 )
 
 // Conn returns c watched for the requests that end a transaction of the stage.
@@ -28,7 +28,7 @@ func (c conn) Write(b []byte) (int, error) {
 		key = binary.BigEndian.Uint16(b[4:])
 	}
 	switch key {
-	case addOffsetsToTxn:
+	case txnOffsetCommit:
 		Point(c.stage, Sent)
 	case endTxn:
 		Point(c.stage, OffsetsAdded)
