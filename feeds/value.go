@@ -533,6 +533,14 @@ func be32(s string) uint32 {
 
 func be64(s string) uint64 { return uint64(be32(s))<<32 | uint64(be32(s[4:])) }
 
+// plain are the bytes that stand for themselves in a JSON string.
+var plain = func() (p [256]bool) {
+	for c := byte(0x20); c < 0x80; c++ {
+		p[c] = c != '"' && c != '\\'
+	}
+	return p
+}()
+
 // AppendQuoted appends s as a JSON string. Invalid UTF-8 becomes U+FFFD, as encoding/json writes it; nothing is escaped
 // for HTML's sake.
 func AppendQuoted(b []byte, s string) []byte {
@@ -541,7 +549,7 @@ func AppendQuoted(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c < 0x80 {
+		if plain[c] {
 			i++
 			continue
 		}

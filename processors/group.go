@@ -186,13 +186,16 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 // mostForgotten is how many records of values a commit deletes in one partition.
 const mostForgotten = 20_000
 
+const (
+	pieceBytes = 512       // more than most keys and rows take
+	slabBytes  = 256 << 10 // they are cut out of
+)
+
 // apply changes the rows, and the result topic if it is live: open is its publication, if one is under way. left are values whose
 // records are to be deleted.
 func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progress map[codecs.Source]codecs.Progress, live bool, open *publication) (left []tables.Leftover, err error) {
 	var (
-		// What is sent is sliced from here; it is never written twice. It is not nil, for a nil key is none, and a compacted
-		// topic takes no record without a key: the only row of a table without GROUP BY has the empty one.
-		out  = []byte{}
+		out  []byte // what is sent is sliced from here; it is never written twice
 		keys []feeds.Value
 		row  []feeds.Value
 		cut  int // rows
@@ -200,16 +203,24 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		send = func(topic string, key []byte, value []byte) {
 			w.stage.transaction.Send(topic, partition, key, value)
 		}
+		// begin and grown are the two ends of a piece of out. No piece is nil, for a nil key is none, and a compacted topic takes
+		// no record without a key: the only row of a table without GROUP BY has the empty one.
+		begin = func() int {
+			if cap(out)-len(out) < pieceBytes { // growing would copy all that was sent
+				out = make([]byte, 0, min(max(2*cap(out), 8*pieceBytes), slabBytes))
+			}
+			return len(out)
+		}
 		grown = func(from int) []byte { return out[from:len(out):len(out)] }
 	)
 	changed := func(c tables.Change) error {
-		from := len(out)
+		from := begin()
 		out = append(out, c.Key...)
 		binary := grown(from)
 		if c.Gone {
 			send(w.changelog, binary, nil)
 		} else {
-			from = len(out)
+			from = begin()
 			out = codecs.AppendRow(out, w.table, c.State)
 			send(w.changelog, binary, grown(from))
 		}
@@ -219,7 +230,7 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		if keys, err = w.table.KeyValues(c.Key, keys); err != nil {
 			return err
 		}
-		from = len(out)
+		from = begin()
 		if out, err = to.appendKey(out, keys); err != nil {
 			return err
 		}
@@ -234,7 +245,7 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		if row, err = w.table.Row(c.Key, c.State, row); err != nil {
 			return err
 		}
-		from = len(out)
+		from = begin()
 		var short bool
 		if out, short, err = to.appendRow(out, row); err != nil {
 			return err
@@ -251,7 +262,7 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 	}
 	there := codecs.AppendValueRow(nil)
 	rows.RecordValues(func(key []byte, number int, value []byte) {
-		from := len(out)
+		from := begin()
 		out = codecs.AppendValueKey(out, number, key, value)
 		send(w.changelog, grown(from), there)
 	}, func(l tables.Leftover) { left = append(left, l) })

@@ -62,6 +62,7 @@ func (p place) String() string { return fmt.Sprintf("%s/%d", p.topic, p.partitio
 type batch struct {
 	place
 	records []*sarama.Record
+	slab    []sarama.Record // of which records are made; many at a time
 	bytes   int
 	built   *sarama.RecordBatch // nil until it is sent; then it stays as it is
 	done    bool                // it is acknowledged
@@ -225,10 +226,6 @@ func quick(attempt int) time.Duration {
 }
 
 func (w *wire) Send(topic string, partition int32, key, value []byte, headers ...sarama.RecordHeader) {
-	r := &sarama.Record{Key: key, Value: value}
-	for i := range headers {
-		r.Headers = append(r.Headers, &headers[i])
-	}
 	size := recordOverhead + len(key) + len(value)
 	for _, h := range headers {
 		size += recordOverhead + len(h.Key) + len(h.Value)
@@ -254,12 +251,25 @@ func (w *wire) Send(topic string, partition int32, key, value []byte, headers ..
 		w.batches[at] = queue
 	}
 	b := queue[len(queue)-1]
-	b.records = append(b.records, r)
+	b.add(key, value, headers)
 	b.bytes += size
 	w.bytes += size
 	if len(b.records) == 1 {
 		w.changed.Broadcast()
 	}
+}
+
+// add adds a record.
+func (b *batch) add(key, value []byte, headers []sarama.RecordHeader) {
+	if len(b.slab) == cap(b.slab) {
+		b.slab = make([]sarama.Record, 0, min(max(2*cap(b.slab), 1), 256)) // pointers into the old one stay good
+	}
+	b.slab = append(b.slab, sarama.Record{Key: key, Value: value})
+	r := &b.slab[len(b.slab)-1]
+	for i := range headers {
+		r.Headers = append(r.Headers, &headers[i])
+	}
+	b.records = append(b.records, r)
 }
 
 // fail notes the first failed send as the cause of what follows. mu is held.
