@@ -261,6 +261,9 @@ func (p *Processors) combineStage(pass *pass, stands *standing) *stage {
 func (p *Processors) groupStage(t *placedTable, used *purger, stands *standing) *stage {
 	partials, changelog := p.config.Kafka.PartialsTopic(t.own), p.config.Kafka.ChangelogTopic(t.own)
 	s := p.newStage(stands, partials)
+	// Partials come once in a stage 1 interval and a commit takes a part of that. With stage 1's own pause, which is as long but for
+	// what another commit took, they would wait for its rest again and again.
+	s.policy.min /= 2
 	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Log: p.config.Log})
 	s.rows = store
 	s.intake = func(b begin) (intake, error) {
