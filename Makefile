@@ -50,7 +50,7 @@ fuzz: ## every fuzz target for FUZZ=300000x runs each (or a time: 60s)
 # given FLAG VARIABLE: the flag, if the variable is set, be it to nothing
 given = $(if $(filter-out undefined,$(origin $2)),-$1 '$($2)')
 
-bench: ## beside others on a real broker: PARTS="throughput latency lookups restore many growth" PEERS="kstreams-eos flink-minibatch" RECORDS=5000000 RUNS=3 (docs/BENCHMARKS.md)
+bench: ## beside others on a real broker: PARTS="throughput latency lookups restore members many growth" PEERS="kstreams-eos flink-minibatch" RECORDS=5000000 RUNS=3 (docs/BENCHMARKS.md)
 	go run ./tests/bench $(call given,parts,PARTS) $(call given,peers,PEERS) $(call given,topics,TOPICS) $(call given,records,RECORDS) $(call given,rows,ROWS) \
 	  $(call given,runs,RUNS) $(call given,rates,RATES) $(call given,seconds,SECONDS) $(call given,brokers,BROKERS) $(call given,out,OUT) \
 	  $(call given,axes,AXES) $(call given,charts,CHARTS)

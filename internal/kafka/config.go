@@ -20,8 +20,9 @@ const (
 	// SessionTimeout is when a consumer group gives up a member that is silent (Kafka's own lower limit).
 	SessionTimeout = 6 * time.Second
 
-	// HeartbeatInterval is also how late a member notices that its group rebalances.
-	HeartbeatInterval = 500 * time.Millisecond
+	// HeartbeatInterval is also how late a member notices that its group rebalances, and so how late results are when an instance
+	// joins or leaves.
+	HeartbeatInterval = 150 * time.Millisecond
 
 	// MaxMessageBytes is the largest record or batch that is sent, before compression. Brokers take 1,048,588 bytes unless
 	// set otherwise (message.max.bytes).

@@ -22,7 +22,7 @@ import (
 func (b *bench) brotally() *system {
 	return &system{name: "brotally", group: jsonGroup("id.orig_h", "qtype_name"), count: lastMember,
 		command: func(j job) (*exec.Cmd, error) {
-			return b.brotallyWith(j.app, j.topic, countsTable(j.result))
+			return b.brotallyWith(j.app, "bench", j.topic, countsTable(j.result))
 		}}
 }
 
@@ -31,13 +31,13 @@ func countsTable(result string) string {
 	return fmt.Sprintf("CREATE TABLE dns_counts WITH (topic = '%s') AS\nSELECT id.orig_h, qtype_name, count(*) AS count FROM dns GROUP BY id.orig_h, qtype_name;\n", result)
 }
 
-// brotallyWith is the program with tables over a topic with dns records.
-func (b *bench) brotallyWith(app, topic, tables string) (*exec.Cmd, error) {
+// brotallyWith is an instance of the program with tables over a topic with dns records.
+func (b *bench) brotallyWith(app, name, topic, tables string) (*exec.Cmd, error) {
 	file := filepath.Join(b.dir, app+".sql")
 	if err := os.WriteFile(file, []byte(tables), 0o600); err != nil {
 		return nil, err
 	}
-	return exec.Command(b.binary, "run", file, "-b", b.brokers, "--app", app, "--instance", "bench", "--feed", "dns="+topic, "--listen", "127.0.0.1:0", "--log-format", "json"), nil
+	return exec.Command(b.binary, "run", file, "-b", b.brokers, "--app", app, "--instance", name, "--feed", "dns="+topic, "--listen", "127.0.0.1:0", "--log-format", "json"), nil
 }
 
 // instance is a running Brotally.

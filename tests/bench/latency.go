@@ -43,7 +43,32 @@ type sent struct {
 	mu        sync.Mutex // guards all below
 	due       map[string][]time.Time
 	from      time.Time // records due before it warm up and are not measured
-	latencies []time.Duration
+	latencies []latency
+}
+
+// latency is how long a record took that was due at a time.
+type latency struct {
+	due  time.Time
+	took time.Duration
+}
+
+// measure says which records are measured: those that are due from a time on.
+func (s *sent) measure(from time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.from = from
+}
+
+// since returns how long the measured records took that were due from a time on.
+func (s *sent) since(from time.Time) (took []time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.latencies {
+		if !l.due.Before(from) {
+			took = append(took, l.took)
+		}
+	}
+	return took
 }
 
 func (s *sent) add(group string, due time.Time) {
@@ -60,7 +85,7 @@ func (s *sent) shown(group string, from, to int64, at time.Time) {
 	due := s.due[group]
 	for n := from; n < to && n < int64(len(due)); n++ {
 		if due[n].After(s.from) {
-			s.latencies = append(s.latencies, at.Sub(due[n]))
+			s.latencies = append(s.latencies, latency{due[n], at.Sub(due[n])})
 		}
 	}
 }
@@ -75,67 +100,99 @@ func (s *sent) counts() map[string]int64 {
 	return all
 }
 
+// feeding is a system that counts records as they come.
+type feeding struct {
+	*process
+	job    job
+	result *watcher
+	all    *sent
+	out    *pacer
+}
+
+// feed starts a system over a topic of its own, and returns when it has counted the first records. stop ends all that was begun; it
+// is not nil. The context that is returned ends when the system does.
+func (b *bench) feed(ctx context.Context, s *system, j job) (f *feeding, _ context.Context, stop func(), err error) {
+	var begun []func()
+	stop = func() {
+		for _, end := range slices.Backward(begun) {
+			end()
+		}
+	}
+	if err := b.create(ctx, j.topic, partitions, nil); err != nil {
+		return nil, ctx, stop, err
+	}
+	if s.prepare != nil {
+		if err := s.prepare(ctx, j); err != nil {
+			return nil, ctx, stop, err
+		}
+	}
+	cmd, err := s.command(j)
+	if err != nil {
+		return nil, ctx, stop, err
+	}
+	f = &feeding{job: j, all: &sent{due: map[string][]time.Time{}, from: time.Now().Add(time.Hour)}}
+	ctx, cancel := context.WithTimeout(ctx, mostMinutes*time.Minute)
+	f.result = b.watch(ctx, s, s.resultOf(j), f.all.shown)
+	begun = append(begun, func() { cancel(); <-f.result.done })
+	if f.process, err = start(s.name+"-"+j.app, b.dir, cmd); err != nil {
+		return nil, ctx, stop, err
+	}
+	begun = append(begun, f.end)
+	ctx, alive := f.watch(ctx)
+	begun = append(begun, alive)
+	client, err := b.producer(time.Millisecond)
+	if err != nil {
+		return nil, ctx, stop, err
+	}
+	begun = append(begun, client.Close)
+
+	// It has begun to count when it has counted something.
+	l := law{hosts: 2000, seed: 5, records: endless}
+	next, done := iter.Pull(l.choices())
+	begun = append(begun, done)
+	f.out = &pacer{topic: j.topic, client: client, all: f.all, failed: &firstError{}, next: next, fill: l.filler()}
+	if err := f.out.send(ctx, 100, 1000); err != nil {
+		return nil, ctx, stop, err
+	}
+	_, err = f.result.wait(ctx, 100)
+	return f, ctx, stop, err
+}
+
+// exact waits until the result topic shows all that was sent, and compares. It returns what there is, and how much.
+func (f *feeding) exact(ctx context.Context, name string) (want map[string]int64, total int64, err error) {
+	want = f.all.counts()
+	for _, n := range want {
+		total += n
+	}
+	if _, err := f.result.wait(ctx, total); err != nil {
+		return nil, 0, err
+	}
+	return want, total, difference(name+"'s result topic", want, f.result.groups())
+}
+
 // steadyRate runs one system at one rate.
 func (b *bench) steadyRate(ctx context.Context, s *system, rate, r int) (failed error) {
 	j := b.job(s.name, "", endless)
 	j.topic = j.app + "-in"
 	defer b.done(ctx, j, &failed)
-	if err := b.create(ctx, j.topic, partitions, nil); err != nil {
-		return err
-	}
-	if s.prepare != nil {
-		if err := s.prepare(ctx, j); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, mostMinutes*time.Minute)
-	defer cancel()
-	cmd, err := s.command(j)
-	if err != nil {
-		return err
-	}
-	all := &sent{due: map[string][]time.Time{}, from: time.Now().Add(time.Hour)}
-	w := b.watch(ctx, s, s.resultOf(j), all.shown)
-	defer func() { cancel(); <-w.done }()
-	p, err := start(s.name+"-"+j.app, b.dir, cmd)
-	if err != nil {
-		return err
-	}
-	defer p.end()
-	ctx, alive := p.watch(ctx)
-	defer alive()
-	client, err := b.producer(time.Millisecond)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-
-	// It has begun to count when it has counted something.
-	l := law{hosts: 2000, seed: 5, records: endless}
-	next, stop := iter.Pull(l.choices())
+	f, ctx, stop, err := b.feed(ctx, s, j)
 	defer stop()
-	out := &pacer{topic: j.topic, client: client, all: all, failed: &firstError{}, next: next, fill: l.filler()}
-	if err := out.send(ctx, 100, 1000); err != nil {
-		return err
-	}
-	if _, err := w.wait(ctx, 100); err != nil {
+	if err != nil {
 		return err
 	}
 	warm := b.Sustain / 3
-	all.mu.Lock()
-	all.from = time.Now().Add(warm)
-	all.mu.Unlock()
-	cpu, _ := p.used()
+	f.all.measure(time.Now().Add(warm))
+	cpu, _ := f.used()
 	began := time.Now()
 
 	var found *prober
-	i := &instance{process: p}
+	i := &instance{process: f.process}
 	if s.name == "brotally" {
-		if found, err = i.probe(ctx, out, warm, b.Sustain); err != nil {
+		if found, err = i.probe(ctx, f.out, warm, b.Sustain); err != nil {
 			return err
 		}
 	}
-	err = out.send(ctx, int(float64(rate)*(warm+b.Sustain).Seconds()), rate)
+	err = f.out.send(ctx, int(float64(rate)*(warm+b.Sustain).Seconds()), rate)
 	if found != nil {
 		found.running.Wait()
 		if err == nil {
@@ -145,23 +202,14 @@ func (b *bench) steadyRate(ctx context.Context, s *system, rate, r int) (failed 
 	if err != nil {
 		return err
 	}
-	used, peak := p.used()
+	used, peak := f.used()
 	cores := (used - cpu) / time.Since(began).Seconds()
-	want := all.counts()
-	total := int64(0)
-	for _, n := range want {
-		total += n
-	}
-	if _, err := w.wait(ctx, total); err != nil {
-		return err
-	}
-	if err := difference(s.name+"'s result topic", want, w.groups()); err != nil {
+	want, total, err := f.exact(ctx, s.name)
+	if err != nil {
 		return err
 	}
 	title := fmt.Sprintf("%s records/s for %v, produced until seen", thousands(float64(rate)), b.Sustain)
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	v := quantiles(all.latencies)
+	v := quantiles(f.all.since(time.Time{}))
 	v[usedCores], v[peakRSS] = cores, peak
 	b.note("latency", title, s.name+": result topic", r, v)
 	if found != nil {

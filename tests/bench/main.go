@@ -87,7 +87,7 @@ func fail(err error) {
 }
 
 // allParts are what can be measured, in the order in which it is.
-var allParts = []string{"throughput", "latency", "lookups", "restore", "many", "growth", "pieces"}
+var allParts = []string{"throughput", "latency", "lookups", "restore", "members", "many", "growth", "pieces"}
 
 func parse(args []string) (c config, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -96,7 +96,7 @@ func parse(args []string) (c config, err error) {
 		f.Func(name, usage+fmt.Sprintf(" (default %q)", def), func(text string) error { *to = strings.Fields(text); return nil })
 	}
 	var rates []string
-	words(&c.Parts, "throughput latency lookups restore many", "parts", "what to measure: "+strings.Join(allParts, ", "))
+	words(&c.Parts, "throughput latency lookups restore members many", "parts", "what to measure: "+strings.Join(allParts, ", "))
 	words(&c.Peers, "", "peers", "other programs: "+strings.Join(peerNames, ", "))
 	words(&c.Topics, "dns dns_hc", "topics", "backlogs: dns, dns_hc")
 	words(&c.Axes, strings.Join(allAxes, " "), "axes", "along which growth is measured: "+strings.Join(allAxes, ", "))
@@ -201,7 +201,7 @@ func measure(ctx context.Context, c config) (failed error) {
 		}
 		defer stop()
 	}
-	parts := map[string]func(context.Context) error{"throughput": b.throughput, "latency": b.latency, "lookups": b.lookups, "restore": b.restore, "many": b.many, "growth": b.growth, "pieces": b.pieces}
+	parts := map[string]func(context.Context) error{"throughput": b.throughput, "latency": b.latency, "lookups": b.lookups, "restore": b.restore, "members": b.members, "many": b.many, "growth": b.growth, "pieces": b.pieces}
 	for _, part := range allParts {
 		if !slices.Contains(b.Parts, part) {
 			continue

@@ -72,7 +72,7 @@ func (b *bench) countInto(ctx context.Context, others string, l law, want map[st
 	for _, table := range tables {
 		definitions = strings.Replace(definitions, "CREATE TABLE "+table+" AS", fmt.Sprintf("CREATE TABLE %s WITH (topic = '%s-%s') AS", table, j.app, table), 1)
 	}
-	cmd, err := b.brotallyWith(j.app, j.topic, definitions)
+	cmd, err := b.brotallyWith(j.app, "bench", j.topic, definitions)
 	if err != nil {
 		return took, err
 	}
