@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,8 +16,9 @@ import (
 // FetcherConfig says what a [Fetcher] reads.
 type FetcherConfig struct {
 	// Client knows the brokers, see [Dial]. It may be shared and is not closed by the fetcher, which opens a connection of its
-	// own to each leader. Its configuration bounds memory, whatever the number of partitions: Consumer.Fetch.Default bytes are
-	// asked for of a partition and Consumer.Fetch.MaxBytes of all together, while so much again is being read.
+	// own to each leader. Its configuration bounds memory, whatever the number of partitions: Consumer.Fetch.MaxBytes is what is asked
+	// for of all together, at most Consumer.Fetch.Default of each. So much lies unread, and so much again is being read; where
+	// partitions are read very unevenly, it can be four times as much.
 	Client sarama.Client
 
 	Topic string
@@ -34,7 +34,7 @@ type Fetcher struct {
 	c      FetcherConfig
 	conf   *sarama.Config // for our connections
 	limit  int32          // bytes to ask for of each partition
-	most   int32          // bytes to ask for at once
+	most   int32          // bytes to ask for at once, of all
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when nothing runs any more
 	parts  map[int32]*fetching
@@ -90,8 +90,12 @@ func NewFetcher(ctx context.Context, c FetcherConfig) *Fetcher {
 		c: c, conf: &conf, ended: make(chan struct{}), parts: map[int32]*fetching{},
 		wake: make(chan struct{}, 1), lost: map[*fetching]time.Time{}, leaders: map[string]*leader{},
 	}
-	f.most = min(conf.Consumer.Fetch.MaxBytes, maxFetchBytes)
-	f.limit = max(min(conf.Consumer.Fetch.Default, f.most/n), 1)
+	// Records that are not compressed are pieces of the answer that they came in, so that a partition of which some are unread may hold
+	// a whole one: it must not be larger the more partitions there are.
+	most := min(conf.Consumer.Fetch.MaxBytes, maxFetchBytes)
+	share := max(most/n, 1)
+	f.limit = min(conf.Consumer.Fetch.Default, share)
+	f.most = min(most, partsAnAnswer*share)
 	for id, from := range c.From {
 		f.parts[id] = &fetching{id: id, ready: make(chan struct{}, 1), pos: from, given: from, size: f.limit}
 		f.parts[id].last.Store(from)
@@ -101,6 +105,9 @@ func NewFetcher(ctx context.Context, c FetcherConfig) *Fetcher {
 	go f.run(ctx) // Close waits for it
 	return f
 }
+
+// partsAnAnswer is how many partitions' shares an answer may have.
+const partsAnAnswer = 4
 
 // Close ends the fetcher. What was fetched can still be had.
 func (f *Fetcher) Close() {
@@ -359,7 +366,6 @@ func (f *Fetcher) fetchFrom(ctx context.Context, l *leader) error {
 		if res.ErrorCode != 0 {
 			return sarama.KError(res.ErrorCode)
 		}
-		own(res)
 		for _, p := range asked {
 			if err := f.answered(p, res.GetBlock(f.c.Topic, p.id)); err != nil {
 				f.take(l, p)
@@ -424,60 +430,6 @@ func (p *fetching) asks(size int32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.size, p.tries = size, tries{}
-}
-
-// own sees to it that nobody who keeps a partition's part of an answer keeps more than twice as much: what is not compressed are
-// pieces of the whole answer.
-func own(res *sarama.FetchResponse) {
-	type part struct {
-		block *sarama.FetchResponseBlock
-		bytes int
-	}
-	var parts []part
-	all := 0
-	for _, blocks := range res.Blocks {
-		for _, block := range blocks {
-			n := 0
-			for r := range uncompressed(block) {
-				n += len(r.Key) + len(r.Value)
-			}
-			parts = append(parts, part{block, n})
-			all += n
-		}
-	}
-	for _, p := range parts {
-		if 2*p.bytes >= all {
-			continue
-		}
-		slab := make([]byte, 0, p.bytes)
-		keep := func(b []byte) []byte {
-			if b == nil {
-				return nil // a tombstone
-			}
-			slab = append(slab, b...)
-			return slab[len(slab)-len(b) : len(slab) : len(slab)]
-		}
-		for r := range uncompressed(p.block) {
-			r.Key, r.Value, r.Headers = keep(r.Key), keep(r.Value), nil // which nobody is given
-		}
-	}
-}
-
-// uncompressed are the records of a partition's part of an answer that lie in the answer itself.
-func uncompressed(block *sarama.FetchResponseBlock) iter.Seq[*sarama.Record] {
-	return func(yield func(*sarama.Record) bool) {
-		for _, set := range block.RecordsSet {
-			b := set.RecordBatch
-			if b == nil || b.Codec != sarama.CompressionNone {
-				continue
-			}
-			for _, r := range b.Records {
-				if !yield(r) {
-					return
-				}
-			}
-		}
-	}
 }
 
 // outOfRange says what is there instead.

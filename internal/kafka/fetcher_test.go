@@ -364,35 +364,39 @@ func TestFetcherUnknownForAMoment(t *testing.T) {
 	}
 }
 
-// TestFetcherKeepsNoMore: a record of an answer with many partitions does not hold the memory of the whole answer.
-func TestFetcherKeepsNoMore(t *testing.T) {
+// TestFetcherAsksForShares: no answer is larger than four partitions' shares, however many partitions there are, and all are read.
+func TestFetcherAsksForShares(t *testing.T) {
 	c := fakeCluster(t)
-	const partitions = 16
+	const partitions, records, most = 32, 20, 64 << 10
 	topic := c.topic(partitions)
 	tx := c.tx("x", func(c *Config) { c.Properties = map[string]string{"compression.type": "none"} })
-	for p := range int32(partitions) {
-		for range 10 {
-			tx.Send(topic, p, []byte("key"), make([]byte, 1000))
+	for range records {
+		for p := range int32(partitions) {
+			tx.Send(topic, p, []byte("k"), make([]byte, 1000))
 		}
-		tx.Send(topic, p, []byte("key"), nil)
-	}
-	if err := tx.Commit(t.Context(), nil, nil); err != nil {
-		t.Fatal(err)
-	}
-	f := c.fetcher(topic, make([]int64, partitions)...)
-	for p := range int32(partitions) {
-		got, err := f.Next(t.Context(), p)
-		if err != nil {
+		if err := tx.Commit(t.Context(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(got.Messages); n != 11 {
-			t.Fatalf("%d records", n)
+	}
+	var largest atomic.Int32
+	cl := c.fake.Cluster()
+	cl.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		cl.KeepControl()
+		largest.Store(max(largest.Load(), r.(*kmsg.FetchRequest).MaxBytes))
+		return nil, nil, false
+	})
+	conf := c.admin.Client().Config()
+	was := conf.Consumer.Fetch.MaxBytes
+	conf.Consumer.Fetch.MaxBytes = most
+	f := c.fetcher(topic, make([]int64, partitions)...)
+	conf.Consumer.Fetch.MaxBytes = was
+	for p := range int32(partitions) {
+		if got := c.fetch(f, p, 2*records); len(got) != records {
+			t.Errorf("partition %d: %d records", p, len(got))
 		}
-		for i, m := range got.Messages {
-			if cap(m.Value) != len(m.Value) || cap(m.Key) != 3 || (m.Value == nil) != (i == 10) {
-				t.Fatalf("record %d: a value of %d bytes holds %d, a key %d", i, len(m.Value), cap(m.Value), cap(m.Key))
-			}
-		}
+	}
+	if got, want := largest.Load(), int32(4*most/partitions); got != want {
+		t.Errorf("%d bytes are asked for at once, want %d", got, want)
 	}
 }
 
