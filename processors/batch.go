@@ -123,6 +123,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	h.session = s
 	h.stage.roster.joined(string(h.stage.group), cs.MemberID())
+	s.running.Go(func() { h.stage.bury(cs.Context()) })
 	h.stage.recovering.Store(&sessionContext{cs.Context()})
 	h.stage.stands.joined(s)
 

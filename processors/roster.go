@@ -10,8 +10,9 @@ import (
 // roster is where this process stands in the groups of its tables, or, where it has only streams, of their passes. It decides
 // who goes when two processes run under one name: each would throw the other one out of every group, for ever.
 type roster struct {
-	mu      sync.Mutex        // guards members
-	members map[string]string // our member id of the last session, by group; empty before the first
+	mu      sync.Mutex          // guards all below
+	members map[string]string   // our member id of the last session, by group; empty before the first
+	present map[string][]string // the names of all that were in it then
 }
 
 // enter notes that this process is going to have a session in a group that counts.
@@ -40,6 +41,18 @@ func (r *roster) joined(group, member string) {
 	if _, ok := r.members[group]; ok {
 		r.members[group] = member
 	}
+}
+
+// gone notes the names of all that are in a group, and returns those that were and are not any more.
+func (r *roster) gone(group string, names []string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.present == nil {
+		r.present = map[string][]string{}
+	}
+	before := r.present[group]
+	r.present[group] = names
+	return slices.DeleteFunc(slices.Clone(before), func(name string) bool { return slices.Contains(names, name) })
 }
 
 // replaced says whether another process has our name. The two may each have taken some of the other's groups. Whoever has the

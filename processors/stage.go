@@ -133,6 +133,30 @@ func (s *stage) leave(why error) {
 	}
 }
 
+// bury ends the transactions of members that are gone from the group. What one that died had open would keep who took over its
+// partitions, and readers, waiting until it times out. One that comes back begins anew, as after any death.
+func (s *stage) bury(ctx context.Context) {
+	members, err := s.admin.GroupMembers(string(s.group))
+	if err != nil {
+		s.log.Debug("who is gone is not known", "why", err)
+		return
+	}
+	var names []string
+	for _, m := range members {
+		names = append(names, m.Instance)
+	}
+	for _, name := range s.roster.gone(string(s.group), names) {
+		if name == s.name() {
+			continue
+		}
+		tx, err := kafka.NewTx(ctx, s.config, name) // its transactional id, too
+		if err == nil {
+			err = tx.Close()
+		}
+		s.log.Debug("a member is gone, and its transaction", "name", name, "error", err)
+	}
+}
+
 // instance is the group instance id: who comes back under the same name gets its partitions back without a rebalance.
 func (s *stage) instance() *string {
 	id := s.name()

@@ -160,6 +160,27 @@ func TestDeathWhileWaitingForADeadTransaction(t *testing.T) {
 	w.exact(c)
 }
 
+// Of two instances one dies inside a transaction. The other ends that when the group gives the dead one up, four seconds before it
+// would time out, and has everything.
+func TestOneOfTwoDiesInsideATransaction(t *testing.T) {
+	w := newWorld(t)
+	wait := w.flow(60_000, 5_000)
+	a := w.start("a")
+	w.eventually("a counts", 20*time.Second, func() bool { return len(a.view()) > 0 })
+	b := w.start("b", "BROTALLY_FAULT=group:sent:100")
+	w.eventually("b is killed inside a transaction", 30*time.Second, func() bool { return !b.alive() })
+	died := time.Now()
+	w.eventually("a ends b's transactions", 20*time.Second, func() bool {
+		return a.logged("a member is gone", w.app+"-counts-b") && a.logged("a member is gone", w.app+"-combine-", "-b\"")
+	})
+	t.Logf("a ended b's transactions %v after its death", time.Since(died).Round(10*time.Millisecond))
+	if w.aborted() == 0 {
+		t.Error("b had no transaction open")
+	}
+	wait()
+	w.exact(a)
+}
+
 func TestTwoInstancesShareTheWork(t *testing.T) {
 	w := newWorld(t)
 	wait := w.flow(90_000, 5_000)
