@@ -376,11 +376,10 @@ func (s *session) load() (l load) {
 // commitForever commits by the stage's policy until Sarama's session ends, and then once more.
 func (s *session) commitForever(generation context.Context) {
 	defer close(s.ended)
-	last := time.Now()
+	last, late := time.Now(), 0
 	timer := time.NewTimer(s.stage.policy.max)
 	defer timer.Stop()
 	for {
-		tick := false
 		select {
 		case <-generation.Done():
 			if cause := context.Cause(generation); errors.Is(cause, sarama.ErrFencedInstancedId) {
@@ -398,10 +397,13 @@ func (s *session) commitForever(generation context.Context) {
 			return
 		case <-s.kick:
 		case <-timer.C:
-			tick = true
 		}
-		wait := s.stage.policy.due(s.load(), time.Since(last))
-		if wait <= 0 || tick && time.Since(last) >= s.stage.policy.max {
+		load := s.load()
+		wait := s.stage.policy.due(load, time.Since(last), late)
+		if wait <= 0 {
+			if late++; !s.stage.policy.isBehind(load) {
+				late = 0
+			}
 			last = time.Now()
 			if err := s.commit(s.ctx); err != nil {
 				s.fail(err)

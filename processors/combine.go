@@ -130,6 +130,9 @@ func newCombiner(b begin, pass *pass, schemas codecs.Schemas) (*combiner, error)
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", sink.table.Name, err)
 		}
+		if len(c.tables) > 0 {
+			inner.Share(c.tables[0].Combiner)
+		}
 		t := &tableCombiner{Combiner: inner, entrance: newEntrance(b, sink.starts[b.source.Partition]), sink: sink, split: newSplitter(sink.table, sink.partitions)}
 		c.tables = append(c.tables, t)
 		c.await(&t.entrance)

@@ -51,6 +51,7 @@ func (t *Table) NewCombiner(layout *feeds.Layout) (*Combiner, error) {
 
 func (p *plan) newCombiner(slots []int) *Combiner {
 	c := &Combiner{plan: p, groups: p.newGroups(), rows: p.newUnnester(slots)}
+	c.env.domains = new(domainCache)
 	if p.where != nil {
 		c.where = p.where.bindCond(slots)
 	}
@@ -74,6 +75,10 @@ func (p *plan) newCombiner(slots []int) *Combiner {
 	}
 	return c
 }
+
+// Share lets c use what expressions of another Combiner have found out, such as registered domains. Both belong to the same
+// goroutine, which gives them the same records in turn.
+func (c *Combiner) Share(other *Combiner) { c.env.domains = other.env.domains }
 
 // Add takes one record in. It keeps nothing of rec, and allocates nothing once the record's group exists (but for a new
 // smallest or greatest string). BenchmarkAdd measures it.

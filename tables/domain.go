@@ -22,13 +22,13 @@ func domainFunction(f func(name, suffix string) feeds.Value) function {
 			return nil, err
 		}
 		out := &expr{typ: feeds.T(feeds.String), text: sql.Format(e), column: -1, eval: func(slots []int) eval {
-			value, domains := x.eval(slots), new(domainCache)
+			value := x.eval(slots)
 			return func(e *env) feeds.Value {
 				v := value(e)
 				if v.IsNull() {
 					return v
 				}
-				name, suffix := domains.split(v.Str())
+				name, suffix := e.domain(v.Str())
 				if suffix == "" {
 					return feeds.NullValue
 				}
@@ -62,6 +62,7 @@ func registeredDomainOf(name, suffix string) feeds.Value {
 // with a record, and publicsuffix makes an error of every name that is no address.
 type domainCache struct {
 	slots []domainSlot
+	last  *domainSlot // of the last name: several tables ask for the same one
 }
 
 type domainSlot struct {
@@ -69,12 +70,15 @@ type domainSlot struct {
 }
 
 const (
-	domainSlots   = 512 // a power of two
-	maxDomainName = 255 // bytes; longer ones are no names, and are not remembered
+	domainSlots   = 2048 // a power of two
+	maxDomainName = 255  // bytes; longer ones are no names, and are not remembered
 )
 
 // split returns the name in lower case and its public suffix; that is empty for what is no domain name.
 func (c *domainCache) split(text string) (name, suffix string) {
+	if c.last != nil && c.last.text == text {
+		return c.last.name, c.last.suffix
+	}
 	if len(text) > maxDomainName {
 		return splitDomain(text)
 	}
@@ -86,6 +90,7 @@ func (c *domainCache) split(text string) (name, suffix string) {
 		slot.text = strings.Clone(text)
 		slot.name, slot.suffix = splitDomain(slot.text)
 	}
+	c.last = slot
 	return slot.name, slot.suffix
 }
 

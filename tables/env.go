@@ -13,6 +13,15 @@ type env struct {
 	// overflows counts expressions that had no value where SQL's standard has an error: overflow, division by zero,
 	// a text that does not convert. They are NULL: no record can stop a table.
 	overflows int64
+	domains   *domainCache // nil: none yet
+}
+
+// domain returns a domain name in lower case and its public suffix, which is empty for what is none.
+func (e *env) domain(text string) (name, suffix string) {
+	if e.domains == nil {
+		e.domains = new(domainCache)
+	}
+	return e.domains.split(text)
 }
 
 // none is the value of an expression that overflowed.
