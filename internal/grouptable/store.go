@@ -121,6 +121,12 @@ func (s *Store) Builder(current func() context.Context) storage.Builder {
 	}
 }
 
+// fetchShare is how many bytes are asked for at once of one partition: all may be recovered at the same time, and what that takes is
+// to be bounded by the configuration, not by their number.
+func fetchShare(most int32, partitions int) int32 {
+	return max(most/int32(max(partitions, 1)), 64<<10)
+}
+
 func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 	p, ok := s.Partition(number)
 	if !ok {
@@ -131,7 +137,12 @@ func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 	if !ok {
 		from = sarama.OffsetOldest
 	}
-	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: s.config.Client, Topic: s.config.Topic, Partition: number, From: from})
+	partitions, err := s.config.Client.Partitions(s.config.Topic)
+	if err != nil {
+		return nil, err
+	}
+	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: s.config.Client, Topic: s.config.Topic, Partition: number, From: from,
+		FetchBytes: fetchShare(s.config.Client.Config().Consumer.Fetch.MaxBytes, len(partitions))})
 	if err != nil {
 		return nil, err
 	}

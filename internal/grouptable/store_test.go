@@ -473,3 +473,15 @@ func TestProgressIsAFloor(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+func TestFetchesOfAllPartitionsStayWithinTheConfiguration(t *testing.T) {
+	const most = 8 << 20
+	for _, partitions := range []int{1, 4, 32, 100} {
+		if got := int(fetchShare(most, partitions)) * partitions; got > most || got < most*9/10 {
+			t.Errorf("%d partitions ask for %d bytes", partitions, got)
+		}
+	}
+	if got := fetchShare(most, 1000); got != 64<<10 {
+		t.Errorf("of a thousand partitions each asks for %d bytes", got)
+	}
+}
