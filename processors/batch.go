@@ -142,7 +142,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 		return err
 	}
 	if len(s.from) > 0 {
-		s.fetcher = kafka.NewFetcher(cs.Context(), kafka.FetcherConfig{Client: h.stage.admin.Client(), Topic: h.stage.input, From: s.from})
+		s.fetcher = kafka.NewFetcher(cs.Context(), kafka.FetcherConfig{Client: h.stage.admin.Client(), Topic: h.stage.input, From: s.from, MaxBytes: h.stage.fetchBytes})
 	}
 	h.stage.stands.enter(Running)
 	h.stage.log.Debug("session begins", "generation", cs.GenerationID(), "claims", cs.Claims())
@@ -162,7 +162,7 @@ func (h *handler) Cleanup(cs sarama.ConsumerGroupSession) error {
 		s.fetcher.Close()
 	}
 	err := h.goka.Cleanup(s)
-	h.stage.handover.clear() // nobody is left to redeem a ticket
+	h.stage.handover.Clear() // nobody is left to redeem a ticket
 	h.stage.log.Debug("session ended", "generation", cs.GenerationID())
 	if failed := s.failure(); failed != nil {
 		h.stage.fail(failed)
@@ -439,7 +439,7 @@ func (s *session) commit(ctx context.Context) (err error) {
 		if work == nil {
 			continue
 		}
-		m := &sarama.ConsumerMessage{Topic: p.topic, Partition: p.partition, Offset: max(next-1, 0), Timestamp: now, Value: s.stage.handover.deposit(work)}
+		m := &sarama.ConsumerMessage{Topic: p.topic, Partition: p.partition, Offset: max(next-1, 0), Timestamp: now, Value: s.stage.handover.Deposit(work)}
 		handed = append(handed, func() {
 			select {
 			case p.out <- m:

@@ -266,6 +266,7 @@ func (p *Processors) groupStage(t *placedTable, used *purger, stands *standing) 
 	// Partials come once in a stage 1 interval and a commit takes a part of that. With stage 1's own pause, which is as long but for
 	// what another commit took, they would wait for its rest again and again.
 	s.policy.min /= 2
+	s.fetchBytes = kafka.OwnFetchBytes
 	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Log: p.config.Log})
 	s.rows = store
 	s.intake = func(b begin) (intake, error) {

@@ -14,23 +14,25 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/internal/grouptable"
+	"github.com/brotally/brotally/internal/handover"
 	"github.com/brotally/brotally/internal/kafka"
 )
 
 // stage is one Goka processor with what we hang around it through its builders: a transactional producer and a consumer
 // group that hands out commit intervals. It lives from one failure to the next; [supervise] builds the next one.
 type stage struct {
-	kind   string // combine or group, as package fault has it
-	group  goka.Group
-	input  string // the topic it reads
-	config kafka.Config
-	log    *slog.Logger
-	policy intervalPolicy
-	cap    limits
-	admin  *kafka.Admin
-	roster *roster // of the process
-	stands *standing
-	told   func(Commit)
+	kind       string // combine or group, as package fault has it
+	group      goka.Group
+	input      string // the topic it reads
+	config     kafka.Config
+	log        *slog.Logger
+	policy     intervalPolicy
+	fetchBytes int32 // asked for at once; 0: as configured
+	cap        limits
+	admin      *kafka.Admin
+	roster     *roster // of the process
+	stands     *standing
+	told       func(Commit)
 
 	// What makes a stage one of the two.
 	intake     func(begin begin) (intake, error)
@@ -47,7 +49,7 @@ type stage struct {
 	committed  func(offsets)
 
 	records     *atomic.Int64 // messages taken in and committed, over the stage's successors
-	handover    handover
+	handover    handover.Desk
 	transaction transaction
 	recovering  atomic.Pointer[sessionContext]
 	cancel      context.CancelCauseFunc

@@ -8,31 +8,124 @@ import (
 	"strings"
 
 	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/storage"
 
 	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/internal/grouptable"
+	"github.com/brotally/brotally/internal/handover"
+	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables"
 )
 
-// consumer is what Goka reads a changelog with. It is told to begin anew in a partition when a connection was lost.
+// consumer is what Goka reads a changelog with: one fetcher of all partitions, and one message for all records of a partition that an
+// answer has. Goka would else look at each record, and Sarama's own consumer pass each from channel to channel, which took more
+// time than taking it in.
 type consumer struct {
-	sarama.Consumer
-	watch *watch
+	sarama.Consumer // nil: Goka asks it for nothing else
+	fetcher         *kafka.Fetcher
+	desk            handover.Desk
+	store           *grouptable.Store
+	watch           *watch
 }
 
+func newConsumer(ctx context.Context, client sarama.Client, store *grouptable.Store, w *watch) *consumer {
+	return &consumer{store: store, watch: w, fetcher: kafka.NewFetcher(ctx, kafka.FetcherConfig{
+		Client: client, Topic: w.topic.Name, Partitions: int(w.topic.Partitions), MaxBytes: kafka.OwnFetchBytes, Again: w.check,
+	})}
+}
+
+// ConsumePartition begins to follow a partition, anew if it was followed before: then it had failed, and may be another topic's.
 func (c *consumer) ConsumePartition(topic string, partition int32, offset int64) (sarama.PartitionConsumer, error) {
 	if c.watch.again(partition) {
 		if err := c.watch.check(); err != nil {
 			return nil, err
 		}
 	}
-	p, err := c.Consumer.ConsumePartition(topic, partition, offset)
-	if errors.Is(err, sarama.ErrOffsetOutOfRange) {
-		c.watch.gone(fmt.Errorf("%w: %s/%d has no offset %d", errGone, topic, partition, offset))
-	}
-	return p, err
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &reading{topic: topic, partition: partition, cancel: cancel, messages: make(chan *sarama.ConsumerMessage), errors: make(chan *sarama.ConsumerError)}
+	c.fetcher.Add(partition, offset)
+	go c.follow(ctx, r) // Goka waits for the channels to be closed
+	return r, nil
 }
 
-// Close is called by nobody but us, who close the consumer inside.
+// reading is a partition that is followed.
+type reading struct {
+	sarama.PartitionConsumer // nil: Goka asks it for nothing else
+	topic                    string
+	partition                int32
+	cancel                   context.CancelFunc
+	messages                 chan *sarama.ConsumerMessage
+	errors                   chan *sarama.ConsumerError
+}
+
+func (r *reading) Messages() <-chan *sarama.ConsumerMessage { return r.messages }
+func (r *reading) Errors() <-chan *sarama.ConsumerError     { return r.errors }
+func (r *reading) AsyncClose()                              { r.cancel() }
+
+// batch is what a message of ours stands for.
+type batch struct {
+	records []sarama.ConsumerMessage
+	taken   chan struct{} // closed when nobody looks at the records any more
+}
+
+// follow hands Goka what comes until it has enough.
+func (c *consumer) follow(ctx context.Context, r *reading) {
+	defer close(r.messages)
+	defer close(r.errors)
+	defer c.fetcher.Remove(r.partition)
+	for {
+		got, err := c.fetcher.Next(ctx, r.partition)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			var out *kafka.OutOfRange
+			if errors.As(err, &out) {
+				c.watch.gone(fmt.Errorf("%w: %w", errGone, err))
+			}
+			select {
+			case r.errors <- &sarama.ConsumerError{Topic: r.topic, Partition: r.partition, Err: err}:
+				<-ctx.Done() // Goka lets go of what has failed
+			case <-ctx.Done():
+			}
+			return
+		}
+		b := &batch{got.Messages, make(chan struct{})}
+		ticket := c.desk.Deposit(b)
+		m := &sarama.ConsumerMessage{Topic: r.topic, Partition: r.partition, Offset: got.Next - 1, Value: ticket}
+		select {
+		case r.messages <- m:
+		case <-ctx.Done():
+		}
+		select {
+		case <-b.taken:
+		case <-ctx.Done():
+			_, _ = c.desk.Decode(ticket) // Goka may have thrown it away
+			return
+		}
+	}
+}
+
+// take is Goka's callback: it takes in what a message stands for.
+func (c *consumer) take(ctx goka.UpdateContext, _ storage.Storage, _ string, ticket []byte) error {
+	work, err := c.desk.Decode(ticket)
+	if err != nil {
+		return err
+	}
+	b := work.(*batch)
+	defer close(b.taken)
+	p, ok := c.store.Partition(ctx.Partition())
+	if !ok {
+		return fmt.Errorf("partition %d is not recovered", ctx.Partition())
+	}
+	return p.Take(b.records)
+}
+
+// HighWaterMarks is for Goka's statistics, which nobody reads.
+func (c *consumer) HighWaterMarks() map[string]map[int32]int64 { return nil }
+
+// Close is called by nobody but us, who close the fetcher.
 func (c *consumer) Close() error { return nil }
 
 // topicManager is the part of Goka's topic manager that a view needs. It makes no topics.

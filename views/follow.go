@@ -113,13 +113,6 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 	defer client.Close() //nolint:errcheck // nothing depends on it
 	// Without connections it would still try to get some: Sarama looks for a leader ten times before it lets go.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopPatience, func() { _ = client.Close() }) })()
-	inner, err := sarama.NewConsumerFromClient(client)
-	if err != nil {
-		return err
-	}
-	// Goka's View.close closes neither of the two; the topic manager has nothing to close.
-	defer inner.Close() //nolint:errcheck // as above
-
 	total, err := f.size(topic)
 	if err != nil {
 		return err
@@ -135,12 +128,14 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 	}}
 	defer f.all.add(watch)()
 	manager := func([]string) (goka.TopicManager, error) { return topicManager{f.admin.Client(), watch}, nil }
-	watched := &consumer{inner, watch}
+	consumer := newConsumer(ctx, client, store, watch)
+	defer consumer.fetcher.Close() // Goka's View.close closes nothing; its topic manager has nothing to close
 	log := &gokaLog{ctx: ctx, log: f.log}
 	view, err := goka.NewView(f.kafka.Brokers, goka.Table(topic.Name), rowCodec{f.view.table},
 		goka.WithViewStorageBuilder(store.Builder(func() context.Context { return ctx })),
 		goka.WithViewTopicManagerBuilder(store.TopicManager(manager)),
-		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return watched, nil }),
+		goka.WithViewConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) { return consumer, nil }),
+		goka.WithViewCallback(consumer.take),
 		goka.WithViewHasher(kafka.NewHasher),
 		goka.WithViewAutoReconnect(),
 		goka.WithViewBackoffBuilder(func() (goka.Backoff, error) { return goka.NewSimpleBackoff(reconnectStep, reconnectMost), nil }),

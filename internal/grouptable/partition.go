@@ -7,6 +7,7 @@ import (
 	"sort"
 	"sync"
 
+	"github.com/IBM/sarama"
 	"github.com/lovoo/goka/storage"
 
 	"github.com/brotally/brotally/codecs"
@@ -175,6 +176,37 @@ func (p *Partition) Set(key string, value []byte) error {
 		p.changed()
 	}
 	return err
+}
+
+// Take takes in records of the changelog, as a view does that follows it. Readers get their turn between them.
+func (p *Partition) Take(records []sarama.ConsumerMessage) error {
+	const atOnce = 128
+	heard := false
+	for batch := range slices.Chunk(records, atOnce) {
+		if err := p.takeSome(batch, &heard); err != nil {
+			return err
+		}
+	}
+	if heard {
+		p.changed()
+	}
+	return nil
+}
+
+// takeSome notes whether progress was among the records.
+func (p *Partition) takeSome(records []sarama.ConsumerMessage, heard *bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range records {
+		r := &records[i]
+		if err := p.apply(r.Key, r.Value); err != nil {
+			return fmt.Errorf("offset %d: %w", r.Offset, err)
+		}
+		if !*heard && codecs.IsInternal(r.Key) {
+			_, *heard = codecs.ParseProgressKey(string(r.Key))
+		}
+	}
+	return nil
 }
 
 // Delete removes a row, as a tombstone does.

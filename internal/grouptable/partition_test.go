@@ -3,8 +3,10 @@ package grouptable
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/IBM/sarama"
 	"github.com/google/go-cmp/cmp"
 	"github.com/lovoo/goka/storage"
 
@@ -66,6 +68,44 @@ func TestAPartitionIsAStorage(t *testing.T) {
 	_ = p.SetOffset(12) // never back
 	if at, err := p.GetOffset(-3); at != 41 || err != nil {
 		t.Errorf("offset %d, %v", at, err)
+	}
+}
+
+// TestATakeIsManySets: of more records than are taken in at once, the last of a key counts, and readers hear of progress once.
+func TestATakeIsManySets(t *testing.T) {
+	one, keys := newRows(t, "a", "b", "c")
+	many, _ := newRows(t)
+	changed := 0
+	many.changed = func() { changed++ }
+	source := codecs.ProgressKey(codecs.Source{Topic: "dns"})
+	var records []sarama.ConsumerMessage
+	for i := range 1000 {
+		key, value := keys[i%3], codecs.AppendRow(nil, one.table, one.table.NewState())
+		switch {
+		case i%10 == 9:
+			key, value = source, codecs.AppendProgressRow(nil, codecs.Progress{Upto: int64(i)})
+		case i > 990 && i%3 == 1:
+			value = nil
+		}
+		records = append(records, sarama.ConsumerMessage{Offset: int64(i), Key: []byte(key), Value: value})
+		if err := one.Set(key, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := many.Take(records[:5]); err != nil || changed != 0 {
+		t.Errorf("%v, told %d times without progress", err, changed)
+	}
+	if err := many.Take(records[5:]); err != nil || changed != 1 {
+		t.Errorf("%v, told %d times", err, changed)
+	}
+	if diff := cmp.Diff(rows(t, one), rows(t, many)); diff != "" {
+		t.Errorf("-one by one +together:\n%s", diff)
+	}
+	if diff := cmp.Diff(one.Progress(), many.Progress()); diff != "" {
+		t.Errorf("-one by one +together:\n%s", diff)
+	}
+	if err := many.Take([]sarama.ConsumerMessage{{Offset: 7, Key: []byte(keys[0]), Value: []byte("no row")}}); err == nil || !strings.Contains(err.Error(), "offset 7") {
+		t.Errorf("%v, want where the bad record is", err)
 	}
 }
 

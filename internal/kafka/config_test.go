@@ -39,7 +39,7 @@ func TestDefaults(t *testing.T) {
 		{"AllowAutoTopicCreation", "waiting for an input topic makes it", func(c *sarama.Config) any { return c.Metadata.AllowAutoTopicCreation }, false},
 		{"Transaction.Timeout", "a dead instance's partitions stand still for a minute", func(c *sarama.Config) any { return c.Producer.Transaction.Timeout }, 10 * time.Second},
 		{"Session.Timeout", "a dead instance is noticed late", func(c *sarama.Config) any { return c.Consumer.Group.Session.Timeout }, 6 * time.Second},
-		{"Heartbeat.Interval", "a rebalance is noticed late", func(c *sarama.Config) any { return c.Consumer.Group.Heartbeat.Interval }, 500 * time.Millisecond},
+		{"Heartbeat.Interval", "a rebalance is noticed late", func(c *sarama.Config) any { return c.Consumer.Group.Heartbeat.Interval }, 150 * time.Millisecond},
 		{"Rebalance.Retry.Max", "a group that rebalances for ten seconds ends the consumer", func(c *sarama.Config) any { return c.Consumer.Group.Rebalance.Retry.Max }, 100},
 		{"Metadata.Timeout", "an unreachable broker is waited for without end", func(c *sarama.Config) any { return c.Metadata.Timeout }, 6 * time.Second},
 		{"DialTimeout", "an unreachable broker is waited for half a minute", func(c *sarama.Config) any { return c.Net.DialTimeout }, 3 * time.Second},

@@ -22,7 +22,16 @@ type FetcherConfig struct {
 	Client sarama.Client
 
 	Topic string
-	From  map[int32]int64 // the offsets to begin at, by partition
+	From  map[int32]int64 // the offsets to begin at, by partition; [Fetcher.Add] adds others
+
+	// Partitions is how many there may be, if From has not all of them: they share the memory.
+	Partitions int
+
+	// MaxBytes is how much to ask for of all together, if that is less than what the client's configuration allows.
+	MaxBytes int32
+
+	// Again, if it is set, is asked before a partition that was lost is looked for again. Its error ends the partition.
+	Again func() error
 }
 
 // Fetcher reads what was committed to several partitions of a topic, each at its own pace: one request to a broker asks for all
@@ -37,11 +46,11 @@ type Fetcher struct {
 	most   int32          // bytes to ask for at once, of all
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when nothing runs any more
-	parts  map[int32]*fetching
 
-	running sync.WaitGroup          // all but run
-	wake    chan struct{}           // told that a partition is lost
-	mu      sync.Mutex              // guards what follows, and which partitions a leader has
+	running sync.WaitGroup // all but run
+	wake    chan struct{}  // told that a partition is lost
+	mu      sync.Mutex     // guards what follows, and which partitions a leader has
+	parts   map[int32]*fetching
 	lost    map[*fetching]time.Time // those that no leader is asked for, and when to look for one
 	leaders map[string]*leader      // whom we fetch from, by address
 }
@@ -72,6 +81,9 @@ type fetching struct {
 	given    int64 // offset behind what was given
 }
 
+// OwnFetchBytes is how much to ask for at once of a topic of ours. Those are compressed, and there are two of each table.
+const OwnFetchBytes = 2 << 20
+
 // Fetched is some of what a partition holds.
 type Fetched struct {
 	// Messages are records in order, without headers; their keys and values are never overwritten. There may be none.
@@ -85,21 +97,19 @@ type Fetched struct {
 func NewFetcher(ctx context.Context, c FetcherConfig) *Fetcher {
 	conf := *c.Client.Config()
 	conf.MetricRegistry = metrics.NewRegistry()
-	n := int32(max(len(c.From), 1))
+	n := int32(max(len(c.From), c.Partitions, 1))
 	f := &Fetcher{
 		c: c, conf: &conf, ended: make(chan struct{}), parts: map[int32]*fetching{},
 		wake: make(chan struct{}, 1), lost: map[*fetching]time.Time{}, leaders: map[string]*leader{},
 	}
 	// Records that are not compressed are pieces of the answer that they came in, so that a partition of which some are unread may hold
 	// a whole one: it must not be larger the more partitions there are.
-	most := min(conf.Consumer.Fetch.MaxBytes, maxFetchBytes)
+	most := min(conf.Consumer.Fetch.MaxBytes, or(c.MaxBytes, maxFetchBytes), maxFetchBytes)
 	share := max(most/n, 1)
 	f.limit = min(conf.Consumer.Fetch.Default, share)
 	f.most = min(most, partsAnAnswer*share)
 	for id, from := range c.From {
-		f.parts[id] = &fetching{id: id, ready: make(chan struct{}, 1), pos: from, given: from, size: f.limit}
-		f.parts[id].last.Store(from)
-		f.lost[f.parts[id]] = time.Time{}
+		f.Add(id, from)
 	}
 	ctx, f.cancel = context.WithCancel(ctx)
 	go f.run(ctx) // Close waits for it
@@ -115,13 +125,55 @@ func (f *Fetcher) Close() {
 	<-f.ended
 }
 
+// Add begins to fetch a partition, from an offset on; anew, if it was fetched before.
+func (f *Fetcher) Add(partition int32, from int64) {
+	f.Remove(partition)
+	p := &fetching{id: partition, ready: make(chan struct{}, 1), pos: from, given: from, size: f.limit}
+	p.last.Store(from)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.parts[partition] = p
+	f.lost[p] = time.Time{}
+	tell(f.wake)
+}
+
+// Remove ends a partition. Nobody may wait for it.
+func (f *Fetcher) Remove(partition int32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.parts[partition]
+	if p == nil {
+		return
+	}
+	delete(f.parts, partition)
+	delete(f.lost, p)
+	for _, l := range f.leaders {
+		l.without(p)
+		tell(l.room) // it may be the last
+	}
+}
+
+// without takes a partition from the leader, if it has it.
+func (l *leader) without(p *fetching) {
+	l.parts = slices.DeleteFunc(slices.Clone(l.parts), func(o *fetching) bool { return o == p }) // others may look at the old ones
+}
+
+func (f *Fetcher) part(partition int32) *fetching {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.parts[partition]
+}
+
 // LastStable returns how far transactions were decided in a partition, as the last answer said: it can be read up to there.
-func (f *Fetcher) LastStable(partition int32) int64 { return f.parts[partition].last.Load() }
+func (f *Fetcher) LastStable(partition int32) int64 { return f.part(partition).last.Load() }
 
 // Next waits for what comes next in a partition. It is good until the next call for the partition, which is for one goroutine.
 // Errors are *[OutOfRange], *[NotAllowed], *[Error], or ctx's when that is done. What passes is retried.
 func (f *Fetcher) Next(ctx context.Context, partition int32) (Fetched, error) {
-	p := f.parts[partition]
+	p := f.part(partition)
+	if p == nil {
+		return Fetched{}, fmt.Errorf("read %s/%d, which is not fetched: %w", f.c.Topic, partition, context.Canceled)
+	}
 	for {
 		ended := false
 		select {
@@ -270,12 +322,22 @@ func (f *Fetcher) lose(ctx context.Context, p *fetching, why error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.lost[p] = time.Now().Add(pause)
-	tell(f.wake)
+	if f.parts[p.id] == p {
+		f.lost[p] = time.Now().Add(pause)
+		tell(f.wake)
+	}
 }
 
 // find asks who leads the partitions, and has them fetched from there.
 func (f *Fetcher) find(ctx context.Context, lost []*fetching) {
+	if f.c.Again != nil && slices.ContainsFunc(lost, (*fetching).failed) {
+		if _, err := unlessDone(ctx, func() (struct{}, error) { return struct{}{}, f.c.Again() }); err != nil {
+			for _, p := range lost {
+				p.fail(err)
+			}
+			return
+		}
+	}
 	leaders, err := leaders(ctx, f.c.Client, f.c.Topic)
 	for _, p := range lost {
 		addr, known := leaders[p.id]
@@ -296,6 +358,9 @@ func (f *Fetcher) find(ctx context.Context, lost []*fetching) {
 func (f *Fetcher) give(ctx context.Context, p *fetching, addr string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.parts[p.id] != p {
+		return // it was removed
+	}
 	l := f.leaders[addr]
 	if l == nil {
 		l = &leader{addr: addr, room: make(chan struct{}, 1)}
@@ -311,7 +376,7 @@ func (f *Fetcher) give(ctx context.Context, p *fetching, addr string) {
 func (f *Fetcher) take(l *leader, p *fetching) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l.parts = slices.DeleteFunc(slices.Clone(l.parts), func(o *fetching) bool { return o == p }) // others may look at the old ones
+	l.without(p)
 }
 
 // of returns a leader's partitions.
@@ -423,6 +488,13 @@ func (f *Fetcher) answered(p *fetching, block *sarama.FetchResponseBlock) error 
 		p.asks(min(2*size, maxFetchBytes))
 	}
 	return nil
+}
+
+// failed says whether there was no good answer since the last good one, or ever, but errors.
+func (p *fetching) failed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tries.failed > 0
 }
 
 // asks says how much to ask for next, after an answer that was good.

@@ -351,6 +351,77 @@ func storageError(req *kmsg.FetchRequest) (kmsg.Response, error) {
 	return res, nil
 }
 
+// TestFetcherAddsAndRemoves: partitions come and go while others are read, and one that comes again is read anew.
+func TestFetcherAddsAndRemoves(t *testing.T) {
+	clusters(t, func(t *testing.T, c *cluster) {
+		topic := c.topic(3)
+		tx := c.tx(c.name("tx"))
+		put := func(value string) {
+			for p := range int32(3) {
+				tx.Send(topic, p, []byte("k"), []byte(value))
+			}
+			if err := tx.Commit(t.Context(), nil, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put("first")
+		f := NewFetcher(t.Context(), FetcherConfig{Client: c.admin.Client(), Topic: topic, Partitions: 3})
+		t.Cleanup(f.Close)
+		f.Add(1, 0)
+		if diff := cmp.Diff([]string{"0 k=first"}, c.fetch(f, 1, 1)); diff != "" {
+			t.Errorf("a partition that was added (-want +got):\n%s", diff)
+		}
+		f.Add(2, 1)
+		put("second")
+		if diff := cmp.Diff([]string{"2 k=second"}, c.fetch(f, 2, 3)); diff != "" {
+			t.Errorf("another one (-want +got):\n%s", diff)
+		}
+		f.Remove(1)
+		if _, err := f.Next(t.Context(), 1); !errors.Is(err, context.Canceled) {
+			t.Errorf("one that was removed: %v", err)
+		}
+		f.Add(1, 0)
+		if diff := cmp.Diff([]string{"0 k=first", "2 k=second"}, c.fetch(f, 1, 3)); diff != "" {
+			t.Errorf("one that was added again (-want +got):\n%s", diff)
+		}
+		f.Remove(1)
+		f.Remove(2) // the leader has none left
+		f.Add(0, 2)
+		put("third")
+		if diff := cmp.Diff([]string{"2 k=second", "4 k=third"}, c.fetch(f, 0, 5)); diff != "" {
+			t.Errorf("when there was none (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestFetcherAsksBeforeItGoesOn: who must not read on when a leader was lost is asked each time, and never before.
+func TestFetcherAsksBeforeItGoesOn(t *testing.T) {
+	t.Parallel()
+	c := fakeCluster(t)
+	topic := c.topic(1)
+	c.put(topic, "a=1", "b=2")
+	var asked atomic.Int64
+	no := errors.New("another topic")
+	f := NewFetcher(t.Context(), FetcherConfig{Client: c.admin.Client(), Topic: topic, From: map[int32]int64{0: 0}, Again: func() error {
+		if asked.Add(1) == 3 {
+			return no
+		}
+		return nil
+	}})
+	t.Cleanup(f.Close)
+	c.fetch(f, 0, 2)
+	if n := asked.Load(); n != 0 {
+		t.Errorf("asked %d times while all was well", n)
+	}
+	c.fake.Cluster().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.NotLeaderForPartition, Count: -1})
+	if _, err := f.Next(t.Context(), 0); !errors.Is(err, no) {
+		t.Errorf("%v", err)
+	}
+	if n := asked.Load(); n != 3 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
 // TestFetcherUnknownForAMoment: a topic that has been known and is unknown once, after a long time of other troubles, is read.
 func TestFetcherUnknownForAMoment(t *testing.T) {
 	t.Parallel()

@@ -475,20 +475,26 @@ func (r *Reader) leader(ctx context.Context) (string, error) {
 // leaders asks any broker for the addresses of the leaders of a topic's partitions, empty where there is none, or until ctx is
 // done. Sarama's client would answer from its cache, or ask ten times with pauses that nothing can cut short.
 func leaders(ctx context.Context, client sarama.Client, topic string) (map[int32]string, error) {
+	return unlessDone(ctx, func() (map[int32]string, error) { return leadersNow(client, topic) })
+}
+
+// unlessDone returns what f does, or ctx's error when that is done first. Then f goes on until its own patience is at an end.
+func unlessDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type answer struct {
-		by  map[int32]string
+		got T
 		err error
 	}
 	answers := make(chan answer, 1)
-	go func() { // when ctx is done first, it ends with the client or its timeouts
-		by, err := leadersNow(client, topic)
-		answers <- answer{by, err}
+	go func() { // see above
+		got, err := f()
+		answers <- answer{got, err}
 	}()
 	select {
 	case a := <-answers:
-		return a.by, a.err
+		return a.got, a.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		var none T
+		return none, ctx.Err()
 	}
 }
 
