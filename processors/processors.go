@@ -228,8 +228,6 @@ func (p *Processors) newStage(stands *standing, input string) *stage {
 // combineStage is stage 1 of one pass: it keeps no state.
 func (p *Processors) combineStage(pass *pass, stands *standing) *stage {
 	s := p.newStage(stands, pass.topic)
-	// A transaction is open for as long as its records are on their way, and those of this stage are few.
-	s.policy.most = min(4*s.policy.max, kafka.TransactionTimeout/2)
 	s.records = &p.records
 	s.cap.records = int64(p.config.CommitRecords)
 	s.startAt = func(partition int32) int64 { return pass.starts[partition] }

@@ -150,9 +150,9 @@ func (t *Definition) readsText() string {
 
 func (t *Table) stage1Text() string {
 	if len(t.plan.groups) == 0 {
-		return "a commit interval, at most four seconds, becomes one partial: the aggregates, nothing of the records"
+		return "a commit interval, at most a second, becomes one partial: the aggregates, nothing of the records"
 	}
-	return "a commit interval, at most four seconds, becomes a partial a group: its key and aggregates, nothing of the records"
+	return "a commit interval, at most a second, becomes a partial a group: its key and aggregates, nothing of the records"
 }
 
 // groupBytes is what [Groups] takes for a group beside its key and state: its entry, and a slot in a hash table that is half

@@ -273,7 +273,7 @@ func TestDescribeHasItsPartsInOrder(t *testing.T) {
 		{PartAggregate, "count(*)", big, 1, 1, ""}, {PartAggregate, "max(d)", dbl, 1, 1, ""}, {PartAggregate, "min(d)", dbl, 1, 1, ""},
 		{PartHaving, "", feeds.Type{}, 0, 0, "count(*) > 1"},
 		{PartColumn, "s", str, 0, 0, "key"}, {PartColumn, "n", big, 0, 0, "count(*)"}, {PartColumn, "range", dbl, 0, 0, "max(d) - min(d)"},
-		{PartStage1, "", feeds.Type{}, 1, 1, "a commit interval, at most four seconds, becomes a partial a group: its key and aggregates, nothing of the records"},
+		{PartStage1, "", feeds.Type{}, 1, 1, "a commit interval, at most a second, becomes a partial a group: its key and aggregates, nothing of the records"},
 		{PartGroup, "", feeds.Type{}, 1, 1, "a row's memory in stage 2, and again in each view"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
