@@ -7,7 +7,6 @@ import "time"
 type intervalPolicy struct {
 	min    time.Duration // between two commits at least; the broker pays half a core for 20 ms
 	max    time.Duration // between two commits at most, while there is anything to commit
-	most   time.Duration // the same of a stage that stays behind: twice as long each time, up to this
 	behind int64         // records of lag from which on a claim counts as behind
 }
 
@@ -18,18 +17,15 @@ type load struct {
 	lag     int64 // the largest lag of any claim, in records
 }
 
-// due returns how long to wait for the next commit when the last one was since ago; 0 or less means now. late is how many of the
-// last commits in a row were of a stage that was behind.
-func (p intervalPolicy) due(l load, since time.Duration, late int) time.Duration {
+// due returns how long to wait for the next commit when the last one was since ago; 0 or less means now.
+func (p intervalPolicy) due(l load, since time.Duration) time.Duration {
 	switch {
 	case !l.waiting:
-		return p.max - since
+		return p.max
 	case l.full:
 		return 0
-	case !p.isBehind(l):
+	case l.lag < p.behind:
 		return p.min - since
 	}
-	return min(p.max<<min(late, 10), p.most) - since
+	return p.max - since
 }
-
-func (p intervalPolicy) isBehind(l load) bool { return l.lag >= p.behind }

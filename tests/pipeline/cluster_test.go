@@ -107,6 +107,12 @@ func (c *cluster) makeTopic(ctx context.Context, name string, partitions int32, 
 	if err != nil {
 		return err
 	}
+	if c.ends[name] == nil {
+		c.ends[name] = map[int32]int64{}
+	}
+	for p := range partitions {
+		c.ends[name][p] += 0 // also of one without records is heard
+	}
 	// A broker may say that it is done before its metadata shows it.
 	return poll(ctx, "topic "+name+" is there", func() (bool, error) {
 		topics, err := c.admin.ListTopics(ctx, name)
@@ -152,9 +158,6 @@ func (c *cluster) produce(ctx context.Context, topic string, partition int32, at
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, last)
-	}
-	if c.ends[topic] == nil {
-		c.ends[topic] = map[int32]int64{}
 	}
 	for _, r := range records {
 		c.ends[topic][partition] = max(c.ends[topic][partition], r.Offset+1)

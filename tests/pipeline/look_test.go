@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/brotally/brotally/tables/sql"
 )
@@ -96,19 +95,7 @@ func (w *world) query(ctx context.Context, p *part) ([]string, error) {
 // counted are the counters of a source partition, in the order in which they are shown.
 var counted = []string{"read", "counted", "filtered", "other_feed", "no_time", "dead_lettered", "bad_fields", "overflows", "cut_keys", "lost"}
 
-// progress waits, not for long, for as many lines as there should be: of a partition that has no records the first report may come with
-// the second commit, a second after the others.
-func (w *world) progress(ctx context.Context, p *part) (lines []string, err error) {
-	patient, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	_ = poll(patient, "all partitions are told of", func() (bool, error) { // what is missing shows in what is returned
-		lines, err = w.progressNow(ctx, p)
-		return err != nil || len(lines) >= len(p.body), nil
-	})
-	return lines, err
-}
-
-func (w *world) progressNow(ctx context.Context, p *part) ([]string, error) {
+func (w *world) progress(ctx context.Context, p *part) ([]string, error) {
 	return w.agreed(ctx, p.args, func(_ *instance, t *tableJSON) ([]string, error) {
 		if !t.AddsUp {
 			return nil, fmt.Errorf("the counts of %s do not add up", t.Name)

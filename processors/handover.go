@@ -1,5 +1,4 @@
-// Package handover carries what is no bytes through Goka, which moves nothing else.
-package handover
+package processors
 
 import (
 	"encoding/binary"
@@ -8,16 +7,16 @@ import (
 	"sync"
 )
 
-// Desk keeps what is to be carried: the value of the message that Goka sees is a ticket for it. As the goka.Codec of an input it gives
-// the callback what the ticket stands for. Each ticket is good once. The zero Desk is ready.
-type Desk struct {
+// handover carries what a pump combined through Goka, which moves nothing but bytes: the message's value is a ticket, and
+// as the input's goka.Codec the handover gives the callback what the ticket stands for. Each ticket is good once.
+type handover struct {
 	mu   sync.Mutex // guards all below
 	next uint64
 	held map[uint64]any
 }
 
-// Deposit returns the ticket for work.
-func (h *Desk) Deposit(work any) []byte {
+// deposit returns the ticket for work.
+func (h *handover) deposit(work any) []byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.held == nil {
@@ -28,8 +27,8 @@ func (h *Desk) Deposit(work any) []byte {
 	return binary.BigEndian.AppendUint64(nil, h.next)
 }
 
-// Decode redeems a ticket. It is an error if it was redeemed before, or is none.
-func (h *Desk) Decode(ticket []byte) (any, error) {
+// Decode redeems a ticket.
+func (h *handover) Decode(ticket []byte) (any, error) {
 	if len(ticket) != 8 {
 		return nil, fmt.Errorf("%d bytes are no ticket", len(ticket))
 	}
@@ -45,12 +44,12 @@ func (h *Desk) Decode(ticket []byte) (any, error) {
 }
 
 // Encode is never called: nothing is emitted to an input.
-func (h *Desk) Encode(any) ([]byte, error) {
+func (h *handover) Encode(any) ([]byte, error) {
 	return nil, errors.New("nothing is emitted to an input")
 }
 
-// Clear forgets what was never redeemed, as after a session that failed.
-func (h *Desk) Clear() {
+// clear forgets what was never redeemed, as after a session that failed.
+func (h *handover) clear() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	clear(h.held)
