@@ -109,53 +109,53 @@ type feeding struct {
 	out    *pacer
 }
 
-// feed starts a system over a topic of its own, and returns when it has counted the first records. stop ends all that was begun; it
-// is not nil. The context that is returned ends when the system does.
-func (b *bench) feed(ctx context.Context, s *system, j job) (f *feeding, _ context.Context, stop func(), err error) {
-	var begun []func()
-	stop = func() {
-		for _, end := range slices.Backward(begun) {
-			end()
-		}
-	}
+// feed starts a system over a topic of its own and calls do when it has counted the first records. do's context ends when the system
+// does.
+func (b *bench) feed(ctx context.Context, s *system, do func(ctx context.Context, f *feeding) error) (failed error) {
+	j := b.job(s.name, "", endless)
+	j.topic = j.app + "-in"
+	defer b.done(ctx, j, &failed)
 	if err := b.create(ctx, j.topic, partitions, nil); err != nil {
-		return nil, ctx, stop, err
+		return err
 	}
 	if s.prepare != nil {
 		if err := s.prepare(ctx, j); err != nil {
-			return nil, ctx, stop, err
+			return err
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, mostMinutes*time.Minute)
+	defer cancel()
 	cmd, err := s.command(j)
 	if err != nil {
-		return nil, ctx, stop, err
+		return err
 	}
-	f = &feeding{job: j, all: &sent{due: map[string][]time.Time{}, from: time.Now().Add(time.Hour)}}
-	ctx, cancel := context.WithTimeout(ctx, mostMinutes*time.Minute)
+	f := &feeding{job: j, all: &sent{due: map[string][]time.Time{}, from: time.Now().Add(time.Hour)}}
 	f.result = b.watch(ctx, s, s.resultOf(j), f.all.shown)
-	begun = append(begun, func() { cancel(); <-f.result.done })
+	defer func() { cancel(); <-f.result.done }()
 	if f.process, err = start(s.name+"-"+j.app, b.dir, cmd); err != nil {
-		return nil, ctx, stop, err
+		return err
 	}
-	begun = append(begun, f.end)
+	defer f.end()
 	ctx, alive := f.watch(ctx)
-	begun = append(begun, alive)
+	defer alive()
 	client, err := b.producer(time.Millisecond)
 	if err != nil {
-		return nil, ctx, stop, err
+		return err
 	}
-	begun = append(begun, client.Close)
+	defer client.Close()
 
 	// It has begun to count when it has counted something.
 	l := law{hosts: 2000, seed: 5, records: endless}
-	next, done := iter.Pull(l.choices())
-	begun = append(begun, done)
+	next, stop := iter.Pull(l.choices())
+	defer stop()
 	f.out = &pacer{topic: j.topic, client: client, all: f.all, failed: &firstError{}, next: next, fill: l.filler()}
 	if err := f.out.send(ctx, 100, 1000); err != nil {
-		return nil, ctx, stop, err
+		return err
 	}
-	_, err = f.result.wait(ctx, 100)
-	return f, ctx, stop, err
+	if _, err := f.result.wait(ctx, 100); err != nil {
+		return err
+	}
+	return do(ctx, f)
 }
 
 // exact waits until the result topic shows all that was sent, and compares. It returns what there is, and how much.
@@ -171,15 +171,11 @@ func (f *feeding) exact(ctx context.Context, name string) (want map[string]int64
 }
 
 // steadyRate runs one system at one rate.
-func (b *bench) steadyRate(ctx context.Context, s *system, rate, r int) (failed error) {
-	j := b.job(s.name, "", endless)
-	j.topic = j.app + "-in"
-	defer b.done(ctx, j, &failed)
-	f, ctx, stop, err := b.feed(ctx, s, j)
-	defer stop()
-	if err != nil {
-		return err
-	}
+func (b *bench) steadyRate(ctx context.Context, s *system, rate, r int) error {
+	return b.feed(ctx, s, func(ctx context.Context, f *feeding) error { return b.steady(ctx, s, f, rate, r) })
+}
+
+func (b *bench) steady(ctx context.Context, s *system, f *feeding, rate, r int) (err error) {
 	warm := b.Sustain / 3
 	f.all.measure(time.Now().Add(warm))
 	cpu, _ := f.used()
@@ -213,7 +209,7 @@ func (b *bench) steadyRate(ctx context.Context, s *system, rate, r int) (failed 
 	v[usedCores], v[peakRSS] = cores, peak
 	b.note("latency", title, s.name+": result topic", r, v)
 	if found != nil {
-		if _, err := i.reached(ctx, "dns_counts", j.topic, total); err != nil {
+		if _, err := i.reached(ctx, "dns_counts", f.job.topic, total); err != nil {
 			return err
 		}
 		got, err := i.counts(ctx)

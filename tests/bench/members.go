@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -19,23 +18,15 @@ const (
 // members has a second instance join, leave, come back and die while records come, and notes how late the results were.
 func (b *bench) members(ctx context.Context) error {
 	for r := range b.Runs {
-		if err := b.comeAndGo(ctx, r); err != nil {
+		if err := b.feed(ctx, b.brotally(), func(ctx context.Context, f *feeding) error { return b.comeAndGo(ctx, f, r) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *bench) comeAndGo(ctx context.Context, r int) (failed error) {
-	s := b.brotally()
-	j := b.job(s.name, "", endless)
-	j.topic = j.app + "-in"
-	defer b.done(ctx, j, &failed)
-	f, ctx, stop, err := b.feed(ctx, s, j)
-	defer stop()
-	if err != nil {
-		return err
-	}
+func (b *bench) comeAndGo(ctx context.Context, f *feeding, r int) (err error) {
+	j := f.job
 	f.all.measure(time.Now())
 
 	var enough atomic.Bool
@@ -55,7 +46,7 @@ func (b *bench) comeAndGo(ctx context.Context, r int) (failed error) {
 		if err != nil {
 			return err
 		}
-		if second, err = start(s.name+"-"+j.app+"-second", b.dir, cmd); err != nil {
+		if second, err = start("brotally-"+j.app+"-second", b.dir, cmd); err != nil {
 			return err
 		}
 		return b.settled(ctx, j.app, 2)
@@ -89,7 +80,9 @@ func (b *bench) comeAndGo(ctx context.Context, r int) (failed error) {
 	}
 	if err == nil {
 		err = change("it is killed", func() error {
-			_ = syscall.Kill(-second.cmd.Process.Pid, syscall.SIGKILL)
+			if err := second.cmd.Process.Kill(); err != nil {
+				return err
+			}
 			return b.settled(ctx, j.app, 1)
 		})
 	}
@@ -100,7 +93,7 @@ func (b *bench) comeAndGo(ctx context.Context, r int) (failed error) {
 	if err != nil {
 		return err
 	}
-	_, _, err = f.exact(ctx, s.name)
+	_, _, err = f.exact(ctx, "brotally")
 	return err
 }
 
