@@ -331,7 +331,7 @@ func (f *Fetcher) lose(ctx context.Context, p *fetching, why error) {
 // find asks who leads the partitions, and has them fetched from there.
 func (f *Fetcher) find(ctx context.Context, lost []*fetching) {
 	if f.c.Again != nil && slices.ContainsFunc(lost, (*fetching).failed) {
-		if _, err := unlessDone(ctx, func() (struct{}, error) { return struct{}{}, f.c.Again() }); err != nil {
+		if err := f.c.Again(); err != nil {
 			for _, p := range lost {
 				p.fail(err)
 			}
@@ -490,7 +490,7 @@ func (f *Fetcher) answered(p *fetching, block *sarama.FetchResponseBlock) error 
 	return nil
 }
 
-// failed says whether there was no good answer since the last good one, or ever, but errors.
+// failed says whether the last that was heard of the partition was an error.
 func (p *fetching) failed() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -472,39 +472,18 @@ func (r *Reader) leader(ctx context.Context) (string, error) {
 	}
 }
 
-// leaders asks any broker for the addresses of the leaders of a topic's partitions, empty where there is none, or until ctx is
-// done. Sarama's client would answer from its cache, or ask ten times with pauses that nothing can cut short.
+// leaders asks any broker for the addresses of the leaders of a topic's partitions, empty where there is none. Sarama's client would
+// answer from its cache, or ask ten times with pauses that nothing can cut short.
 func leaders(ctx context.Context, client sarama.Client, topic string) (map[int32]string, error) {
-	return unlessDone(ctx, func() (map[int32]string, error) { return leadersNow(client, topic) })
-}
-
-// unlessDone returns what f does, or ctx's error when that is done first. Then f goes on until its own patience is at an end.
-func unlessDone[T any](ctx context.Context, f func() (T, error)) (T, error) {
-	type answer struct {
-		got T
-		err error
-	}
-	answers := make(chan answer, 1)
-	go func() { // see above
-		got, err := f()
-		answers <- answer{got, err}
-	}()
-	select {
-	case a := <-answers:
-		return a.got, a.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
-}
-
-func leadersNow(client sarama.Client, topic string) (map[int32]string, error) {
 	b := client.LeastLoadedBroker()
 	if b == nil {
 		return nil, sarama.ErrOutOfBrokers
 	}
 	_ = b.Open(client.Config()) // it may be open
-	res, err := b.GetMetadata(sarama.NewMetadataRequest(sarama.V2_8_0_0, []string{topic}))
+	res, err := metadata(ctx, b, topic)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		_ = client.RefreshMetadata(topic) // lets the client find out which brokers are gone
 		return nil, err
@@ -523,6 +502,25 @@ func leadersNow(client sarama.Client, topic string) (map[int32]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// metadata asks on a connection that others use, too, so that ctx cannot break it.
+func metadata(ctx context.Context, b *sarama.Broker, topic string) (*sarama.MetadataResponse, error) {
+	type answer struct {
+		res *sarama.MetadataResponse
+		err error
+	}
+	answers := make(chan answer, 1)
+	go func() { // when ctx is done first, it ends with the answer or the connection; it opens none
+		res, err := b.GetMetadata(sarama.NewMetadataRequest(sarama.V2_8_0_0, []string{topic}))
+		answers <- answer{res, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.res, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // disconnect closes our connection, if there is one; the next fetch opens another.
