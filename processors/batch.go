@@ -162,7 +162,7 @@ func (h *handler) Cleanup(cs sarama.ConsumerGroupSession) error {
 		s.fetcher.Close()
 	}
 	err := h.goka.Cleanup(s)
-	h.stage.handover.Clear() // nobody is left to redeem a ticket
+	h.stage.handover.clear() // nobody is left to redeem a ticket
 	h.stage.log.Debug("session ended", "generation", cs.GenerationID())
 	if failed := s.failure(); failed != nil {
 		h.stage.fail(failed)
@@ -376,10 +376,11 @@ func (s *session) load() (l load) {
 // commitForever commits by the stage's policy until Sarama's session ends, and then once more.
 func (s *session) commitForever(generation context.Context) {
 	defer close(s.ended)
-	last, late := time.Now(), 0
+	last := time.Now()
 	timer := time.NewTimer(s.stage.policy.max)
 	defer timer.Stop()
 	for {
+		tick := false
 		select {
 		case <-generation.Done():
 			if cause := context.Cause(generation); errors.Is(cause, sarama.ErrFencedInstancedId) {
@@ -397,13 +398,10 @@ func (s *session) commitForever(generation context.Context) {
 			return
 		case <-s.kick:
 		case <-timer.C:
+			tick = true
 		}
-		load := s.load()
-		wait := s.stage.policy.due(load, time.Since(last), late)
-		if wait <= 0 {
-			if late++; !s.stage.policy.isBehind(load) {
-				late = 0
-			}
+		wait := s.stage.policy.due(s.load(), time.Since(last))
+		if wait <= 0 || tick && time.Since(last) >= s.stage.policy.max {
 			last = time.Now()
 			if err := s.commit(s.ctx); err != nil {
 				s.fail(err)
@@ -439,7 +437,7 @@ func (s *session) commit(ctx context.Context) (err error) {
 		if work == nil {
 			continue
 		}
-		m := &sarama.ConsumerMessage{Topic: p.topic, Partition: p.partition, Offset: max(next-1, 0), Timestamp: now, Value: s.stage.handover.Deposit(work)}
+		m := &sarama.ConsumerMessage{Topic: p.topic, Partition: p.partition, Offset: max(next-1, 0), Timestamp: now, Value: s.stage.handover.deposit(work)}
 		handed = append(handed, func() {
 			select {
 			case p.out <- m:

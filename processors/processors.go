@@ -213,7 +213,7 @@ func (p *Processors) newStage(stands *standing, input string) *stage {
 		log:        p.config.Log.With("group", stands.Group),
 		stands:     stands,
 		told:       p.config.Committed,
-		policy:     intervalPolicy{min: p.config.CommitMin, max: p.config.CommitMax, most: p.config.CommitMax, behind: behind},
+		policy:     intervalPolicy{min: p.config.CommitMin, max: p.config.CommitMax, behind: behind},
 		cap:        limits{bytes: p.config.CombineBytes},
 		records:    new(atomic.Int64),
 		startAt:    func(int32) int64 { return 0 },

@@ -43,12 +43,15 @@ func (r *roster) joined(group, member string) {
 	}
 }
 
-// gone notes the names of all that are in a group, and returns those that were and are not any more.
+// gone notes the names of all that are in a group, and returns those that were and are not any more. None at all: it is not known.
 func (r *roster) gone(group string, names []string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.present == nil {
 		r.present = map[string][]string{}
+	}
+	if len(names) == 0 {
+		return nil
 	}
 	before := r.present[group]
 	r.present[group] = names

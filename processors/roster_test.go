@@ -17,7 +17,8 @@ func TestRosterTellsWhoIsGone(t *testing.T) {
 		{"two", []string{"c"}, nil},
 		{"one", []string{"a", "d"}, []string{"b"}},
 		{"one", []string{"a", "d"}, nil},
-		{"one", nil, []string{"a", "d"}},
+		{"one", nil, nil}, // not known
+		{"one", []string{"d"}, []string{"a"}},
 		{"two", []string{"c"}, nil},
 	} {
 		if diff := cmp.Diff(step.gone, r.gone(step.group, step.names), cmpopts.EquateEmpty()); diff != "" {

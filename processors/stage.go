@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/internal/grouptable"
-	"github.com/brotally/brotally/internal/handover"
 	"github.com/brotally/brotally/internal/kafka"
 )
 
@@ -49,7 +49,7 @@ type stage struct {
 	committed  func(offsets)
 
 	records     *atomic.Int64 // messages taken in and committed, over the stage's successors
-	handover    handover.Desk
+	handover    handover
 	transaction transaction
 	recovering  atomic.Pointer[sessionContext]
 	cancel      context.CancelCauseFunc
@@ -138,25 +138,46 @@ func (s *stage) leave(why error) {
 // bury ends the transactions of members that are gone from the group. What one that died had open would keep who took over its
 // partitions, and readers, waiting until it times out. One that comes back begins anew, as after any death.
 func (s *stage) bury(ctx context.Context) {
-	members, err := s.admin.GroupMembers(string(s.group))
-	if err != nil {
-		s.log.Debug("who is gone is not known", "why", err)
+	gone := s.roster.gone(string(s.group), s.members())
+	if len(gone) == 0 {
 		return
 	}
-	var names []string
-	for _, m := range members {
-		names = append(names, m.Instance)
+	select {
+	case <-time.After(absence):
+	case <-ctx.Done():
+		return
 	}
-	for _, name := range s.roster.gone(string(s.group), names) {
-		if name == s.name() {
+	back := s.members()
+	for _, name := range gone {
+		if back == nil || slices.Contains(back, name) {
 			continue
 		}
 		tx, err := kafka.NewTx(ctx, s.config, name) // its transactional id, too
 		if err == nil {
 			err = tx.Close()
 		}
-		s.log.Debug("a member is gone, and its transaction", "name", name, "error", err)
+		if err != nil {
+			s.log.Debug("a member is gone, and its transaction stays until it times out", "name", name, "why", err)
+			continue
+		}
+		s.log.Debug("a member is gone, and its transaction", "name", name)
 	}
+}
+
+// absence is for how long who is gone from a group may only be about to join again: to share out new partitions, or restarted.
+const absence = 300 * time.Millisecond
+
+// members returns the names of all that are in the stage's group, this one among them; nil when that is not known.
+func (s *stage) members() (names []string) {
+	members, err := s.admin.GroupMembers(string(s.group))
+	for _, m := range members {
+		names = append(names, m.Instance)
+	}
+	if !slices.Contains(names, s.name()) {
+		s.log.Debug("who is in the group is not known", "why", err)
+		return nil
+	}
+	return names
 }
 
 // instance is the group instance id: who comes back under the same name gets its partitions back without a rebalance.

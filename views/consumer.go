@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/internal/grouptable"
-	"github.com/brotally/brotally/internal/handover"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables"
 )
@@ -24,13 +24,15 @@ import (
 type consumer struct {
 	sarama.Consumer // nil: Goka asks it for nothing else
 	fetcher         *kafka.Fetcher
-	desk            handover.Desk
 	store           *grouptable.Store
 	watch           *watch
+
+	mu       sync.Mutex // guards readings
+	readings map[int32]*reading
 }
 
 func newConsumer(ctx context.Context, client sarama.Client, store *grouptable.Store, w *watch) *consumer {
-	return &consumer{store: store, watch: w, fetcher: kafka.NewFetcher(ctx, kafka.FetcherConfig{
+	return &consumer{store: store, watch: w, readings: map[int32]*reading{}, fetcher: kafka.NewFetcher(ctx, kafka.FetcherConfig{
 		Client: client, Topic: w.topic.Name, Partitions: int(w.topic.Partitions), MaxBytes: kafka.OwnFetchBytes, Again: w.check,
 	})}
 }
@@ -43,7 +45,13 @@ func (c *consumer) ConsumePartition(topic string, partition int32, offset int64)
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &reading{topic: topic, partition: partition, cancel: cancel, messages: make(chan *sarama.ConsumerMessage), errors: make(chan *sarama.ConsumerError)}
+	r := &reading{
+		topic: topic, partition: partition, cancel: cancel,
+		messages: make(chan *sarama.ConsumerMessage), errors: make(chan *sarama.ConsumerError), taken: make(chan struct{}, 1),
+	}
+	c.mu.Lock()
+	c.readings[partition] = r // Goka has let go of the one before
+	c.mu.Unlock()
 	c.fetcher.Add(partition, offset)
 	go c.follow(ctx, r) // Goka waits for the channels to be closed
 	return r, nil
@@ -57,17 +65,14 @@ type reading struct {
 	cancel                   context.CancelFunc
 	messages                 chan *sarama.ConsumerMessage
 	errors                   chan *sarama.ConsumerError
+
+	records []sarama.ConsumerMessage // what the message that is on its way stands for
+	taken   chan struct{}            // told when they are taken in
 }
 
 func (r *reading) Messages() <-chan *sarama.ConsumerMessage { return r.messages }
 func (r *reading) Errors() <-chan *sarama.ConsumerError     { return r.errors }
 func (r *reading) AsyncClose()                              { r.cancel() }
-
-// batch is what a message of ours stands for.
-type batch struct {
-	records []sarama.ConsumerMessage
-	taken   chan struct{} // closed when nobody looks at the records any more
-}
 
 // follow hands Goka what comes until it has enough.
 func (c *consumer) follow(ctx context.Context, r *reading) {
@@ -91,35 +96,34 @@ func (c *consumer) follow(ctx context.Context, r *reading) {
 			}
 			return
 		}
-		b := &batch{got.Messages, make(chan struct{})}
-		ticket := c.desk.Deposit(b)
-		m := &sarama.ConsumerMessage{Topic: r.topic, Partition: r.partition, Offset: got.Next - 1, Value: ticket}
+		r.records = got.Messages
 		select {
-		case r.messages <- m:
+		case r.messages <- &sarama.ConsumerMessage{Topic: r.topic, Partition: r.partition, Offset: got.Next - 1}:
 		case <-ctx.Done():
+			return
 		}
 		select {
-		case <-b.taken:
+		case <-r.taken:
 		case <-ctx.Done():
-			_, _ = c.desk.Decode(ticket) // Goka may have thrown it away
 			return
 		}
 	}
 }
 
 // take is Goka's callback: it takes in what a message stands for.
-func (c *consumer) take(ctx goka.UpdateContext, _ storage.Storage, _ string, ticket []byte) error {
-	work, err := c.desk.Decode(ticket)
-	if err != nil {
-		return err
-	}
-	b := work.(*batch)
-	defer close(b.taken)
+func (c *consumer) take(ctx goka.UpdateContext, _ storage.Storage, _ string, _ []byte) error {
+	c.mu.Lock()
+	r := c.readings[ctx.Partition()]
+	c.mu.Unlock()
 	p, ok := c.store.Partition(ctx.Partition())
 	if !ok {
 		return fmt.Errorf("partition %d is not recovered", ctx.Partition())
 	}
-	return p.Take(b.records)
+	if err := p.Take(r.records); err != nil {
+		return err
+	}
+	r.taken <- struct{}{}
+	return nil
 }
 
 // HighWaterMarks is for Goka's statistics, which nobody reads.
