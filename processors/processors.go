@@ -261,7 +261,7 @@ func (p *Processors) combineStage(pass *pass, stands *standing) *stage {
 func (p *Processors) groupStage(t *placedTable, used *purger, stands *standing) *stage {
 	partials, changelog := p.config.Kafka.PartialsTopic(t.own), p.config.Kafka.ChangelogTopic(t.own)
 	s := p.newStage(stands, partials)
-	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Log: p.config.Log})
+	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Budget: p.config.Kafka.Budget(), Log: p.config.Log})
 	s.rows = store
 	s.intake = func(b begin) (intake, error) {
 		rows, ok := store.Partition(b.source.Partition)
