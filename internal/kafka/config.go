@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-	metrics "github.com/rcrowley/go-metrics"
 )
 
 // Times and sizes that other packages have to know of. They are what [Config.Sarama] sets unless a property says otherwise.
@@ -145,7 +144,7 @@ func (c Config) Sarama() (*sarama.Config, error) {
 	s.ClientID = or(t.clientID, c.App)
 	s.RackID = t.rack
 	s.ChannelBufferSize = 1024
-	s.MetricRegistry = metrics.NewRegistry() // a nil registry panics in the middle of a fetch
+	s.MetricRegistry = unmeasured{} // a nil registry panics in the middle of a fetch
 
 	// A request may wait for the whole of a rebalance (JoinGroup), so reads need patience; connecting does not.
 	s.Net.DialTimeout = dialTimeout

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-	metrics "github.com/rcrowley/go-metrics"
 
 	"github.com/brotally/brotally/internal/fault"
 )
@@ -93,9 +92,7 @@ func NewReader(ctx context.Context, c ReaderConfig) (*Reader, error) {
 	if c.Around == nil {
 		c.Around = func(_ int64, give func() error) error { return give() }
 	}
-	conf := *c.Client.Config()
-	conf.MetricRegistry = metrics.NewRegistry()
-	r := &Reader{c: c, conf: &conf, pos: c.From, high: -1, last: -1, size: c.FetchBytes}
+	r := &Reader{c: c, conf: c.Client.Config(), pos: c.From, high: -1, last: -1, size: c.FetchBytes}
 	if c.From < 0 {
 		at, err := r.offset(ctx, c.From)
 		if err != nil {
