@@ -265,7 +265,7 @@ func (p *Processors) groupStage(t *placedTable, used *purger, stands *standing) 
 	// what another commit took, they would wait for its rest again and again.
 	s.policy.min /= 2
 	s.fetchBytes = kafka.OwnFetchBytes
-	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Log: p.config.Log})
+	store := grouptable.New(grouptable.Config{Client: p.admin.Client(), Table: t.Table, Topic: changelog, Values: true, Budget: p.config.Kafka.Budget(), Log: p.config.Log})
 	s.rows = store
 	s.intake = func(b begin) (intake, error) {
 		rows, ok := store.Partition(b.source.Partition)

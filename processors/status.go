@@ -92,6 +92,7 @@ type Rows struct {
 	Groups     int
 	Bytes      int   // estimate of the memory they hold
 	Restored   int64 // changelog records read while recovering
+	Remaining  int64 // offsets of the changelog that are still to be read
 	NewestTime int64 // of a record, Unix microseconds; codecs.NoTime when there is none
 	WallTime   int64 // when stage 1 was last heard of, the source partition that is silent for longest; Unix milliseconds, 0 for never
 }
@@ -230,6 +231,7 @@ func (s *standing) status() StageStatus {
 		return out
 	}
 	out.Rows.Restored += rows.Recovered()
+	out.Rows.Remaining = rows.Remaining()
 	floor := map[codecs.Source]codecs.Progress{} // what all partitions here have reached
 	for _, p := range rows.Held() {
 		out.Rows.Groups += p.Len()

@@ -2,7 +2,6 @@ package tables
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"testing"
 
@@ -22,8 +21,8 @@ func part(t *Table, name string) (out []Detail) {
 	return out
 }
 
-// filled returns a table's groups, each of so many records.
-func filled(t *Table, groups, records int, large bool) *Groups {
+// memory fills a table's groups and returns what Groups.Bytes says of one.
+func memory(t *Table, groups, records int, large bool) float64 {
 	c := t.plan.newCombiner(nil)
 	rec := feeds.Record{Values: make([]feeds.Value, len(t.Inputs))}
 	keys := map[string]bool{}
@@ -42,41 +41,7 @@ func filled(t *Table, groups, records int, large bool) *Groups {
 			c.Add(&rec)
 		}
 	}
-	return c.Groups()
-}
-
-// memory is what Groups.Bytes says of one of those groups.
-func memory(t *Table, groups, records int, large bool) float64 {
-	return float64(filled(t, groups, records, large).Bytes()) / float64(groups)
-}
-
-// BenchmarkMemory says what a group takes of three typical tables: in the heap, as Groups.Bytes has it, and as the plan estimates. Each
-// has seen twenty different values.
-func BenchmarkMemory(b *testing.B) {
-	const groups = 300_000
-	for name, text := range map[string]string{
-		"counts":     notebook,
-		"first_seen": "CREATE TABLE t AS SELECT id.orig_h, query, count(*) AS n, min(ts) AS first_seen, max(ts) AS last_seen FROM dns GROUP BY id.orig_h, query",
-		"names":      "CREATE TABLE t AS SELECT id.orig_h, count(*) AS n, approx_count_distinct(query) AS names FROM dns GROUP BY id.orig_h",
-	} {
-		b.Run(name, func(b *testing.B) {
-			table := mustCompile(b, text)
-			var before, after runtime.MemStats
-			for b.Loop() {
-				runtime.GC()
-				runtime.ReadMemStats(&before)
-				g := filled(table, groups, 20, false)
-				runtime.GC()
-				runtime.ReadMemStats(&after)
-				if g.Len() != groups {
-					b.Fatalf("%d groups", g.Len())
-				}
-				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/groups, "B/group")
-				b.ReportMetric(float64(g.Bytes())/groups, "B/group-told")
-				b.ReportMetric(float64(part(table, PartGroup)[0].Bytes), "B/group-planned")
-			}
-		})
-	}
+	return float64(c.Groups().Bytes()) / float64(groups)
 }
 
 func TestTheEstimateOfAGroupIsNearWhatGroupsTake(t *testing.T) {

@@ -118,7 +118,7 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 		return err
 	}
 	// The builders of all partitions look for leaders through this client, but fetch on connections of their own.
-	store := grouptable.New(grouptable.Config{Client: client, Table: f.view.table, Topic: topic.Name, Log: f.log})
+	store := grouptable.New(grouptable.Config{Client: client, Table: f.view.table, Topic: topic.Name, Budget: f.kafka.Budget(), Log: f.log})
 	restoring := held{store: store, partitions: topic.Partitions, total: total, state: "is being restored"}
 	watch := &watch{admin: f.admin, topic: topic, gone: func(why error) {
 		if !f.view.retired.Load() {

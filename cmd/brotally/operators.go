@@ -38,15 +38,18 @@ func (o *operators) handler(c views.ServerConfig) http.Handler {
 
 // readyStage and readyTable are parts of the answer of /readyz.
 type readyStage struct {
-	Stage string `json:"stage"`
-	Group string `json:"group"`
-	State string `json:"state"`
+	Stage     string `json:"stage"`
+	Group     string `json:"group"`
+	State     string `json:"state"`
+	Remaining int64  `json:"remaining,omitempty"` // changelog offsets to be read, as long as it restores
 }
 
 type readyTable struct {
 	Name  string `json:"name"`
 	Ready bool   `json:"ready"`
 	State string `json:"state"`
+	Done  int64  `json:"done"` // changelog offsets read, of Total; both 0 while that is not known
+	Total int64  `json:"total"`
 }
 
 // readyz answers 200 when every stage has joined its group and has its rows, and every view its table; else 503 and which
@@ -57,13 +60,14 @@ func (o *operators) readyz(w http.ResponseWriter, _ *http.Request) {
 		now := o.stages.Snapshot()
 		ready, waiting = now.Ready(), now.Defined-now.Started
 		for _, s := range now.Stages {
-			stages = append(stages, readyStage{s.Stage, s.Group, s.State.String()})
+			stages = append(stages, readyStage{s.Stage, s.Group, s.State.String(), s.Rows.Remaining})
 		}
 	}
 	if o.views != nil {
 		for _, v := range o.views.All() {
 			ready = ready && v.Ready()
-			all = append(all, readyTable{v.Table().Name, v.Ready(), v.State()})
+			done, total := v.Recovery()
+			all = append(all, readyTable{v.Table().Name, v.Ready(), v.State(), done, total})
 		}
 	}
 	status := http.StatusOK

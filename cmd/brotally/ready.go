@@ -73,12 +73,20 @@ func (p *program) askReady(ctx context.Context, server string, timeout time.Dura
 func (a *readyAnswer) reasons() (all []string) {
 	for _, t := range append(a.Tables, a.Views...) {
 		if !t.Ready {
-			all = append(all, t.Name+" "+t.State)
+			text := t.Name + " " + t.State
+			if t.Total > 0 {
+				text += fmt.Sprintf(" (%s of %s changelog records are read)", thousands(t.Done), thousands(t.Total))
+			}
+			all = append(all, text)
 		}
 	}
 	for _, s := range a.Stages {
 		if s.State != "running" {
-			all = append(all, s.Group+" is "+s.State)
+			text := s.Group + " is " + s.State
+			if s.Remaining > 0 {
+				text += fmt.Sprintf(" (%s changelog records are left)", thousands(s.Remaining))
+			}
+			all = append(all, text)
 		}
 	}
 	if a.Waiting > 0 {

@@ -18,6 +18,8 @@ func TestReady(t *testing.T) {
 	}{
 		{"ready", 200, `{"ready":true,"tables":[{"name":"a","ready":true,"state":"ready"}]}`, exitOK, "ready\n"},
 		{"restoring", 503, `{"ready":false,"tables":[{"name":"a","ready":true,"state":"ready"},{"name":"b","ready":false,"state":"is being restored"}]}`, exitFailed, "not ready: b is being restored\n"},
+		{"how far", 503, `{"ready":false,"stages":[{"group":"g","state":"restoring","remaining":1500}],"views":[{"name":"b","state":"is being restored","done":12000,"total":40000}]}`, exitFailed,
+			"not ready: b is being restored (12,000 of 40,000 changelog records are read), g is restoring (1,500 changelog records are left)\n"},
 		{"operators' port", 503, `{"ready":false,"not_started":2,"stages":[{"group":"g","state":"joining"}],"views":[{"name":"v","state":"waits"}]}`, exitFailed,
 			"not ready: v waits, g is joining, 2 tables or streams are not started, mostly for want of their topics\n"},
 		{"another server", 200, `<html>`, exitFailed, "which is not Brotally's"},

@@ -58,8 +58,9 @@ func operation() *Dashboard {
 	d.graph("Last word of stage 1", "Grows when a table is not kept up to date any more.", "s",
 		query{`max by (table) (time() - brotally_table_heard_timestamp_seconds)`, "{{table}}"},
 		query{`max by (table) (time() - brotally_view_heard_timestamp_seconds)`, "{{table}} view"})
-	d.graph("Still to restore", "Offsets of the changelog that views have to read before they answer.", "short",
+	d.graph("Still to restore", "Offsets of the changelog that views have to read before they answer, and stage 2 before it counts on.", "short",
 		query{`max by (table, instance) (brotally_view_restore_remaining_records)`, "{{table}} {{instance}}"},
+		query{`max by (table, instance) (brotally_table_restore_remaining_records)`, "{{table}} {{instance}} stage 2"},
 		query{`sum by (table) (rate(brotally_table_restored_records_total[$__rate_interval]))`, "{{table}} stage 2, read/s"})
 
 	d.row("Look-ups")

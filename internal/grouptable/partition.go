@@ -43,6 +43,13 @@ func (p *Partition) Update(fn func(rows *tables.Groups, progress map[codecs.Sour
 	return fn(p.rows, p.progress)
 }
 
+// locked calls fn with the lock held.
+func (p *Partition) locked(fn func() error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return fn()
+}
+
 // Read calls fn with the rows, which fn must neither change nor keep.
 func (p *Partition) Read(fn func(rows *tables.Groups)) {
 	p.mu.RLock()

@@ -28,6 +28,8 @@ type Config struct {
 	// Values says that rows are written here, which takes the values that count(DISTINCT ..) has counted. Who only reads rows
 	// does without: they say how many there are.
 	Values bool
+	// Budget bounds what is asked for at a time while partitions are recovered. Defaults to none.
+	Budget *kafka.Budget
 	Log    *slog.Logger // defaults to discarding
 }
 
@@ -37,6 +39,8 @@ type Store struct {
 
 	recovered atomic.Int64 // changelog records read while recovering, over all partitions
 	offset    atomic.Int64 // how far that has come, summed over them
+	remaining atomic.Int64 // offsets that are still to be read, summed over those that are being recovered
+	told      atomic.Int64 // when the log was told of it last, Unix nanoseconds
 
 	mu         sync.Mutex // guards all below
 	partitions map[int32]*Partition
@@ -78,6 +82,9 @@ func (s *Store) Recovered() int64 { return s.recovered.Load() }
 
 // Offset returns how far recovering has come, summed over all partitions: at the end it is the sum of their high watermarks.
 func (s *Store) Offset() int64 { return s.offset.Load() }
+
+// Remaining returns how many offsets of the changelog are still to be read, of the partitions that are being recovered.
+func (s *Store) Remaining() int64 { return s.remaining.Load() }
 
 // Changed returns a channel that is closed when any partition's progress next moves.
 func (s *Store) Changed() <-chan struct{} {
@@ -121,12 +128,6 @@ func (s *Store) Builder(current func() context.Context) storage.Builder {
 	}
 }
 
-// fetchShare is how many bytes are asked for at once of one partition: all may be recovered at the same time, and what that takes is
-// to be bounded by the configuration, not by their number.
-func fetchShare(most int32, partitions int) int32 {
-	return max(most/int32(max(partitions, 1)), 64<<10)
-}
-
 func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 	p, ok := s.Partition(number)
 	if !ok {
@@ -137,38 +138,33 @@ func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 	if !ok {
 		from = sarama.OffsetOldest
 	}
-	partitions, err := s.config.Client.Partitions(s.config.Topic)
-	if err != nil {
-		return nil, err
-	}
-	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: s.config.Client, Topic: s.config.Topic, Partition: number, From: from,
-		FetchBytes: fetchShare(s.config.Client.Config().Consumer.Fetch.MaxBytes, len(partitions))})
+	r := recovery{store: s, partition: p, began: began, at: p.next, told: p.next}
+	defer func() { r.remain(0) }()
+	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{
+		Client: s.config.Client, Topic: s.config.Topic, Partition: number, From: from, Budget: s.config.Budget, Around: r.around,
+	})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = reader.Close() }() // it only drops its connection
 
-	at := p.next
-	moved := func(next int64) {
-		s.offset.Add(next - at)
-		at = next
-	}
-	p.mu.Lock()
-	if err := p.recovering(); err != nil {
-		p.mu.Unlock()
+	if err := p.locked(p.recovering); err != nil {
 		return nil, err
 	}
 	reading, err := reader.Recover(ctx, func(offset int64, key, value []byte, _ int64) error {
-		s.recovered.Add(1)
-		moved(offset + 1)
 		fault.Point(fault.StageGroup, fault.Recovering)
-		return p.recover(key, value)
+		err := p.recover(key, value)
+		if err == nil {
+			r.records, r.at = r.records+1, offset+1
+		}
+		return err
 	})
+	p.mu.Lock()
 	if err == nil {
 		err = p.recovered()
 	}
-	p.next = max(p.next, reading.Next)
-	moved(max(at, reading.Next))
+	r.at = max(r.at, reading.Next) // behind the last record may be markers
+	r.note(r.at)
 	p.mu.Unlock()
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -196,6 +197,44 @@ func TestRecoversBehindAnOpenTransaction(t *testing.T) {
 			}
 			l.want(<-done, c.want...)
 		})
+	}
+}
+
+// TestARecoveryThatWaitsHoldsNobodyUp: who asks after a partition while it is recovered onwards is answered, and told what is left.
+func TestARecoveryThatWaitsHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	l := newChangelog(t, 1)
+	live := l.writer("live")
+	live.Send(l.topic, 0, l.key("a"), l.row(1))
+	l.commit(live)
+	s := l.store()
+	p := l.recover(s, 0)
+	if got := s.Remaining(); got != 0 {
+		t.Errorf("%d offsets are left of what is recovered", got)
+	}
+
+	live.Send(l.topic, 0, l.key("b"), l.row(2))
+	l.commit(live)
+	dead := l.writer("dead")
+	dead.Send(l.topic, 0, l.key("c"), l.row(3))
+	l.until("the record of the open transaction is there", func() bool { return l.broker.Cluster().PartitionInfo(l.topic, 0).HighWatermark == 5 })
+	live.Send(l.topic, 0, l.key("d"), l.row(4))
+	l.commit(live) // behind the open transaction: 5 is its record, 6 its marker
+	done := make(chan *Partition, 1)
+	go func() { done <- l.recover(s, 0) }() // it is read from below
+	l.until("what is decided is taken in", func() bool { return p.Len() == 2 })
+	if got := s.Remaining(); got != 4 { // a marker too many: what has no records does not count before the end
+		t.Errorf("%d offsets are left, want 4", got)
+	}
+	if got := s.Recovered(); got != 2 {
+		t.Errorf("%d records are read, want 2", got)
+	}
+	if err := dead.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	l.want(<-done, "a 1", "b 2", "d 4")
+	if got := s.Remaining(); got != 0 {
+		t.Errorf("%d offsets are left at the end", got)
 	}
 }
 
@@ -474,14 +513,40 @@ func TestProgressIsAFloor(t *testing.T) {
 	}
 }
 
-func TestFetchesOfAllPartitionsStayWithinTheConfiguration(t *testing.T) {
-	const most = 8 << 20
-	for _, partitions := range []int{1, 4, 32, 100} {
-		if got := int(fetchShare(most, partitions)) * partitions; got > most || got < most*9/10 {
-			t.Errorf("%d partitions ask for %d bytes", partitions, got)
+// TestALongRecoveryIsTold in the log, every few seconds and of all partitions together.
+func TestALongRecoveryIsTold(t *testing.T) {
+	var log strings.Builder
+	s := New(Config{Table: compile(t, hosts), Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))})
+	give := func(r *recovery, upto int64) {
+		t.Helper()
+		if err := r.around(100, func() error { r.records, r.at = upto-r.at, upto; return nil }); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if got := fetchShare(most, 1000); got != 64<<10 {
-		t.Errorf("of a thousand partitions each asks for %d bytes", got)
+	long := time.Now().Add(-2 * tellEvery)
+	short := &recovery{store: s, partition: newPartition(s.config, s.notify), began: time.Now()}
+	give(short, 10)
+	if log.Len() > 0 {
+		t.Errorf("told at once: %s", log.String())
+	}
+	first := &recovery{store: s, partition: newPartition(s.config, s.notify), began: long}
+	second := &recovery{store: s, partition: newPartition(s.config, s.notify), began: long}
+	give(first, 30)
+	give(second, 40)
+	give(first, 50)
+	if got, want := log.String(), "msg=recovering table=hosts records=40 remaining=160\n"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	s.told.Store(long.UnixNano())
+	give(first, 60)
+	if got, want := log.String(), "records=110 remaining=190\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("told %q in the end, want %q", got, want)
 	}
 }

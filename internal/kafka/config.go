@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-	metrics "github.com/rcrowley/go-metrics"
 )
 
 // Times and sizes that other packages have to know of. They are what [Config.Sarama] sets unless a property says otherwise.
@@ -30,6 +29,10 @@ const (
 
 	// MaxBatchBytes is how far a compressed batch may inflate when it is read: a few kilobytes could else ask for gigabytes.
 	MaxBatchBytes = 256 << 20
+
+	// fetchPartition is how many bytes are asked for of one partition at a time, fetchMax of all together.
+	fetchPartition int32 = 1 << 20
+	fetchMax       int32 = 8 << 20
 
 	// dialTimeout is how long one connection may take to open, pingTimeout how long all brokers together may take to answer
 	// before nobody is there: ten seconds are promised.
@@ -84,6 +87,7 @@ type tuning struct {
 	leveled        bool
 	login          bool    // security.protocol asks for one
 	tokens         *tokens // for OAUTHBEARER
+	budget         *Budget // of all who have this Config
 }
 
 // Resolve applies the defaults and the properties: what it returns has no Properties left. It opens no file and no
@@ -108,8 +112,15 @@ func (c Config) Resolve() (Config, error) {
 	if t := r.tune.tokens; r.SASL.OAuth != (OAuth{}) && (t == nil || t.oauth != r.SASL.OAuth) {
 		r.tune.tokens = &tokens{oauth: r.SASL.OAuth}
 	}
+	if r.tune.budget == nil {
+		r.tune.budget = NewBudget(or(r.tune.fetchMax, fetchMax))
+	}
 	return r, nil
 }
+
+// Budget is what those who recover group tables share who were given one resolved Config, or copies of it; nil before
+// [Config.Resolve].
+func (c Config) Budget() *Budget { return c.tune.budget }
 
 // Sarama returns settings for every client of ours, valid and safe to change (the caller owns them).
 // Who hands them to Goka, or writes a consumer group or producer of its own, adds the few things only it can know:
@@ -134,7 +145,7 @@ func (c Config) Sarama() (*sarama.Config, error) {
 	s.ClientID = or(t.clientID, c.App)
 	s.RackID = t.rack
 	s.ChannelBufferSize = 1024
-	s.MetricRegistry = metrics.NewRegistry() // a nil registry panics in the middle of a fetch
+	s.MetricRegistry = unmeasured{} // a nil registry panics in the middle of a fetch
 
 	// A request may wait for the whole of a rebalance (JoinGroup), so reads need patience; connecting does not.
 	s.Net.DialTimeout = dialTimeout
@@ -192,8 +203,8 @@ func (c Config) Sarama() (*sarama.Config, error) {
 	r.Retry.Backoff = 100 * time.Millisecond
 	r.MaxWaitTime = 250 * time.Millisecond
 	r.MaxProcessingTime = time.Second
-	r.Fetch.Default = or(t.fetchPartition, 1<<20)
-	r.Fetch.MaxBytes = or(t.fetchMax, 8<<20)
+	r.Fetch.Default = or(t.fetchPartition, fetchPartition)
+	r.Fetch.MaxBytes = or(t.fetchMax, fetchMax)
 	r.Group.ResetInvalidOffsets = false // a topic made anew would silently be read again
 	r.Group.Session.Timeout = or(t.session, SessionTimeout)
 	r.Group.Heartbeat.Interval = or(t.heartbeat, HeartbeatInterval)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-	metrics "github.com/rcrowley/go-metrics"
 )
 
 // FetcherConfig says what a [Fetcher] reads.
@@ -96,7 +95,6 @@ type Fetched struct {
 // NewFetcher begins to fetch until ctx is done. Close the fetcher.
 func NewFetcher(ctx context.Context, c FetcherConfig) *Fetcher {
 	conf := *c.Client.Config()
-	conf.MetricRegistry = metrics.NewRegistry()
 	n := int32(max(len(c.From), c.Partitions, 1))
 	f := &Fetcher{
 		c: c, conf: &conf, ended: make(chan struct{}), parts: map[int32]*fetching{},

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
-	metrics "github.com/rcrowley/go-metrics"
 
 	"github.com/brotally/brotally/internal/fault"
 )
@@ -36,13 +35,21 @@ type ReaderConfig struct {
 	// watermark at the time of NewReader).
 	From int64
 
-	// FetchBytes is how much one request asks for. More is faster over a backlog and takes more memory: about twice as much,
-	// uncompressed. Defaults to 4 MiB.
+	// FetchBytes is how much one request asks for. More is faster over a backlog where the broker is far, and takes more memory:
+	// about twice as much, uncompressed. Defaults to the client's Consumer.Fetch.Default.
 	FetchBytes int32
+
+	// Budget is shared with other readers. Defaults to none: what this one asks for is not bounded by what others do.
+	Budget *Budget
 
 	// MaxWait is how long the broker may hold a request while there is nothing to read; it is how long Poll blocks.
 	// Defaults to 250 ms.
 	MaxWait time.Duration
+
+	// Around is called for each answer that a ReadTo or Recover has got; give gives its records to the RecordFunc, and target is
+	// where the reading ends. It is for what an answer costs once: who keeps a lock while records come lets others have it between two
+	// answers. Defaults to calling give.
+	Around func(target int64, give func() error) error
 }
 
 // Reader reads what was committed to one partition, by fetch requests of its own: unlike Sarama's consumer it sees
@@ -80,11 +87,12 @@ func (e *OutOfRange) Is(target error) bool { return target == ErrFatal }
 
 // NewReader finds out where to begin. Close the reader.
 func NewReader(ctx context.Context, c ReaderConfig) (*Reader, error) {
-	c.FetchBytes = or(c.FetchBytes, 4<<20)
+	c.FetchBytes = or(c.FetchBytes, c.Client.Config().Consumer.Fetch.Default)
 	c.MaxWait = or(c.MaxWait, 250*time.Millisecond)
-	conf := *c.Client.Config()
-	conf.MetricRegistry = metrics.NewRegistry()
-	r := &Reader{c: c, conf: &conf, pos: c.From, high: -1, last: -1, size: c.FetchBytes}
+	if c.Around == nil {
+		c.Around = func(_ int64, give func() error) error { return give() }
+	}
+	r := &Reader{c: c, conf: c.Client.Config(), pos: c.From, high: -1, last: -1, size: c.FetchBytes}
 	if c.From < 0 {
 		at, err := r.offset(ctx, c.From)
 		if err != nil {
@@ -134,7 +142,7 @@ func (r *Reader) Recover(ctx context.Context, fn RecordFunc) (Reading, error) {
 		return Reading{Next: r.pos}, err
 	}
 	if fault.Off(fault.RecoverToHighWM) {
-		target = min(target, r.fetch(ctx, r.pos).last)
+		target = min(target, r.peek(ctx))
 	}
 	return r.ReadTo(ctx, target, fn)
 }
@@ -152,7 +160,8 @@ func (r *Reader) ReadTo(ctx context.Context, target int64, fn RecordFunc) (Readi
 	defer func() {
 		cancel()
 		if ahead != nil {
-			<-ahead // the goroutine below has ended
+			unread := <-ahead // the goroutine below has ended
+			unread.free()
 		}
 		done.Next = r.pos
 	}()
@@ -162,7 +171,7 @@ func (r *Reader) ReadTo(ctx context.Context, target int64, fn RecordFunc) (Readi
 		if ahead != nil {
 			f, ahead = <-ahead, nil
 		} else {
-			f = r.fetchHere(ctx)
+			f = r.fetchHere(ctx, 0)
 		}
 		if f.err != nil {
 			done.Next = r.pos
@@ -175,11 +184,14 @@ func (r *Reader) ReadTo(ctx context.Context, target int64, fn RecordFunc) (Readi
 		}
 		if f.next > r.pos && f.next < target {
 			ahead = make(chan fetched, 1)
-			go func(from int64, out chan<- fetched) { out <- r.fetch(ctx, from) }(f.next, ahead) // awaited above, or by the defer
+			go func(from int64, out chan<- fetched) { out <- r.fetch(ctx, from, 0) }(f.next, ahead) // awaited above, or by the defer
 		}
 		moved := f.next > r.pos
-		n, err := r.deliver(f, fn)
-		done.Records += n
+		err := r.c.Around(target, func() error {
+			n, err := r.deliver(f, fn)
+			done.Records += n
+			return err
+		})
 		if err != nil {
 			done.Next = r.pos
 			return done, err
@@ -191,15 +203,24 @@ func (r *Reader) ReadTo(ctx context.Context, target int64, fn RecordFunc) (Readi
 			done.Waited += time.Since(stuck)
 			stuck = time.Time{}
 		}
+		if !moved {
+			if err := sleep(ctx, undecidedPause); err != nil {
+				return done, fmt.Errorf("read %s/%d: %w", r.c.Topic, r.c.Partition, err)
+			}
+		}
 	}
 	done.Next = r.pos
 	return done, nil
 }
 
+// undecidedPause is how long a reading that waits for transactions to be decided asks nobody. The broker could hold the request
+// instead, but so long that would count against the budget of those who have something to read.
+const undecidedPause = 50 * time.Millisecond
+
 // Poll fetches once and gives fn what came: for following a partition's end. It returns how many records that was, 0 when
 // there was nothing to read within MaxWait. What passes (a new leader, a broker that restarts) is retried until ctx is done.
 func (r *Reader) Poll(ctx context.Context, fn RecordFunc) (int64, error) {
-	f := r.fetchHere(ctx)
+	f := r.fetchHere(ctx, r.c.MaxWait)
 	if f.err != nil {
 		return 0, f.err
 	}
@@ -214,13 +235,22 @@ type fetched struct {
 	high  int64
 	last  int64
 	sent  time.Time
+	taken func() // gives back what it has of the budget; nil: it has none
 	err   error
+}
+
+// free gives back what the answer has of the budget, once it is not needed any more.
+func (f *fetched) free() {
+	if f.taken != nil {
+		f.taken()
+	}
 }
 
 func (r *Reader) note(f fetched) { r.high, r.last = f.high, f.last }
 
 // deliver gives fn the committed records of f from the position on and moves the position behind f.
 func (r *Reader) deliver(f fetched, fn RecordFunc) (n int64, err error) {
+	defer f.free()
 	from := r.pos
 	give := func(off int64, key, value []byte, ts time.Time) error {
 		if err := fn(off, key, value, ts.UnixMilli()); err != nil {
@@ -318,9 +348,9 @@ func legacy(set *sarama.MessageSet, from int64, give func(int64, []byte, []byte,
 
 // fetchHere fetches at the position. A reader that is to begin where the partition does, and has not yet, follows when that
 // moves: what was deleted since it looked is not missing.
-func (r *Reader) fetchHere(ctx context.Context) fetched {
+func (r *Reader) fetchHere(ctx context.Context, wait time.Duration) fetched {
 	for {
-		f := r.fetch(ctx, r.pos)
+		f := r.fetch(ctx, r.pos, wait)
 		var out *OutOfRange
 		if r.c.From != sarama.OffsetOldest || r.pos != r.began || !errors.As(f.err, &out) || out.Oldest <= r.pos {
 			return f
@@ -329,11 +359,19 @@ func (r *Reader) fetchHere(ctx context.Context) fetched {
 	}
 }
 
-// fetch asks for what is at from until the broker answers, a retry makes no sense or ctx is done.
-func (r *Reader) fetch(ctx context.Context, from int64) fetched {
+// peek returns how far transactions are decided.
+func (r *Reader) peek(ctx context.Context) int64 {
+	f := r.fetch(ctx, r.pos, 0)
+	f.free()
+	return f.last
+}
+
+// fetch asks for what is at from until the broker answers, a retry makes no sense or ctx is done. The broker may hold the
+// request for as long as wait.
+func (r *Reader) fetch(ctx context.Context, from int64, wait time.Duration) fetched {
 	sent := time.Now()
 	for failed := (tries{}); ; {
-		f, err := r.fetchOnce(ctx, from)
+		f, err := r.fetchOnce(ctx, from, wait)
 		if err == nil {
 			f.sent = sent
 			return f
@@ -348,7 +386,7 @@ func (r *Reader) fetch(ctx context.Context, from int64) fetched {
 	}
 }
 
-func (r *Reader) fetchOnce(ctx context.Context, from int64) (fetched, error) {
+func (r *Reader) fetchOnce(ctx context.Context, from int64, wait time.Duration) (fetched, error) {
 	b, hangUp, err := r.connect(ctx)
 	if err != nil {
 		return fetched{}, err
@@ -356,31 +394,20 @@ func (r *Reader) fetchOnce(ctx context.Context, from int64) (fetched, error) {
 	stop := context.AfterFunc(ctx, hangUp)
 	defer stop()
 	for {
-		req := &sarama.FetchRequest{
-			Version:      11, // no session: one partition is asked for anew each time
-			SessionEpoch: -1,
-			MaxWaitTime:  int32(r.c.MaxWait / time.Millisecond),
-			MinBytes:     1,
-			MaxBytes:     r.size,
-			Isolation:    sarama.ReadCommitted,
-		}
-		req.AddBlock(r.c.Topic, r.c.Partition, from, r.size, -1)
-		res, err := b.Fetch(req)
+		free, err := r.c.Budget.take(ctx, b.Addr(), r.size)
 		if err != nil {
 			return fetched{}, err
 		}
-		if res.ErrorCode != 0 {
-			return fetched{}, sarama.KError(res.ErrorCode)
+		f, err := r.ask(b, from, wait)
+		if err != nil || f.next == from {
+			free() // there is nothing in it
+		} else {
+			f.taken = free
 		}
-		block := res.GetBlock(r.c.Topic, r.c.Partition)
-		if block == nil {
-			return fetched{}, sarama.ErrIncompleteResponse
+		if err != nil {
+			return fetched{}, err
 		}
-		if block.Err != sarama.ErrNoError {
-			return fetched{}, block.Err
-		}
-		f := fetched{block: block, next: max(from, end(block)), high: block.HighWaterMarkOffset, last: block.LastStableOffset}
-		if cut := f.next == from && truncated(block); !cut {
+		if cut := f.next == from && truncated(f.block); !cut {
 			r.size = r.c.FetchBytes
 			return f, nil
 		}
@@ -390,6 +417,34 @@ func (r *Reader) fetchOnce(ctx context.Context, from int64) (fetched, error) {
 		}
 		r.size = min(2*r.size, maxFetchBytes)
 	}
+}
+
+// ask sends one request.
+func (r *Reader) ask(b *sarama.Broker, from int64, wait time.Duration) (fetched, error) {
+	req := &sarama.FetchRequest{
+		Version:      11, // no session: one partition is asked for anew each time
+		SessionEpoch: -1,
+		MaxWaitTime:  int32(wait / time.Millisecond),
+		MinBytes:     1,
+		MaxBytes:     r.size,
+		Isolation:    sarama.ReadCommitted,
+	}
+	req.AddBlock(r.c.Topic, r.c.Partition, from, r.size, -1)
+	res, err := b.Fetch(req)
+	if err != nil {
+		return fetched{}, err
+	}
+	if res.ErrorCode != 0 {
+		return fetched{}, sarama.KError(res.ErrorCode)
+	}
+	block := res.GetBlock(r.c.Topic, r.c.Partition)
+	if block == nil {
+		return fetched{}, sarama.ErrIncompleteResponse
+	}
+	if block.Err != sarama.ErrNoError {
+		return fetched{}, block.Err
+	}
+	return fetched{block: block, next: max(from, end(block)), high: block.HighWaterMarkOffset, last: block.LastStableOffset}, nil
 }
 
 // maxFetchBytes keeps an answer within what Sarama takes (sarama.MaxResponseSize).

@@ -20,7 +20,7 @@ func stagesOf(p *processors.Processors) collector {
 		metrics: []*Metric{recordsRead, otherFeed, badFields, lostRecords, deadLetters, offset, endOffset, lagRecords, sourceTime,
 			tableRecords, tableOverflows, tableCutKeys, streamRecords, streamOverflows, streamCutKeys,
 			stageState, stageClaims, rebalances, stageFailures, partialsLag, definitionsWaiting,
-			tableGroups, tableBytes, tableTime, tableHeard, tableRestored},
+			tableGroups, tableBytes, tableTime, tableHeard, tableRestored, tableRestore},
 		collect: func(s sink) {
 			now := p.Snapshot()
 			s.set(definitionsWaiting, float64(now.Defined-now.Started))
@@ -83,6 +83,7 @@ func (s sink) rows(st *processors.StageStatus) {
 	s.set(tableGroups, float64(st.Rows.Groups), st.Table)
 	s.set(tableBytes, float64(st.Rows.Bytes), st.Table)
 	s.set(tableRestored, float64(st.Rows.Restored), st.Table)
+	s.set(tableRestore, float64(st.Rows.Remaining), st.Table)
 	if st.Rows.NewestTime != codecs.NoTime {
 		s.set(tableTime, micros(st.Rows.NewestTime), st.Table)
 	}

@@ -100,6 +100,7 @@ var (
 	tableTime     = gauge("table_event_timestamp_seconds", "Newest time of a record that is in them.", "table")
 	tableHeard    = gauge("table_heard_timestamp_seconds", "When stage 1 last reported to them, of the source partition that is silent for longest. Also idle it does so each second.", "table")
 	tableRestored = counter("table_restored_records_total", "Records of the changelog that were read to restore them.", "table")
+	tableRestore  = gauge("table_restore_remaining_records", "Offsets of the changelog that are still to be read before the instance counts on.", "table")
 )
 
 // The views that answer look-ups: each instance has all of a table.
