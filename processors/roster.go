@@ -3,6 +3,7 @@ package processors
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/brotally/brotally/internal/kafka"
 )
@@ -10,9 +11,9 @@ import (
 // roster is where this process stands in the groups of its tables, or, where it has only streams, of their passes. It decides
 // who goes when two processes run under one name: each would throw the other one out of every group, for ever.
 type roster struct {
-	mu      sync.Mutex          // guards all below
-	members map[string]string   // our member id of the last session, by group; empty before the first
-	present map[string][]string // the names of all that were in it then
+	mu      sync.Mutex                      // guards all below
+	members map[string]string               // our member id of the last session, by group; empty before the first
+	known   map[string]map[string]time.Time // who was seen in a group, by name, and since when not any more; zero while present
 }
 
 // enter notes that this process is going to have a session in a group that counts.
@@ -43,19 +44,44 @@ func (r *roster) joined(group, member string) {
 	}
 }
 
-// gone notes the names of all that are in a group, and returns those that were and are not any more. None at all: it is not known.
-func (r *roster) gone(group string, names []string) []string {
+// gone notes the names of all that are in a group now, and returns who has not been in it for at least an absence, until they
+// are buried, and whether anybody is missing for a shorter time. No names at all: it is not known.
+func (r *roster) gone(group string, names []string, now time.Time) (gone []string, missing bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.present == nil {
-		r.present = map[string][]string{}
+	if r.known == nil {
+		r.known = map[string]map[string]time.Time{}
 	}
-	if len(names) == 0 {
-		return nil
+	known := r.known[group]
+	if known == nil {
+		known = map[string]time.Time{}
+		r.known[group] = known
 	}
-	before := r.present[group]
-	r.present[group] = names
-	return slices.DeleteFunc(slices.Clone(before), func(name string) bool { return slices.Contains(names, name) })
+	for _, name := range names {
+		known[name] = time.Time{}
+	}
+	for name, since := range known {
+		switch {
+		case slices.Contains(names, name):
+		case len(names) == 0:
+			missing = missing || !since.IsZero()
+		case since.IsZero():
+			known[name], missing = now, true
+		case now.Sub(since) < absence:
+			missing = true
+		default:
+			gone = append(gone, name)
+		}
+	}
+	slices.Sort(gone)
+	return gone, missing
+}
+
+// buried forgets a name in a group until it is seen again.
+func (r *roster) buried(group, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.known[group], name)
 }
 
 // replaced says whether another process has our name. The two may each have taken some of the other's groups. Whoever has the

@@ -2,27 +2,40 @@ package processors
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestRosterTellsWhoIsGone(t *testing.T) {
-	r := &roster{}
-	for _, step := range []struct {
-		group       string
-		names, gone []string
+	r, began := &roster{}, time.Unix(0, 0)
+	for i, step := range []struct {
+		group   string
+		after   time.Duration
+		names   []string
+		gone    []string
+		missing bool
+		buried  string
 	}{
-		{"one", []string{"a", "b"}, nil},
-		{"two", []string{"c"}, nil},
-		{"one", []string{"a", "d"}, []string{"b"}},
-		{"one", []string{"a", "d"}, nil},
-		{"one", nil, nil}, // not known
-		{"one", []string{"d"}, []string{"a"}},
-		{"two", []string{"c"}, nil},
+		{group: "one", names: []string{"a", "b"}},
+		{group: "two", names: []string{"c"}},
+		{group: "one", names: []string{"a", "d"}, missing: true},
+		{group: "one", after: absence - 1, names: []string{"a", "d"}, missing: true},
+		{group: "one", after: absence - 1, missing: true}, // not known
+		{group: "one", after: absence, names: []string{"a", "d"}, gone: []string{"b"}},
+		{group: "one", after: absence, names: []string{"a", "d"}, gone: []string{"b"}, buried: "b"}, // the session ended before it was
+		{group: "one", after: absence, names: []string{"a", "d"}},
+		{group: "one", after: absence, names: []string{"d"}, missing: true},
+		{group: "one", after: 2 * absence, names: []string{"a"}, missing: true}, // back in time, while d goes
+		{group: "one", after: 3 * absence, names: []string{"a"}, gone: []string{"d"}, buried: "d"},
+		{group: "one", after: 3 * absence},
+		{group: "two", after: 3 * absence, names: []string{"c"}},
 	} {
-		if diff := cmp.Diff(step.gone, r.gone(step.group, step.names), cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("%s with %v (-want +got):\n%s", step.group, step.names, diff)
+		gone, missing := r.gone(step.group, step.names, began.Add(step.after))
+		if diff := cmp.Diff(step.gone, gone, cmpopts.EquateEmpty()); diff != "" || missing != step.missing {
+			t.Errorf("step %d: %s with %v: missing %t (-want +got):\n%s", i+1, step.group, step.names, missing, diff)
 		}
+		r.buried(step.group, step.buried)
 	}
 }

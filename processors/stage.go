@@ -136,31 +136,35 @@ func (s *stage) leave(why error) {
 }
 
 // bury ends the transactions of members that are gone from the group. What one that died had open would keep who took over its
-// partitions, and readers, waiting until it times out. One that comes back begins anew, as after any death.
+// partitions, and readers, waiting until it times out. One that comes back begins anew, as after any death. A session that ends
+// meanwhile, as it does while a dead member's offsets are undecided, leaves the rest to the next.
 func (s *stage) bury(ctx context.Context) {
-	gone := s.roster.gone(string(s.group), s.members())
-	if len(gone) == 0 {
-		return
-	}
-	select {
-	case <-time.After(absence):
-	case <-ctx.Done():
-		return
-	}
-	back := s.members()
-	for _, name := range gone {
-		if back == nil || slices.Contains(back, name) {
-			continue
+	group := string(s.group)
+	for {
+		gone, missing := s.roster.gone(group, s.members(), time.Now())
+		for _, name := range gone {
+			tx, err := kafka.NewTx(ctx, s.config, name) // its transactional id, too
+			if err == nil {
+				err = tx.Close()
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			s.roster.buried(group, name)
+			if err != nil {
+				s.log.Debug("a member is gone, and its transaction stays until it times out", "name", name, "why", err)
+				continue
+			}
+			s.log.Debug("a member is gone, and its transaction", "name", name)
 		}
-		tx, err := kafka.NewTx(ctx, s.config, name) // its transactional id, too
-		if err == nil {
-			err = tx.Close()
+		if !missing {
+			return
 		}
-		if err != nil {
-			s.log.Debug("a member is gone, and its transaction stays until it times out", "name", name, "why", err)
-			continue
+		select {
+		case <-time.After(absence):
+		case <-ctx.Done():
+			return
 		}
-		s.log.Debug("a member is gone, and its transaction", "name", name)
 	}
 }
 

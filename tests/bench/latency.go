@@ -90,6 +90,16 @@ func (s *sent) shown(group string, from, to int64, at time.Time) {
 	}
 }
 
+// total returns how many records were sent.
+func (s *sent) total() (n int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, due := range s.due {
+		n += int64(len(due))
+	}
+	return n
+}
+
 func (s *sent) counts() map[string]int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -160,10 +170,7 @@ func (b *bench) feed(ctx context.Context, s *system, do func(ctx context.Context
 
 // exact waits until the result topic shows all that was sent, and compares. It returns what there is, and how much.
 func (f *feeding) exact(ctx context.Context, name string) (want map[string]int64, total int64, err error) {
-	want = f.all.counts()
-	for _, n := range want {
-		total += n
-	}
+	want, total = f.all.counts(), f.all.total()
 	if _, err := f.result.wait(ctx, total); err != nil {
 		return nil, 0, err
 	}

@@ -11,7 +11,7 @@ import (
 const (
 	// membersRate is how many records a second come while instances do.
 	membersRate = 4000
-	// settled is for how long after a change the results are watched.
+	// settled is for how long after a change records still count as touched by it.
 	settled = 5 * time.Second
 )
 
@@ -61,6 +61,10 @@ func (b *bench) comeAndGo(ctx context.Context, f *feeding, r int) (err error) {
 			return err
 		}
 		if err := pause(ctx, settled); err != nil {
+			return err
+		}
+		// What came late is a figure only once it came.
+		if _, err := f.result.wait(ctx, f.all.total()); err != nil {
 			return err
 		}
 		b.note("members", title, name, r, quantiles(f.all.since(from)))
