@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/brotally/brotally/tables"
 )
@@ -82,19 +83,28 @@ func AppendPartial(b []byte, t *tables.Table, key string, s tables.State) []byte
 	return t.AppendState(b, s)
 }
 
-// MergePartials adds a pack's partials to groups. scratch is a state of t's that it overwrites.
-func MergePartials(partials []byte, t *tables.Table, groups *tables.Groups, scratch tables.State) (err error) {
+// MergePartials adds a pack's partials to groups. scratch is a state of t's that it overwrites. late is how many of their records come
+// too late when the table's clock stands there, see [tables.Table.Late].
+func MergePartials(partials []byte, t *tables.Table, groups *tables.Groups, scratch tables.State, clock int64) (late int64, err error) {
+	closes := t.HasClock()
 	for len(partials) > 0 {
 		size, n := binary.Uvarint(partials)
 		if n <= 0 || size > uint64(len(partials)-n) {
-			return fmt.Errorf("read partial: key %w", errShort)
+			return late, fmt.Errorf("read partial: key %w", errShort)
 		}
 		key := partials[n : n+int(size)]
 		if partials, err = t.ReadState(partials[n+int(size):], scratch); err != nil {
-			return fmt.Errorf("read partial: %w", err)
+			return late, fmt.Errorf("read partial: %w", err)
+		}
+		if closes {
+			n, err := t.Late(unsafe.String(unsafe.SliceData(key), len(key)), scratch, clock) // it keeps nothing of it
+			if err != nil {
+				return late, fmt.Errorf("read partial: %w", err)
+			}
+			late += n
 		}
 		state, _ := groups.Upsert(key)
 		t.Merge(state, scratch)
 	}
-	return nil
+	return late, nil
 }

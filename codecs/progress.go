@@ -30,11 +30,13 @@ type Counts struct {
 	Overflows int64 // expressions whose result did not fit, read as NULL; a part of no sum
 	CutKeys   int64 // group columns over the limit, cut; a part of no sum
 	Lost      int64 // offsets that retention had removed before they were read; not in Read
+	Skewed    int64 // records whose time lies too far in the future to tell how far the source has come; a part of no sum
+	Late      int64 // records that came when all their windows had closed or gone; a part of Counted
 }
 
 // fields lists the counters in their stored order; append only.
-func (c *Counts) fields() [10]*int64 {
-	return [10]*int64{&c.Read, &c.Counted, &c.Filtered, &c.OtherFeed, &c.NoTime, &c.DeadLettered, &c.BadFields, &c.Overflows, &c.CutKeys, &c.Lost}
+func (c *Counts) fields() [12]*int64 {
+	return [12]*int64{&c.Read, &c.Counted, &c.Filtered, &c.OtherFeed, &c.NoTime, &c.DeadLettered, &c.BadFields, &c.Overflows, &c.CutKeys, &c.Lost, &c.Skewed, &c.Late}
 }
 
 // Add adds what d counted.
@@ -58,8 +60,13 @@ type Progress struct {
 	Upto       int64 // the source's next offset: every record below it is in the table
 	NewestTime int64 // newest event time seen, Unix microseconds; NoTime when none was
 	WallTime   int64 // when stage 1 last said so, Unix milliseconds
+	Active     int64 // when there were last records with a time, or many unread ones; at first when stage 1 was first heard of
+	Ended      bool  // nothing comes any more
 	Counts     Counts
 }
+
+// NoProgress is that of a source which has not been heard of.
+func NoProgress() Progress { return Progress{NewestTime: NoTime} }
 
 // NoTime is the event time of a source that had none yet.
 const NoTime = math.MinInt64
@@ -69,6 +76,8 @@ func (p *Progress) Advance(d Progress) {
 	p.Upto = max(p.Upto, d.Upto)
 	p.NewestTime = max(p.NewestTime, d.NewestTime)
 	p.WallTime = max(p.WallTime, d.WallTime)
+	p.Active = max(p.Active, d.Active)
+	p.Ended = p.Ended || d.Ended
 	p.Counts.Add(d.Counts)
 }
 
@@ -77,6 +86,12 @@ func (p Progress) Append(b []byte) []byte {
 	b = binary.AppendVarint(b, p.Upto)
 	b = binary.AppendVarint(b, p.NewestTime)
 	b = binary.AppendVarint(b, p.WallTime)
+	b = binary.AppendVarint(b, p.Active)
+	ended := int64(0)
+	if p.Ended {
+		ended = 1
+	}
+	b = binary.AppendVarint(b, ended)
 	for _, f := range p.Counts.fields() {
 		b = binary.AppendVarint(b, *f)
 	}
@@ -96,6 +111,10 @@ func ReadProgress(b []byte) (p Progress, rest []byte, err error) {
 	read(&p.Upto)
 	read(&p.NewestTime)
 	read(&p.WallTime)
+	read(&p.Active)
+	var ended int64
+	read(&ended)
+	p.Ended = ended != 0
 	for _, f := range p.Counts.fields() {
 		read(f)
 	}

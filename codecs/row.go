@@ -3,6 +3,7 @@ package codecs
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -95,6 +96,39 @@ func AppendPublishedRow(b []byte, mark string) []byte { return append(append(b, 
 func ReadPublishedRow(b []byte) (mark string, err error) {
 	b, err = rowBody(b)
 	return string(b), err
+}
+
+// ClockKey is the group table's key of how far the table's clock stands in the partition, see [AppendClockRow].
+const ClockKey = InternalPrefix + "clock"
+
+// Clock is how far a table's clock stands in a partition.
+type Clock struct {
+	Time int64 // in microseconds since the Unix epoch, or one of [tables.NoClock] and [tables.EndOfTime]
+	Left bool  // there are rows whose time has come by then and that are neither closed nor removed yet
+}
+
+// AppendClockRow appends the value of [ClockKey].
+func AppendClockRow(b []byte, c Clock) []byte {
+	left := byte(0)
+	if c.Left {
+		left = 1
+	}
+	return binary.AppendVarint(append(b, rowVersion, left), c.Time)
+}
+
+// ReadClockRow reads what [AppendClockRow] wrote.
+func ReadClockRow(b []byte) (c Clock, err error) {
+	if b, err = rowBody(b); err != nil {
+		return c, err
+	}
+	if len(b) == 0 || b[0] > 1 {
+		return c, errors.New("read clock: no such thing")
+	}
+	at, n := binary.Varint(b[1:])
+	if n <= 0 || n != len(b)-1 {
+		return c, errors.New("read clock: no such time")
+	}
+	return Clock{at, b[0] == 1}, nil
 }
 
 const valuePrefix = InternalPrefix + "distinct/"

@@ -288,6 +288,9 @@ func (p *Processors) placeEntry(a *arrangement, e kafka.Entry, building bool) er
 		placed.before = slices.DeleteFunc(slices.Clone(e.Retired), func(r kafka.Retired) bool { return !r.Serving })
 		a.tables = append(a.tables, placed)
 		for _, topic := range topics {
+			for partition := range e.Sources[topic].Partitions {
+				placed.sources = append(placed.sources, codecs.Source{Topic: topic, Partition: partition})
+			}
 			for partition, from := range e.Sources[topic].Start {
 				placed.starts[codecs.Source{Topic: topic, Partition: partition}] = from
 			}

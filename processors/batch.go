@@ -426,7 +426,7 @@ func (s *session) commit(ctx context.Context) (err error) {
 	var handed []func()
 	pumps := s.pumpList()
 	for _, p := range pumps {
-		work, next, taken, err := p.flush(now) // 1.
+		work, next, taken, err := p.flush(s.stage.clock()) // 1.
 		if err != nil {
 			return err
 		}
@@ -486,6 +486,12 @@ func (s *session) commit(ctx context.Context) (err error) {
 		if next, ok := offsets[p.topic][p.partition]; ok {
 			p.done.Store(next)
 		}
+	}
+	if s.stage.more() {
+		for _, p := range pumps {
+			p.goOn()
+		}
+		s.kickCommitter()
 	}
 	return nil
 }

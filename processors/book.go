@@ -144,7 +144,7 @@ func (b *book) commit(p *pass, reports []report, now time.Time) {
 func advance(sources map[codecs.Source]codecs.Progress, source codecs.Source, by codecs.Progress) {
 	have, ok := sources[source]
 	if !ok {
-		have.NewestTime = codecs.NoTime
+		have = codecs.NoProgress()
 	}
 	have.Advance(by)
 	sources[source] = have

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -47,7 +48,9 @@ type combiner struct {
 	decoder *codecs.JSON
 	avro    *codecs.Avro // decodes the records that are Avro
 	record  feeds.Record
-	time    int // the slot of ts, -1 when the feed has none
+	time    int           // the slot of ts, -1 when the feed has none
+	skew    time.Duration // how far a record's time may be ahead of when it came
+	ended   *atomic.Bool  // nothing comes any more
 	tables  []*tableCombiner
 	streams []*streamer
 	early   []*entrance // of those tables and streams that do not take part yet
@@ -57,6 +60,7 @@ type combiner struct {
 	lost        int64         // offsets before it that retention had removed
 	shared      codecs.Counts // what is the same for all tables and streams
 	newest      int64
+	timed       bool // there was a record with a time
 	letters     []letter
 	letterBytes int       // memory that letters takes
 	unasked     int       // of the letters, see combined
@@ -93,9 +97,12 @@ func (e *entrance) counts(shared codecs.Counts) codecs.Counts {
 type tableCombiner struct {
 	*tables.Combiner
 	entrance
-	sink  tableSink
-	own   codecs.Counts // Counted, Filtered and NoTime
-	split *splitter
+	sink tableSink
+	own  codecs.Counts // Counted, Filtered and NoTime
+
+	ownTime bool  // the table's clock goes by another time than ts
+	newest  int64 // the newest one of that
+	split   *splitter
 }
 
 // tableSink is where a table's partials go.
@@ -107,7 +114,7 @@ type tableSink struct {
 	starts     map[int32]int64 // first offset that the table counts, by source partition; 0 where there is none
 }
 
-func newCombiner(b begin, pass *pass, schemas codecs.Schemas) (*combiner, error) {
+func newCombiner(b begin, pass *pass, schemas codecs.Schemas, skew time.Duration, ended *atomic.Bool) (*combiner, error) {
 	var all []*tables.Definition
 	for _, sink := range pass.sinks {
 		all = append(all, &sink.table.Definition)
@@ -120,7 +127,7 @@ func newCombiner(b begin, pass *pass, schemas codecs.Schemas) (*combiner, error)
 		return nil, err
 	}
 	layout.Mixed = pass.mixed
-	c := &combiner{source: b.source, time: -1, from: b.from, lost: b.lost, newest: codecs.NoTime}
+	c := &combiner{source: b.source, time: -1, skew: skew, ended: ended, from: b.from, lost: b.lost, newest: codecs.NoTime}
 	if i, ok := pass.feed.Column("ts"); ok {
 		c.time = layout.Slot(pass.feed.Columns[i])
 	}
@@ -133,7 +140,8 @@ func newCombiner(b begin, pass *pass, schemas codecs.Schemas) (*combiner, error)
 		if len(c.tables) > 0 {
 			inner.Share(c.tables[0].Combiner)
 		}
-		t := &tableCombiner{Combiner: inner, entrance: newEntrance(b, sink.starts[b.source.Partition]), sink: sink, split: newSplitter(sink.table, sink.partitions)}
+		t := &tableCombiner{Combiner: inner, entrance: newEntrance(b, sink.starts[b.source.Partition]), sink: sink, split: newSplitter(sink.table, sink.partitions),
+			ownTime: sink.table.HasOwnTime(), newest: codecs.NoTime}
 		c.tables = append(c.tables, t)
 		c.await(&t.entrance)
 	}
@@ -197,14 +205,23 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 	}
 	c.shared.BadFields += int64(c.record.BadFields)
 	c.record.At = feeds.Position{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset}
+	latest := c.latest(m)
 	if c.time >= 0 {
 		if ts := c.record.Values[c.time]; !ts.IsNull() {
-			c.newest = max(c.newest, ts.Micros())
+			c.timed = true
+			if at := ts.Micros(); at <= latest {
+				c.newest = max(c.newest, at)
+			} else {
+				c.shared.Skewed++
+			}
 		}
 	}
 	for _, t := range c.tables {
 		if !t.open {
 			continue
+		}
+		if t.ownTime {
+			t.tell(&c.record, latest)
 		}
 		switch t.Add(&c.record) {
 		case tables.Counted:
@@ -224,6 +241,27 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 		}
 	}
 	return nil
+}
+
+// latest returns the latest time that a record can have: one from the future, of a sensor whose clock is wrong, must not close
+// the windows of all others.
+func (c *combiner) latest(m *sarama.ConsumerMessage) int64 {
+	came := m.Timestamp
+	if came.UnixMilli() <= 0 { // its producer gave it none
+		came = time.Now()
+	}
+	return came.Add(c.skew).UnixMicro()
+}
+
+// tell notes the time that a record has for the table's clock.
+func (t *tableCombiner) tell(rec *feeds.Record, latest int64) {
+	switch at, ok := t.EventTime(rec); {
+	case !ok:
+	case at <= latest:
+		t.newest = max(t.newest, at)
+	default:
+		t.own.Skewed++
+	}
 }
 
 // bytesAGroup is about what a partial takes beside its key: its state, its place in the hash table, its record.
@@ -246,16 +284,21 @@ func (c *combiner) bytes() int {
 	return n
 }
 
-func (c *combiner) flush(next int64, now time.Time) (any, error) {
+func (c *combiner) flush(at place) (any, error) {
+	next, now := at.next, at.now
 	// Who has only streams has nobody to tell the time.
 	idle := len(c.tables) == 0 || now.Sub(c.reported) < idleProgress
-	if c.shared.Read == 0 && idle || next < 0 {
-		return nil, nil
+	if c.shared.Read == 0 && (idle || at.blind) || next < 0 {
+		return nil, nil // who does not know what is there must not look as if nothing were
+	}
+	active := int64(0)
+	if c.timed || at.far {
+		active = now.UnixMilli()
 	}
 	shared := c.shared
 	shared.Lost, c.lost = c.lost, 0
 	work := &combined{letters: c.letters, unasked: c.unasked,
-		report: newReport(c.source, codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Counts: shared}, c.letters)}
+		report: newReport(c.source, codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Active: active, Ended: c.ended.Load(), Counts: shared}, c.letters)}
 	c.enter(next)
 	for _, t := range c.tables {
 		if !t.open {
@@ -266,6 +309,10 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 		counts.Add(t.own)
 		counts.Overflows, counts.CutKeys = t.TakeOverflows(), t.TakeCutKeys()
 		progress := work.report.with(counts)
+		if t.ownTime {
+			progress.NewestTime, t.newest = t.newest, codecs.NoTime
+			progress.Counts.Skewed = t.own.Skewed
+		}
 		var err error
 		report := codecs.Pack{Source: c.source, From: from, Progress: &progress}
 		if work.packs, err = t.split.packs(work.packs, t, report); err != nil {
@@ -281,7 +328,7 @@ func (c *combiner) flush(next int64, now time.Time) (any, error) {
 			work.report.add(s.sink.stream.Name, work.streams[len(work.streams)-1].report)
 		}
 	}
-	c.from, c.shared, c.newest, c.reported = next, codecs.Counts{}, codecs.NoTime, now
+	c.from, c.shared, c.newest, c.timed, c.reported = next, codecs.Counts{}, codecs.NoTime, false, now
 	c.letters, c.letterBytes, c.unasked = nil, 0, 0
 	return work, nil
 }

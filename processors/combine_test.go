@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func compileOne(t testing.TB, text string) *tables.Table {
 
 func newTestCombiner(t testing.TB, b begin, table *tables.Table, partitions int32) *combiner {
 	t.Helper()
-	c, err := newCombiner(b, &pass{feed: table.Feed, sinks: []tableSink{{table: table, topic: "partials", partitions: partitions}}}, nil)
+	c, err := newCombiner(b, &pass{feed: table.Feed, sinks: []tableSink{{table: table, topic: "partials", partitions: partitions}}}, nil, 24*time.Hour, new(atomic.Bool))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func TestPacksAreSplit(t *testing.T) {
 		}
 	}
 	now := time.UnixMilli(1_700_000_000_000)
-	work, err := c.flush(100+2*groups, now)
+	work, err := c.flush(place{next: 100 + 2*groups, now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,13 +72,13 @@ func TestPacksAreSplit(t *testing.T) {
 		}
 		if pack.Progress != nil {
 			reports[o.partition]++
-			want := codecs.Progress{Upto: 100 + 2*groups, NewestTime: (groups-1)*1_000_000 + 500_000, WallTime: now.UnixMilli(),
+			want := codecs.Progress{Upto: 100 + 2*groups, NewestTime: (groups-1)*1_000_000 + 500_000, WallTime: now.UnixMilli(), Active: now.UnixMilli(),
 				Counts: codecs.Counts{Read: groups, Counted: groups, Lost: 7}}
 			if diff := cmp.Diff(want, *pack.Progress); diff != "" || pack.From != 100 {
 				t.Errorf("the report of partition %d begins at %d (-want +got):\n%s", o.partition, pack.From, diff)
 			}
 		}
-		if err := codecs.MergePartials(pack.Partials, table, sums, scratch); err != nil {
+		if _, err := codecs.MergePartials(pack.Partials, table, sums, scratch, tables.NoClock); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,7 +108,7 @@ func TestManyValuesOfOneGroupAreSplit(t *testing.T) {
 	if c.bytes() < values*150 {
 		t.Errorf("%d values are %d bytes", values, c.bytes())
 	}
-	work, err := c.flush(values, time.Now())
+	work, err := c.flush(place{next: values, now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +121,7 @@ func TestManyValuesOfOneGroupAreSplit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := codecs.MergePartials(pack.Partials, table, sums, table.NewState()); err != nil {
+		if _, err := codecs.MergePartials(pack.Partials, table, sums, table.NewState(), tables.NoClock); err != nil {
 			t.Fatal(err)
 		}
 		packs++
@@ -148,7 +149,7 @@ func TestReportsFollowEachOther(t *testing.T) {
 	report := func(next int64, after time.Duration) *codecs.Pack {
 		t.Helper()
 		now = now.Add(after)
-		work, err := c.flush(next, now)
+		work, err := c.flush(place{next: next, now: now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +215,7 @@ func TestAReportThatDoesNotFollowIsRefused(t *testing.T) {
 		{"a partition that was added, its first one missing", []report{{added, 10, 20, 0}}, "offsets [0, 10) of dns/2 never came"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := newMerger(table, have)
+			m := newMerger(table, have, tables.NoClock, 0)
 			var err error
 			for _, r := range c.reports {
 				pack := codecs.Pack{Source: r.source, From: r.from, Progress: &codecs.Progress{Upto: r.upto, Counts: codecs.Counts{Lost: r.lost}}}
@@ -238,7 +239,7 @@ func TestAReportThatDoesNotFollowIsRefused(t *testing.T) {
 // TestAPackThatIsNoneStopsStage2: it is ours, so it cannot be passed over.
 func TestAPackThatIsNoneStopsStage2(t *testing.T) {
 	table := &placedTable{topics: []string{"dns"}, Table: compileOne(t, `CREATE TABLE t AS SELECT count(*) AS n FROM dns`)}
-	m := newMerger(table, nil)
+	m := newMerger(table, nil, tables.NoClock, 0)
 	err := m.add(&sarama.ConsumerMessage{Topic: "partials", Partition: 2, Offset: 17, Value: []byte{99}})
 	if err == nil || !strings.Contains(err.Error(), "partials/2@17") || !strings.Contains(err.Error(), "format version 99") {
 		t.Errorf("%v, want the place and the version", err)
@@ -257,7 +258,7 @@ func TestLongKeysFillAnInterval(t *testing.T) {
 			}
 		}
 		held := c.bytes()
-		if _, err := c.flush(1000, time.Now()); err != nil {
+		if _, err := c.flush(place{next: 1000, now: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		if c.bytes() != 0 {
@@ -281,11 +282,11 @@ func TestPanesCountAsTheirWindows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	work, err := c.flush(panes, time.Now())
+	work, err := c.flush(place{next: panes, now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMerger(&placedTable{topics: []string{"dns"}, Table: table}, nil)
+	m := newMerger(&placedTable{topics: []string{"dns"}, Table: table}, nil, tables.NoClock, 0)
 	rows := 0
 	for _, o := range work.(*combined).packs {
 		if len(o.pack) > packBytes/windows+100 {
@@ -309,7 +310,7 @@ func TestPanesCountAsTheirWindows(t *testing.T) {
 func TestLongTextsFillAnInterval(t *testing.T) {
 	table := compileOne(t, `CREATE TABLE t AS SELECT trans_id, min(query) AS a, max(query) AS z, first(query) AS f, last(query) AS l FROM dns GROUP BY trans_id`)
 	c := newTestCombiner(t, begin{codecs.Source{Topic: "dns"}, 0, 0}, table, 1)
-	m := newMerger(&placedTable{topics: []string{"dns"}, Table: table}, nil)
+	m := newMerger(&placedTable{topics: []string{"dns"}, Table: table}, nil, tables.NoClock, 0)
 	const groups = 1000
 	for i := range groups {
 		value := fmt.Sprintf(`{"ts": 1.0, "trans_id": %d, "query": "%s%d"}`, i, strings.Repeat("q", 1024), i)
@@ -321,7 +322,7 @@ func TestLongTextsFillAnInterval(t *testing.T) {
 	if held := c.bytes(); held < texts || held > texts+texts/4 {
 		t.Errorf("stage 1 holds %d bytes, its texts have %d", held, texts)
 	}
-	work, err := c.flush(groups, time.Now())
+	work, err := c.flush(place{next: groups, now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

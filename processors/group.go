@@ -2,6 +2,7 @@ package processors
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ import (
 type merged struct {
 	groups   *tables.Groups
 	progress map[codecs.Source]codecs.Progress
+	clock    int64 // how far the table's clock has come with it
 }
 
 // merger is stage 2's intake of one partition of the partials topic: it adds up the packs of an interval, so that a key
@@ -26,29 +28,31 @@ type merged struct {
 // in while an interval commits must not show in that interval's rows.
 type merger struct {
 	table   *placedTable
-	upto    map[codecs.Source]int64 // where the next report of a source must begin; a source that is not in it: at its start
+	heard   map[codecs.Source]codecs.Progress // of all intervals, this one among them
+	clock   int64                             // how far the table's had come before this interval: what is late is judged by it
+	idle    time.Duration                     // see Config.IdleTimeout
+	due     func() bool                       // there are rows whose time has come
 	scratch tables.State
 	current *merged
 	spare   *merged // the interval before, which is committed when the next one is flushed
 	taken   bool
 }
 
-// newMerger returns the intake of a partition whose rows stand at that progress.
-func newMerger(t *placedTable, have map[codecs.Source]codecs.Progress) *merger {
+// newMerger returns the intake of a partition whose rows stand at that progress and that clock.
+func newMerger(t *placedTable, have map[codecs.Source]codecs.Progress, clock int64, idle time.Duration) *merger {
 	fresh := func() *merged {
 		return &merged{groups: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}}
 	}
-	m := &merger{table: t, upto: map[codecs.Source]int64{}, scratch: t.NewState(), current: fresh(), spare: fresh()}
-	for source, progress := range have {
-		m.upto[source] = progress.Upto
-	}
+	m := &merger{table: t, heard: map[codecs.Source]codecs.Progress{}, clock: clock, idle: idle, due: func() bool { return false }, scratch: t.NewState(), current: fresh(), spare: fresh()}
+	maps.Copy(m.heard, have)
 	return m
 }
 
 func (m *merger) add(msg *sarama.ConsumerMessage) error {
+	late := int64(0)
 	pack, err := codecs.ReadPack(msg.Value)
 	if err == nil {
-		err = codecs.MergePartials(pack.Partials, m.table.Table, m.current.groups, m.scratch)
+		late, err = codecs.MergePartials(pack.Partials, m.table.Table, m.current.groups, m.scratch, m.clock)
 	}
 	if err != nil {
 		return fmt.Errorf("%s/%d@%d: %w", msg.Topic, msg.Partition, msg.Offset, err)
@@ -57,12 +61,14 @@ func (m *merger) add(msg *sarama.ConsumerMessage) error {
 		if err := m.follows(pack); err != nil {
 			return err
 		}
-		have, ok := m.current.progress[pack.Source]
-		if !ok {
-			have.NewestTime = codecs.NoTime
+		if _, heard := m.heard[pack.Source]; !heard {
+			pack.Progress.Active = pack.Progress.WallTime
 		}
-		have.Advance(*pack.Progress)
-		m.current.progress[pack.Source] = have
+		advance(m.heard, pack.Source, *pack.Progress)
+		advance(m.current.progress, pack.Source, *pack.Progress)
+	}
+	if late > 0 {
+		advance(m.current.progress, pack.Source, codecs.Progress{NewestTime: codecs.NoTime, Counts: codecs.Counts{Late: late}})
 	}
 	m.taken = true
 	return nil
@@ -71,14 +77,14 @@ func (m *merger) add(msg *sarama.ConsumerMessage) error {
 // follows checks that a report begins where the one before it ended: what a table promises cannot be kept when somebody
 // has moved the offsets of its groups or removed from its topics, and then it must not look as if it were.
 func (m *merger) follows(p codecs.Pack) error {
-	want, heard := m.upto[p.Source]
+	last, heard := m.heard[p.Source]
+	want := last.Upto
 	if !heard {
 		if !slices.Contains(m.table.topics, p.Source.Topic) {
 			return fmt.Errorf("%w: %s is new", errOutdated, p.Source) // another instance has heard before us
 		}
 		want = m.table.starts[p.Source]
 	}
-	m.upto[p.Source] = p.Progress.Upto
 	have := p.From - p.Progress.Counts.Lost
 	if have == want {
 		return nil
@@ -99,11 +105,15 @@ func (m *merger) bytes() int {
 	return (groupBytes(m.current.groups) + m.current.groups.Values()*bytesAValue) * m.table.RowsAPartial()
 }
 
-func (m *merger) flush(int64, time.Time) (any, error) {
-	if !m.taken {
+func (m *merger) flush(place) (any, error) {
+	if !m.taken && !m.due() {
 		return nil, nil
 	}
 	work := m.current
+	if m.table.HasClock() {
+		m.clock = max(m.clock, eventClock(m.heard, m.table.sources, m.idle))
+	}
+	work.clock = m.clock
 	m.spare.groups.Reset()
 	clear(m.spare.progress)
 	m.current, m.spare, m.taken = m.spare, work, false
@@ -135,14 +145,14 @@ func (w *rowWriter) assigned(partitions []int32) {
 	clear(w.updaters)
 }
 
-// updater returns what changes a partition's rows.
-func (w *rowWriter) updater(partition int32, rows *tables.Groups) (*tables.Updater, error) {
+// updater returns what changes a partition's rows, which stand at that clock.
+func (w *rowWriter) updater(partition int32, rows *tables.Groups, clock int64) (*tables.Updater, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if have, ok := w.updaters[partition]; ok {
 		return have, nil
 	}
-	u, err := w.table.NewUpdater(rows)
+	u, err := w.table.NewUpdater(rows, clock)
 	if err != nil {
 		return nil, fmt.Errorf("rows of %s: %w", w.table.Name, err)
 	}
@@ -158,10 +168,11 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 	}
 	var left []tables.Leftover
 	done := false
+	clock := partition.Clock()
 	err := partition.Update(func(rows *tables.Groups, progress map[codecs.Source]codecs.Progress) (err error) {
 		live, open, err := w.publisher.begin(ctx.Partition(), rows, progress)
 		if err == nil {
-			left, err = w.apply(work.(*merged), ctx.Partition(), rows, progress, live, open)
+			left, err = w.apply(work.(*merged), ctx.Partition(), rows, progress, &clock, live, open)
 		}
 		if err == nil {
 			done, err = w.publisher.publish(w.stage, ctx.Partition(), open, rows)
@@ -177,23 +188,28 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 	case w.publisher.voided(ctx.Partition()):
 		partition.SetPublished("")
 	}
+	partition.SetClock(clock)
 	partition.Leave(left...)
 	partition.Forget(mostForgotten, func(key []byte) {
 		w.stage.transaction.Send(w.changelog, ctx.Partition(), key, nil)
 	})
 }
 
-// mostForgotten is how many records of values a commit deletes in one partition.
-const mostForgotten = 20_000
+// A commit deletes that many records of values in one partition, and closes or removes about that many rows: a million whose time has
+// come at once must not hold up what comes.
+const (
+	mostForgotten = 20_000
+	mostExpired   = 20_000
+)
 
 const (
 	pieceBytes = 512       // more than most keys and rows take
 	slabBytes  = 256 << 10 // they are cut out of
 )
 
-// apply changes the rows, and the result topic if it is live: open is its publication, if one is under way. left are values whose
-// records are to be deleted.
-func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progress map[codecs.Source]codecs.Progress, live bool, open *publication) (left []tables.Leftover, err error) {
+// apply changes the rows, and the result topic if it is live: open is its publication, if one is under way. clock is where the table's
+// stood before, and then where it stands. left are values whose records are to be deleted.
+func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progress map[codecs.Source]codecs.Progress, clock *codecs.Clock, live bool, open *publication) (left []tables.Leftover, err error) {
 	var (
 		out  []byte // what is sent is sliced from here; it is never written twice
 		keys []feeds.Value
@@ -224,7 +240,7 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 			out = codecs.AppendRow(out, w.table, c.State)
 			send(w.changelog, binary, grown(from))
 		}
-		if !c.Shown && !c.WasShown || !live {
+		if !c.Shown && !c.WasShown || c.Settled || !live {
 			return nil
 		}
 		if keys, err = w.table.KeyValues(c.Key, keys); err != nil {
@@ -256,7 +272,7 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		send(w.result, text, grown(from))
 		return nil
 	}
-	rows, err := w.updater(partition, held)
+	rows, err := w.updater(partition, held, clock.Time)
 	if err != nil {
 		return nil, err
 	}
@@ -266,6 +282,12 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		out = codecs.AppendValueKey(out, number, key, value)
 		send(w.changelog, grown(from), there)
 	}, func(l tables.Leftover) { left = append(left, l) })
+	rows.RecordRemoved(func(key []byte, number int, value []byte) {
+		from := begin()
+		out = codecs.AppendValueKey(out, number, key, value)
+		send(w.changelog, grown(from), nil)
+	})
+	rows.Begin(m.clock)
 	for key, delta := range m.groups.All() {
 		if err := rows.Add(key, delta, changed); err != nil {
 			return nil, fmt.Errorf("row of %s: %w", w.table.Name, err)
@@ -280,17 +302,20 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 	if err := rows.Flush(changed); err != nil {
 		return nil, fmt.Errorf("row of %s: %w", w.table.Name, err)
 	}
+	now := codecs.Clock{Time: m.clock}
+	if now.Left, err = rows.Expire(mostExpired, changed); err != nil {
+		return nil, fmt.Errorf("row of %s: %w", w.table.Name, err)
+	}
 	if cut > 0 {
 		w.stage.log.Warn("rows are too large for one record, their texts were cut in the result topic", "rows", cut, "bytes", codecs.MaxRecord)
 	}
 	for source, delta := range m.progress {
-		have, ok := progress[source]
-		if !ok {
-			have.NewestTime = codecs.NoTime
-		}
-		have.Advance(delta)
-		progress[source] = have
-		send(w.changelog, []byte(codecs.ProgressKey(source)), codecs.AppendProgressRow(nil, have))
+		advance(progress, source, delta)
+		send(w.changelog, []byte(codecs.ProgressKey(source)), codecs.AppendProgressRow(nil, progress[source]))
+	}
+	if now != *clock {
+		*clock = now
+		send(w.changelog, []byte(codecs.ClockKey), codecs.AppendClockRow(nil, now))
 	}
 	return left, nil
 }

@@ -33,17 +33,17 @@ func BenchmarkApply(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	interval, err := c.flush(groups, time.Now())
+	interval, err := c.flush(place{next: groups, now: time.Now()})
 	if err != nil {
 		b.Fatal(err)
 	}
-	intake := newMerger(table, nil)
+	intake := newMerger(table, nil, tables.NoClock, 0)
 	for _, o := range interval.(*combined).packs {
 		if err := intake.add(&sarama.ConsumerMessage{Topic: "partials", Value: o.pack}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	work, err := intake.flush(0, time.Now())
+	work, err := intake.flush(place{next: 0, now: time.Now()})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func BenchmarkApply(b *testing.B) {
 	rows, progress := table.NewGroups(), map[codecs.Source]codecs.Progress{}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := w.apply(work.(*merged), 0, rows, progress, true, nil); err != nil {
+		if _, err := w.apply(work.(*merged), 0, rows, progress, &codecs.Clock{Time: tables.NoClock}, true, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -44,6 +44,17 @@ type Config struct {
 	// CommitRecords ends a commit interval after that many records of one source partition; tests set it. Defaults to no limit.
 	CommitRecords int
 
+	// IdleTimeout is for how long a source partition may have no records before it does not hold up the clock of tables any more.
+	// Defaults to 30 seconds.
+	IdleTimeout time.Duration
+
+	// MaxSkew is how far a record's time may be ahead of the time at which Kafka has it: what is further ahead is counted like any
+	// other, but does not move the clock of tables. Defaults to a day.
+	MaxSkew time.Duration
+
+	// Now is the time of day. Defaults to [time.Now].
+	Now func() time.Time
+
 	// Approve says that what the catalog has and the definitions have not may be lost: see [Unapproved].
 	Approve bool
 
@@ -70,6 +81,15 @@ func (c *Config) defaults() error {
 	}
 	if c.CombineBytes == 0 {
 		c.CombineBytes = 32 << 20
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = 30 * time.Second
+	}
+	if c.MaxSkew == 0 {
+		c.MaxSkew = 24 * time.Hour
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Arranged == nil {
 		c.Arranged = func([]string) {}
@@ -108,6 +128,7 @@ type Processors struct {
 	publishRows int // that a transaction publishes; tests set it
 
 	records atomic.Int64 // source records committed by stage 1
+	ended   atomic.Bool  // see End
 }
 
 // New checks the configuration. It opens no connection.
@@ -214,6 +235,7 @@ func (p *Processors) newStage(stands *standing, input string) *stage {
 		stands:     stands,
 		told:       p.config.Committed,
 		policy:     intervalPolicy{min: p.config.CommitMin, max: p.config.CommitMax, behind: behind},
+		clock:      p.config.Now,
 		cap:        limits{bytes: p.config.CombineBytes},
 		records:    new(atomic.Int64),
 		startAt:    func(int32) int64 { return 0 },
@@ -221,6 +243,7 @@ func (p *Processors) newStage(stands *standing, input string) *stage {
 		stillThere: func(context.Context) error { return nil },
 		assigned:   func([]int32) {},
 		recovered:  func(context.Context, []int32) error { return nil },
+		more:       func() bool { return false },
 		committed:  func(offsets) {},
 	}
 }
@@ -236,7 +259,7 @@ func (p *Processors) combineStage(pass *pass, stands *standing) *stage {
 		return err
 	}
 	s.intake = func(b begin) (intake, error) {
-		return newCombiner(b, pass, p.config.schemas())
+		return newCombiner(b, pass, p.config.schemas(), p.config.MaxSkew, &p.ended)
 	}
 	if p.config.Registry != nil {
 		s.ask = func(ctx context.Context, of codecs.Source, schema int) error {
@@ -272,7 +295,12 @@ func (p *Processors) groupStage(t *placedTable, used *purger, stands *standing) 
 		if !ok {
 			return nil, fmt.Errorf("partition %d of %s is not recovered", b.source.Partition, changelog)
 		}
-		return newMerger(t, rows.Progress()), nil
+		m := newMerger(t, rows.Progress(), rows.Clock().Time, p.config.IdleTimeout)
+		m.due = func() bool { return rows.Clock().Left }
+		return m, nil
+	}
+	s.more = func() bool {
+		return slices.ContainsFunc(store.Held(), func(rows *grouptable.Partition) bool { return rows.Clock().Left })
 	}
 	s.options = []goka.ProcessorOption{
 		goka.WithStorageBuilder(store.Builder(s.current)),
@@ -342,6 +370,7 @@ type placedTable struct {
 	before     []kafka.Retired         // whose results may be there still, in those partitions that are not published yet
 	avro       *avroTopic              // nil: the result is JSON
 	starts     map[codecs.Source]int64 // where it begins to count; at 0 what is not in it
+	sources    []codecs.Source         // that there were when it was made: those that are to be heard of before its clock goes
 }
 
 // label is what the table is called where it is measured: one that is being built beside another of its name goes by its number.

@@ -23,9 +23,17 @@ type intake interface {
 	// bytes returns how much memory is held; past the cap the pump stops taking in until the next flush.
 	bytes() int
 
-	// flush returns what is to be done for what was taken in since the last flush, nil for nothing, and starts anew. next is
-	// the source's next offset.
-	flush(next int64, now time.Time) (any, error)
+	// flush returns what is to be done for what was taken in since the last flush, nil for nothing, and starts anew. at is where
+	// the source is read.
+	flush(at place) (any, error)
+}
+
+// place is where a source is read at a time.
+type place struct {
+	next  int64     // offset
+	now   time.Time // by the stage's clock
+	far   bool      // much is there that was not read yet
+	blind bool      // what is there was not heard for some time
 }
 
 // source gives the messages of one claim in order. It is used by one goroutine, but for lag.
@@ -35,6 +43,9 @@ type source interface {
 
 	// lag returns how many offsets lie between one and the source's end as last seen.
 	lag(offset int64) int64
+
+	// heard says when the source's end was last seen.
+	heard() time.Time
 }
 
 // fetchedClaim reads a claim's partition with the session's fetcher.
@@ -48,6 +59,10 @@ func (c fetchedClaim) next(ctx context.Context) (kafka.Fetched, error) {
 }
 
 func (c fetchedClaim) lag(offset int64) int64 { return c.fetcher.LastStable(c.partition) - offset }
+func (c fetchedClaim) heard() time.Time       { return c.fetcher.Heard(c.partition) }
+
+// unheard is after how long without an answer it is not known any more where a source ends.
+const unheard = 5 * time.Second
 
 // maxBatch bounds how long a pump holds its lock: a thousand records are about a millisecond.
 const maxBatch = 1024
@@ -193,12 +208,19 @@ func (p *pump) load() load {
 	return load{waiting: p.waiting, full: p.full, lag: p.lag}
 }
 
+// goOn makes it worth a commit that there is work which nothing has to come for.
+func (p *pump) goOn() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = true
+}
+
 // flush empties the intake. work is nil when there is nothing to do; next is the offset to commit, negative as long as
 // none is known.
 func (p *pump) flush(now time.Time) (work any, next, taken int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	work, err = p.intake.flush(p.next, now)
+	work, err = p.intake.flush(place{p.next, now, p.source.lag(p.next) >= behind, time.Since(p.source.heard()) > unheard})
 	taken, p.taken = p.taken, 0
 	p.waiting, p.full = false, false
 	p.room.Broadcast()

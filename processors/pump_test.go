@@ -26,7 +26,8 @@ func (q *queue) next(ctx context.Context) (kafka.Fetched, error) {
 	}
 }
 
-func (q *queue) lag(int64) int64 { return 0 }
+func (q *queue) lag(int64) int64  { return 0 }
+func (q *queue) heard() time.Time { return time.Now() }
 
 // tally is an intake that remembers offsets.
 type tally struct{ offsets []int64 }
@@ -37,7 +38,7 @@ func (c *tally) add(m *sarama.ConsumerMessage) error {
 }
 func (c *tally) bytes() int { return len(c.offsets) }
 
-func (c *tally) flush(int64, time.Time) (any, error) {
+func (c *tally) flush(place) (any, error) {
 	work := c.offsets
 	c.offsets = nil
 	if work == nil {

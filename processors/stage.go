@@ -27,6 +27,7 @@ type stage struct {
 	config     kafka.Config
 	log        *slog.Logger
 	policy     intervalPolicy
+	clock      func() time.Time
 	fetchBytes int32 // asked for at once; 0: as configured
 	cap        limits
 	admin      *kafka.Admin
@@ -46,6 +47,7 @@ type stage struct {
 	stillThere func(ctx context.Context) error // says that the catalog has no such stage any more; asked once this process is a member
 	assigned   func(partitions []int32)
 	recovered  func(ctx context.Context, partitions []int32) error // what is to be done before anything is taken in
+	more       func() bool                                         // there is work that nothing has to come for
 	committed  func(offsets)
 
 	records     *atomic.Int64 // messages taken in and committed, over the stage's successors

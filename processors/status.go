@@ -94,6 +94,9 @@ type Rows struct {
 	Restored   int64 // changelog records read while recovering
 	Remaining  int64 // offsets of the changelog that are still to be read
 	NewestTime int64 // of a record, Unix microseconds; codecs.NoTime when there is none
+	Late       int64 // records that came too late for all their windows, since the table began
+	Due        int   // partitions in which rows are left whose time has come
+	Clock      int64 // how far the table's clock stands in the partition that is least far, Unix microseconds; tables.NoClock: it has none, or it is not known
 	WallTime   int64 // when stage 1 was last heard of, the source partition that is silent for longest; Unix milliseconds, 0 for never
 }
 
@@ -226,17 +229,24 @@ func (s *standing) status() StageStatus {
 			out.Claims = append(out.Claims, Claim{Topic: p.topic, Partition: p.partition, Offset: done, End: done + max(p.source.lag(done), 0)})
 		}
 	}
-	out.Rows.NewestTime = codecs.NoTime
+	out.Rows.NewestTime, out.Rows.Clock = codecs.NoTime, tables.NoClock
 	if rows == nil {
 		return out
 	}
 	out.Rows.Restored += rows.Recovered()
 	out.Rows.Remaining = rows.Remaining()
+	out.Rows.Clock = tables.EndOfTime
 	floor := map[codecs.Source]codecs.Progress{} // what all partitions here have reached
 	for _, p := range rows.Held() {
 		out.Rows.Groups += p.Len()
 		out.Rows.Bytes += p.Bytes()
+		clock := p.Clock()
+		out.Rows.Clock = min(out.Rows.Clock, clock.Time)
+		if clock.Left {
+			out.Rows.Due++
+		}
 		for source, progress := range p.Progress() {
+			out.Rows.Late += progress.Counts.Late
 			have, ok := floor[source]
 			if !ok {
 				have = progress

@@ -261,6 +261,9 @@ func whyRebuild(e kafka.Entry, was, now *tables.Table) string {
 	if was.StateText() != now.StateText() {
 		return "its rows are other ones: what they are counted from, their keys or aggregates changed"
 	}
+	if w := was.Window; w != nil && w.Retention > 0 && (now.Window.Retention == 0 || now.Window.Retention > w.Retention) {
+		return "its windows are kept for longer: those that are gone are counted anew"
+	}
 	return ""
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func newStreamCombiner(t *testing.T, text string, partitions int32) *combiner {
 		t.Fatal(err)
 	}
 	s := defs.Streams[0]
-	c, err := newCombiner(begin{codecs.Source{Topic: "dns", Partition: 3}, 100, 0}, &pass{feed: s.Feed, streams: []streamSink{{stream: s, topic: "out", partitions: partitions}}}, nil)
+	c, err := newCombiner(begin{codecs.Source{Topic: "dns", Partition: 3}, 100, 0}, &pass{feed: s.Feed, streams: []streamSink{{stream: s, topic: "out", partitions: partitions}}}, nil, 24*time.Hour, new(atomic.Bool))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func take(t *testing.T, c *combiner, offset int64, value string) {
 // flushed returns the stream's part of an interval, nil when there is nothing to do.
 func flushed(t *testing.T, c *combiner, next int64) *streamWork {
 	t.Helper()
-	work, err := c.flush(next, time.UnixMilli(1000))
+	work, err := c.flush(place{next: next, now: time.UnixMilli(1000)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestAStreamsInterval(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
-	report := codecs.Progress{Upto: 105, NewestTime: 2_500_000, WallTime: 1000, Counts: codecs.Counts{Read: 4, Counted: 2, Filtered: 1, DeadLettered: 1}}
+	report := codecs.Progress{Upto: 105, NewestTime: 2_500_000, WallTime: 1000, Active: 1000, Counts: codecs.Counts{Read: 4, Counted: 2, Filtered: 1, DeadLettered: 1}}
 	if diff := cmp.Diff(report, w.report); diff != "" {
 		t.Errorf("report (-want +got):\n%s", diff)
 	}
@@ -151,7 +152,7 @@ func TestAStreamAllocatesNothingARecord(t *testing.T) {
 	c := newStreamCombiner(t, "CREATE STREAM s WITH (key = id.orig_h) AS SELECT ts, uid, id.orig_h, query, unnest(answers) AS answer, rtt FROM dns WHERE rcode = 0", 3)
 	m := &sarama.ConsumerMessage{Topic: "dns", Partition: 3, Offset: 100,
 		Value: []byte(`{"ts":1575413122.764317,"uid":"C1","id.orig_h":"10.0.0.1","query":"www.example.com","rcode":0,"rtt":0.25,"answers":["192.0.2.1","192.0.2.2"]}`)}
-	alone, err := newCombiner(begin{codecs.Source{Topic: "dns"}, 100, 0}, &pass{feed: c.streams[0].sink.stream.Feed}, nil)
+	alone, err := newCombiner(begin{codecs.Source{Topic: "dns"}, 100, 0}, &pass{feed: c.streams[0].sink.stream.Feed}, nil, 24*time.Hour, new(atomic.Bool))
 	if err != nil {
 		t.Fatal(err)
 	}

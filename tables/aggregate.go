@@ -36,6 +36,7 @@ type aggregateSpec struct {
 	shared    bool           // the cell does not depend on the parameter
 	reads     *aggregateSpec // whose cell it reads, which is there whenever it is; nil: it has its own
 	timed     bool           // it goes by event time
+	ofRow     bool           // only a group table's rows have it: records change nothing
 	// most is how many bytes the stored form of a cell can take, where that is more than a few; nil: it is not.
 	most func(arg argument) int
 }
@@ -425,13 +426,15 @@ func (p *plan) arrange() {
 func (p *plan) arrangeRows() {
 	p.rows, p.counting = nil, nil
 	for _, a := range p.stored {
-		k, ok := a.kernel.(countDistinct)
-		if !ok {
+		switch k := a.kernel.(type) {
+		case countDistinct:
+			k.number = len(p.counting)
+			p.rows, p.counting = append(p.rows, k), append(p.counting, k)
+		case rowKernel:
+			p.rows = append(p.rows, k)
+		default:
 			p.rows = append(p.rows, wholeRow{a.kernel})
-			continue
 		}
-		k.number = len(p.counting)
-		p.rows, p.counting = append(p.rows, k), append(p.counting, k)
 	}
 }
 

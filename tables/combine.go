@@ -67,9 +67,11 @@ func (p *plan) newCombiner(slots []int) *Combiner {
 		}
 	}
 	for _, a := range p.stored {
-		if c.rows != nil {
+		switch {
+		case a.spec.ofRow:
+		case c.rows != nil:
 			c.adders = append(c.adders, p.bindRows(a, slots))
-		} else {
+		default:
 			c.adders = append(c.adders, a.bind(slots))
 		}
 	}
@@ -106,6 +108,17 @@ func (c *Combiner) Add(rec *feeds.Record) Outcome {
 		c.addRow(micros)
 	}
 	return Counted
+}
+
+// EventTime returns the time that tells a record's window, in microseconds since the Unix epoch; ok is false where it has none. It is
+// there for tables with windows.
+func (c *Combiner) EventTime(rec *feeds.Record) (micros int64, ok bool) {
+	c.env.vals, c.env.at = rec.Values, rec.At
+	overflows := c.env.overflows
+	v := c.time(&c.env)
+	c.env.overflows = overflows // they count where the record does
+	micros = v.Micros()
+	return micros, !v.IsNull() && micros <= maxWindowTime && micros >= -maxWindowTime
 }
 
 // fixKeyParts makes those parts of the key that are the same in all rows of the record.

@@ -116,7 +116,7 @@ type valueRecord struct {
 func (c *changelog) begin(rows *Groups) {
 	c.held = rows
 	var err error
-	if c.updater, err = c.table.NewUpdater(rows); err != nil {
+	if c.updater, err = c.table.NewUpdater(rows, NoClock); err != nil {
 		c.t.Fatal(err)
 	}
 	c.updater.RecordValues(func(key []byte, number int, value []byte) {
@@ -300,7 +300,7 @@ func TestRowsKeepTheirValuesInAChangelog(t *testing.T) {
 func TestARowWithoutItsValuesIsNoticed(t *testing.T) {
 	table := counting(t, 10, 1000)
 	rows := table.NewGroups()
-	u, err := table.NewUpdater(rows)
+	u, err := table.NewUpdater(rows, NoClock)
 	if err != nil {
 		t.Fatal(err)
 	}

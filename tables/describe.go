@@ -33,6 +33,7 @@ const (
 	PartKey       = "key"       // a column of the key
 	PartAggregate = "aggregate" // what a group keeps
 	PartHaving    = "having"    // HAVING
+	PartLifetime  = "lifetime"  // EMIT FINAL, RETENTION, TTL
 	PartColumn    = "column"    // of the result
 	PartStage1    = "stage 1"
 	PartGroup     = "group" // all that one takes
@@ -72,6 +73,7 @@ func (t *Table) Describe() []Detail {
 	if t.query.Having != nil {
 		d = append(d, Detail{Part: PartHaving, Text: sql.Format(t.query.Having)})
 	}
+	d = append(d, t.plan.lifetime.describe()...)
 	for _, it := range t.plan.items {
 		text := ""
 		switch written := sql.Format(it.at); {

@@ -18,7 +18,7 @@ type Fold struct {
 func NewFold(t *Table, layout *feeds.Layout, partitions int) (*Fold, error) {
 	f := &Fold{table: t, rows: t.NewGroups(), partial: t.NewState()}
 	var err error
-	if f.updater, err = t.NewUpdater(f.rows); err != nil {
+	if f.updater, err = t.NewUpdater(f.rows, NoClock); err != nil {
 		return nil, err
 	}
 	for range partitions {
@@ -69,6 +69,9 @@ func (f *Fold) Rows() ([][]feeds.Value, error) {
 	}
 	var rows [][]feeds.Value
 	for key, state := range f.rows.All() {
+		if f.table.IsFinal() {
+			f.table.plan.lifetime.closed.close(state) // nothing comes any more
+		}
 		if shows, err := f.table.Shows(key, state); err != nil {
 			return nil, err
 		} else if !shows {

@@ -100,10 +100,16 @@ func (g *Groups) Get(key []byte) (s State, ok bool) {
 // Upsert returns the group's state, which it makes if there is none: fresh says so. The state is valid until the next
 // Upsert; key is copied.
 func (g *Groups) Upsert(key []byte) (s State, fresh bool) {
+	_, s, fresh = g.upsert(key)
+	return s, fresh
+}
+
+// upsert returns the number of the group's entry, too. It is the group's until that is deleted.
+func (g *Groups) upsert(key []byte) (i uint32, s State, fresh bool) {
 	hash := g.hash(key)
 	i, at, ok := g.find(key, hash)
 	if ok {
-		return g.state(i), false
+		return i, g.state(i), false
 	}
 	if (g.used+1)*4 > len(g.slots)*3 || g.wasted > slabSize && g.wasted > g.slab*slabSize/2 {
 		g.rebuild()
@@ -120,7 +126,7 @@ func (g *Groups) Upsert(key []byte) (s State, fresh bool) {
 	s = g.state(i)
 	clear(s.W)
 	clear(s.X)
-	return s, true
+	return i, s, true
 }
 
 // Delete removes the group, if there is one. It may be called while All is running.

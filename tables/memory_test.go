@@ -80,7 +80,7 @@ func fill(b *testing.B, t *Table, rows, values int) (partitions []*Groups, all i
 	}
 	for p := range 4 {
 		g := t.NewGroups()
-		u, err := t.NewUpdater(g)
+		u, err := t.NewUpdater(g, NoClock)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -26,6 +26,7 @@ type plan struct {
 	stored     []*aggregate    // those of them that have a cell of their own
 	counting   []countDistinct // those of these that are count(DISTINCT x)
 	rows       []rowKernel     // all of these, as a group table has them
+	lifetime   *lifetime       // nil: rows stay
 	having     *expr           // over groups and aggregates
 	havingAST  sql.Expr
 	unnests    []unnest // a record gives a row an element of them
@@ -74,6 +75,9 @@ func newPlan(q *sql.Select, feed *feeds.Feed, open bool, params *params) (*plan,
 		p.grouped = p.grouped || hasAggregate(it.Expr)
 	}
 	if err := p.groupBy(q, items); err != nil {
+		return nil, err
+	}
+	if err := p.compileLifetime(q); err != nil {
 		return nil, err
 	}
 	if q.Where != nil {
@@ -127,6 +131,9 @@ func (p *plan) outer() *scope {
 		if x, ok := p.windowColumn(e); ok {
 			return x, true, nil
 		}
+		if x, ok, err := p.late(s, e); ok || err != nil {
+			return x, ok, err
+		}
 		call, ok := e.(*sql.Call)
 		if ok && call.Name == "unnest" {
 			return nil, false, s.groupedUnnest(call)
@@ -159,7 +166,7 @@ func (p *plan) groupOf(e sql.Expr) int {
 // aggregateColumn returns the column that an aggregate's value is after grouping.
 func (p *plan) aggregateColumn(call *sql.Call) (*expr, bool, error) {
 	text := sql.Format(call)
-	at := slices.IndexFunc(p.aggregates, func(a *aggregate) bool { return a.text == text })
+	at := p.aggregateOf(text)
 	if at < 0 {
 		a, err := p.aggregate(p.scope("inside another aggregate"), call)
 		if err != nil {
@@ -176,6 +183,17 @@ func (p *plan) aggregateColumn(call *sql.Call) (*expr, bool, error) {
 		p.arrange()
 	}
 	return columnExpr(len(p.groups)+at, p.aggregates[at].typ, text), true, nil
+}
+
+// aggregateOf returns the position of the aggregate that is written so; -1: none.
+func (p *plan) aggregateOf(text string) int {
+	return slices.IndexFunc(p.aggregates, func(a *aggregate) bool { return a.text == text })
+}
+
+// store adds an aggregate that nobody has written.
+func (p *plan) store(a *aggregate) {
+	p.aggregates, p.stored = append(p.aggregates, a), append(p.stored, a)
+	p.arrange()
 }
 
 // hasAggregate reports whether e holds an aggregate's call.
@@ -342,6 +360,9 @@ func (p *plan) columnName(it sql.Item) string {
 func (p *plan) compileHaving(e sql.Expr) (*expr, error) {
 	s := p.outer()
 	if err := s.noUnnest(e, "in HAVING"); err != nil {
+		return nil, err
+	}
+	if err := p.noLate(s, e); err != nil {
 		return nil, err
 	}
 	x, err := s.compile(e)

@@ -65,9 +65,12 @@ func (t *Table) row(key string, s State, row []feeds.Value, marked bool) ([]feed
 	return row, nil
 }
 
-// Shows reports whether HAVING holds for a group: whether its row is part of the result. It returns an error when key is not
-// a key of the table.
+// Shows reports whether a group's row is part of the result: HAVING holds for it, and with EMIT FINAL its window has closed. It
+// returns an error when key is not a key of the table.
 func (t *Table) Shows(key string, s State) (bool, error) {
+	if l := t.plan.lifetime; l != nil && l.final && !l.closed.isClosed(s) {
+		return false, nil
+	}
 	if t.plan.having == nil {
 		return true, nil
 	}
@@ -80,9 +83,6 @@ func (t *Table) Shows(key string, s State) (bool, error) {
 	clear(e.vals)
 	return shows, nil
 }
-
-// HasHaving reports whether there is a HAVING, so that not every group has a row in the result.
-func (t *Table) HasHaving() bool { return t.plan.having != nil }
 
 // KeyValues returns the values of the group columns, in the order of [Table.Keys]. vals is overwritten and reused if it is
 // large enough. Strings alias key. It returns an error when key is not a key of the table.

@@ -22,6 +22,8 @@ type sessions struct {
 	bytes int // memory that it takes, about
 	ids   uint64
 
+	closed func(span) bool // those take nothing in any more; nil: all do
+
 	// What the last join looked for: those that end at from or later, and gone is what it found.
 	from int64
 	gone []span
@@ -31,6 +33,9 @@ type sessions struct {
 func newSessions(w *window) *sessions {
 	s := &sessions{gap: w.Gap.Microseconds(), of: map[string]*btree.BTreeG[span]{}, free: btree.NewFreeListG[span](btree.DefaultFreeListSize)}
 	s.find = func(x span) bool { // made once, not for each record
+		if s.closed != nil && s.closed(x) {
+			return true
+		}
 		if x.last < s.from {
 			return false
 		}
@@ -58,6 +63,9 @@ func (s *sessions) load(p *plan, rows *Groups) error {
 		spans := s.of[group]
 		if spans == nil {
 			spans = s.group(strings.Clone(group)) // or the rows' memory would stay as long as the session
+		}
+		if s.closed != nil && s.closed(span{first: first, last: last}) {
+			continue
 		}
 		if _, gone := s.near(spans, first, last); len(gone) > 0 {
 			return fmt.Errorf("sessions of group %q overlap: the changelog was not written by one owner at a time", group)
@@ -103,6 +111,23 @@ func (s *sessions) join(group []byte, first, last int64) (joined span, gone []sp
 	spans.ReplaceOrInsert(joined)
 	s.bytes += (1 - len(gone)) * sessionBytes
 	return joined, gone
+}
+
+// remove forgets a session.
+func (s *sessions) remove(group []byte, first, last int64) {
+	spans := s.of[string(group)]
+	if spans == nil {
+		return
+	}
+	if have, ok := spans.Get(span{first: first}); !ok || have.last != last {
+		return
+	}
+	spans.Delete(span{first: first})
+	s.bytes -= sessionBytes
+	if spans.Len() == 0 {
+		delete(s.of, string(group))
+		s.bytes -= len(group) + sessionGroupBytes
+	}
 }
 
 // What a group and each of its sessions take beside the group's key, about.

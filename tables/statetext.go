@@ -25,6 +25,9 @@ func (t *Table) StateText() string {
 	if w := t.plan.window; w != nil {
 		line("WINDOW %s %v %v %v ON %s", w.Kind, w.Size, w.Advance, w.Gap, w.time.text)
 	}
+	if l := t.plan.lifetime; l != nil && l.final {
+		line("FINAL %d", l.grace) // what has closed would be open again
+	}
 	for i, g := range t.plan.groups {
 		line("GROUP %s AS %s %s", g.text, t.keys[i].Name, t.keys[i].Type) // a key's text has the column's name
 	}

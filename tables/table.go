@@ -140,10 +140,6 @@ func checkClauses(q *sql.Select) error {
 	switch {
 	case q.Distinct != nil:
 		return q.Source.Error(q.Distinct.At, "SELECT DISTINCT does not define a table", "GROUP BY gives each combination once")
-	case q.Emit != nil && q.Emit.Final:
-		return s.unsupported(at(q.Emit.At), "EMIT FINAL")
-	case q.TTL != nil:
-		return s.unsupported(at(q.TTLAt), "TTL")
 	case q.MaxGroups != nil:
 		return s.unsupported(q.MaxGroups, "MAX GROUPS")
 	case len(q.OrderBy) > 0:
@@ -155,11 +151,6 @@ func checkClauses(q *sql.Select) error {
 	}
 	return nil
 }
-
-// at is a place by itself.
-type at sql.Pos
-
-func (a at) Pos() sql.Pos { return sql.Pos(a) }
 
 // LayoutOf returns the layout that a decoder of one pass fills: the union of the inputs of its tables, which are all of
 // one feed. It returns an error when two tables declare a column with different types.

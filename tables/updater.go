@@ -10,6 +10,12 @@ type Updater struct {
 	key      []byte
 	log      valueLog
 
+	// Of tables with a clock.
+	due     *dueRows
+	clock   int64 // what changes now is of that time
+	judged  int64 // where it stood before this commit: what was too late by then is
+	unknown int64 // what it was when it was first known to this Updater: the last change of rows that nobody knows one of
+
 	// Where one partial changes several rows, or several partials the same, changes are gathered until Flush.
 	before map[string]before
 	order  []string // the keys of before, as they came
@@ -19,24 +25,34 @@ type Updater struct {
 type Change struct {
 	Key      string
 	State    State // zero if it is gone
-	Gone     bool  // its session has become part of another
-	Shown    bool  // it is part of the result now: HAVING holds
+	Gone     bool  // its session has become part of another, or its time is over
+	Shown    bool  // it is part of the result now: HAVING holds, and its window has closed if it has to
 	WasShown bool  // it was before
+	Settled  bool  // the result has the row and does not change any more: only what was too late is counted
 }
 
 // before is what a row was before it was changed.
-type before struct{ existed, shown bool }
+type before struct{ existed, shown, closed bool }
 
-// NewUpdater returns an Updater of rows. It returns an error when they are not of the table.
-func (t *Table) NewUpdater(rows *Groups) (*Updater, error) {
-	u := &Updater{table: t, rows: rows}
+// NewUpdater returns an Updater of rows, which stand at that clock. It returns an error when they are not of the table.
+func (t *Table) NewUpdater(rows *Groups, clock int64) (*Updater, error) {
+	u := &Updater{table: t, rows: rows, clock: clock, judged: clock, unknown: clock}
 	w := t.plan.window
+	if t.plan.lifetime != nil {
+		u.due = newDueRows()
+		if err := u.schedule(); err != nil {
+			return nil, err
+		}
+	}
 	if w == nil || w.Kind == Tumbling {
 		return u, nil
 	}
 	u.before = map[string]before{}
 	if w.Kind == Session {
 		u.sessions, u.scratch = newSessions(w), t.NewState()
+		if l := t.plan.lifetime; l != nil && l.final {
+			u.sessions.closed = func(s span) bool { return l.closes(s.first, s.last) <= u.judged }
+		}
 		if err := u.sessions.load(t.plan, rows); err != nil {
 			return nil, err
 		}
@@ -50,6 +66,11 @@ func (u *Updater) RecordValues(added func(key []byte, number int, value []byte),
 	u.log.added, u.log.left = added, left
 }
 
+// RecordRemoved makes the Updater say which of these records are to be deleted at once, for their row is gone and may come again.
+func (u *Updater) RecordRemoved(removed func(key []byte, number int, value []byte)) {
+	u.log.removed = removed
+}
+
 // site is where the values of a row are recorded; key is the row's, of a session the group's.
 func (u *Updater) site(key []byte, first int64) site {
 	return site{key: key, first: first, log: &u.log, session: u.sessions != nil}
@@ -59,6 +80,11 @@ func (u *Updater) site(key []byte, first int64) site {
 // no other partial of this commit can change, the others wait for Flush. Errors are changed's, or say that the key is not
 // one of the table.
 func (u *Updater) Add(key string, partial State, changed func(Change) error) error {
+	if late, err := u.table.Late(key, partial, u.judged); err != nil {
+		return err
+	} else if late > 0 {
+		return u.addLate(key, late, changed)
+	}
 	switch {
 	case u.before == nil:
 		u.key = append(u.key[:0], key...)
@@ -105,12 +131,20 @@ const keepChanges = 1 << 14
 
 // touch returns the state of a row, which it makes if there is none, and what the row was before.
 func (u *Updater) touch(key []byte) (State, before, error) {
-	state, fresh := u.rows.Upsert(key)
+	i, state, fresh := u.rows.upsert(key)
+	l := u.table.plan.lifetime
+	if l != nil && l.changed != nil {
+		l.changed.set(state, u.clock)
+	}
 	if fresh {
-		return state, before{}, nil
+		var err error
+		if l != nil {
+			err = u.await(i, string(key), state)
+		}
+		return state, before{}, err
 	}
 	shown, err := u.table.Shows(string(key), state)
-	return state, before{existed: true, shown: shown}, err
+	return state, before{existed: true, shown: shown, closed: l.isClosed(state)}, err
 }
 
 func (u *Updater) report(key string, state State, was before, changed func(Change) error) error {
@@ -118,7 +152,7 @@ func (u *Updater) report(key string, state State, was before, changed func(Chang
 	if err != nil {
 		return err
 	}
-	return changed(Change{Key: key, State: state, Shown: shown, WasShown: was.shown})
+	return changed(Change{Key: key, State: state, Shown: shown, WasShown: was.shown, Settled: was.closed})
 }
 
 // row is touch for rows that wait for Flush.
@@ -141,8 +175,12 @@ func (u *Updater) addToWindows(key string, pane State) error {
 	if err != nil {
 		return err
 	}
+	l := u.table.plan.lifetime
 	for n := w.Size / w.Advance; n > 0; n-- {
 		u.key = w.appendWindow(append(u.key[:0], group...), start, 0)
+		if l != nil && l.isLate(start, 0, u.judged) { // those before are, too
+			return u.lateInWindows(group, start, int(n), l.records(pane))
+		}
 		state, err := u.row(u.key)
 		if err != nil {
 			return err

@@ -39,6 +39,8 @@ type valueLog struct {
 	added func(key []byte, number int, value []byte)
 	left  func(Leftover)
 	key   []byte
+
+	removed func(key []byte, number int, value []byte)
 }
 
 // HasValues reports whether rows of the table have values beside them: whether it counts DISTINCT ones.
@@ -156,6 +158,21 @@ func (a countDistinct) moveRow(to, from State, s site) {
 		a.takeIn(k, o, s)
 		s.left(a.number, o.anchor, o.set)
 	})
+}
+
+// dropRow takes a row's values away and returns how many records are to be deleted at once.
+func (p *plan) dropRow(row State, s site) (n int) {
+	for _, a := range p.counting {
+		k := a.remove(row)
+		if k == nil || s.log.removed == nil {
+			continue
+		}
+		for _, value := range k.set.from(0) {
+			s.log.removed(s.at(k.anchor), a.number, value)
+			n++
+		}
+	}
+	return n
 }
 
 // Leftover are values whose records in the changelog are to be deleted: their row only estimates how many there are, or has

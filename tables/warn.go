@@ -20,8 +20,11 @@ func (t *Table) warnings(groupBytes int) (d []Detail) {
 	if bounded(t.query) {
 		return d
 	}
-	if t.Window != nil {
-		d = append(d, Detail{Part: PartWarning, Name: windowStart, Type: feeds.T(feeds.Timestamp), Text: "each window is a row a group: nothing removes them yet, RETENTION neither"})
+	if l := t.plan.lifetime; t.Window != nil && (l == nil || l.retention == 0) {
+		d = append(d, Detail{Part: PartWarning, Name: windowStart, Type: feeds.T(feeds.Timestamp), Text: "each window is a row a group, and all of them stay; write RETENTION '30 DAYS' or the like in WINDOW's brackets"})
+	}
+	if l := t.plan.lifetime; t.Window != nil && t.Window.Grace > 0 && (l == nil || !l.final) {
+		d = append(d, Detail{Part: PartWarning, Text: "GRACE does nothing without EMIT FINAL: late records correct their windows"})
 	}
 	known := t.plan.boundedByWhere(t.query)
 	for _, it := range t.plan.items {
@@ -45,8 +48,8 @@ var varietyText = map[feeds.Variety]string{
 }
 
 var varietyHint = map[feeds.Variety]string{
-	feeds.Hosts:  "WHERE in_subnet(..) or is_private(..) keeps the site's own",
-	feeds.Texts:  "let WHERE name the values that matter, or group by something coarser",
+	feeds.Hosts:  "WHERE in_subnet(..) or is_private(..) keeps the site's own, TTL '30 days' lets go of those that are gone",
+	feeds.Texts:  "let WHERE name the values that matter, group by something coarser, or let go of those that are gone with TTL '30 days'",
 	feeds.Unique: "aggregate it, or group by something coarser such as date_trunc('hour', ts)",
 }
 

@@ -19,8 +19,8 @@ type Window struct {
 	Advance time.Duration // from one window's start to the next one's: Size where they tumble, a whole part of it where they hop
 	Gap     time.Duration // of sessions, > 0
 
-	// Grace and Retention are what the definition says about the time after a window's end; 0: nothing. No window is closed
-	// or removed yet: EMIT FINAL is refused, and a window is kept for longer than it has to be.
+	// Grace is for how long after a window's end records may still come for it where EMIT FINAL closes it. Retention is for how long
+	// after it the window is kept; 0: it stays.
 	Grace, Retention time.Duration
 }
 
@@ -139,11 +139,11 @@ var windowUsage = map[string]string{
 func (p *plan) windowLength(param sql.WindowParam) (time.Duration, error) {
 	seconds, why := parseInterval(param.Text)
 	length := time.Duration(0)
-	switch most := 100 * 365 * 24 * time.Hour; {
+	switch {
 	case why != "":
 	case seconds < 0 || seconds == 0 && param.Name != "GRACE":
 		why = "it must be more than nothing"
-	case seconds > most.Seconds():
+	case seconds > mostInterval.Seconds():
 		why = "100 years are the most"
 	default:
 		length = time.Duration(seconds * 1e9).Round(time.Nanosecond)
@@ -174,8 +174,8 @@ func (p *plan) checkWindow(w *sql.Window, x Window) error {
 		return p.src.Error(at("ADVANCE"), fmt.Sprintf("SIZE %v is no multiple of ADVANCE BY %v", x.Size, x.Advance), "panes of ADVANCE BY are added up to windows of SIZE")
 	case x.Kind == Hopping && x.Size/x.Advance > maxWindows:
 		return p.src.Error(at("ADVANCE"), fmt.Sprintf("each record would be in %d windows, the most is %d", x.Size/x.Advance, maxWindows), "advance by more")
-	case x.Retention > 0 && x.Retention < x.Size+x.Grace:
-		return p.src.Error(at("RETENTION"), "RETENTION is shorter than a window with its GRACE", "")
+	case x.Retention > 0 && x.Retention < x.Grace:
+		return p.src.Error(at("RETENTION"), "RETENTION is shorter than GRACE: windows would go before they have closed", "both count from a window's end")
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func stage2(t *rapid.T, table *tables.Table, all []visit) (rows []string, out to
 		}
 	}
 	groups := table.NewGroups()
-	updater, err := table.NewUpdater(groups)
+	updater, err := table.NewUpdater(groups, tables.NoClock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func stage2(t *rapid.T, table *tables.Table, all []visit) (rows []string, out to
 			if err := updater.Flush(changed); err != nil {
 				t.Fatal(err)
 			}
-			if updater, err = table.NewUpdater(groups); err != nil {
+			if updater, err = table.NewUpdater(groups, tables.NoClock); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -294,11 +294,11 @@ func TestOverlappingSessionsAreRefused(t *testing.T) {
 	session("a", 20, 30)
 	session("a", 1, 5)
 	session("b", 6, 30)
-	if _, err := table.NewUpdater(rows); err != nil {
+	if _, err := table.NewUpdater(rows, tables.NoClock); err != nil {
 		t.Errorf("sessions far apart: %v", err)
 	}
 	session("a", 8, 9)
-	if _, err := table.NewUpdater(rows); err == nil {
+	if _, err := table.NewUpdater(rows, tables.NoClock); err == nil {
 		t.Error("sessions within the gap of each other were taken")
 	}
 }

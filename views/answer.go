@@ -274,6 +274,8 @@ type countsJSON struct {
 	Overflows    int64 `json:"overflows"`
 	CutKeys      int64 `json:"cut_keys"`
 	Lost         int64 `json:"lost"`
+	Skewed       int64 `json:"skewed"`
+	Late         int64 `json:"late"`
 }
 
 func appendCounts(c codecs.Counts) []byte {

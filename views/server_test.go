@@ -209,7 +209,7 @@ func TestJSONAnswer(t *testing.T) {
 		"rows":    []any{[]any{"10.0.0.1", "A", 5.0}},
 		"meta": map[string]any{
 			"table": "dns_counts", "as_of": map[string]any{"dns": map[string]any{"0": 15.0}}, "event_time": "2023-11-14T22:13:20.123456Z", "rows": 1.0,
-			"counts": map[string]any{"read": 15.0, "counted": 15.0, "filtered": 0.0, "other_feed": 0.0, "no_time": 0.0, "dead_lettered": 0.0, "bad_fields": 0.0, "overflows": 0.0, "cut_keys": 0.0, "lost": 0.0},
+			"counts": map[string]any{"read": 15.0, "counted": 15.0, "filtered": 0.0, "other_feed": 0.0, "no_time": 0.0, "dead_lettered": 0.0, "bad_fields": 0.0, "overflows": 0.0, "cut_keys": 0.0, "lost": 0.0, "skewed": 0.0, "late": 0.0},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -347,7 +347,7 @@ func TestTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(got, "bytes")
-	counts := map[string]any{"read": 15.0, "counted": 8.0, "filtered": 7.0, "other_feed": 0.0, "no_time": 0.0, "dead_lettered": 0.0, "bad_fields": 0.0, "overflows": 0.0, "cut_keys": 0.0, "lost": 0.0}
+	counts := map[string]any{"read": 15.0, "counted": 8.0, "filtered": 7.0, "other_feed": 0.0, "no_time": 0.0, "dead_lettered": 0.0, "bad_fields": 0.0, "overflows": 0.0, "cut_keys": 0.0, "lost": 0.0, "skewed": 0.0, "late": 0.0}
 	want := map[string]any{
 		"name": "a_only", "feed": "dns", "ready": true, "state": "ready", "groups": 2.0, "event_time": "2023-11-14T22:13:20.123456Z", "counts": counts,
 		"sql": f.view("a_only").table.SQL,

@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -202,6 +203,17 @@ func (v *View) WaitFor(ctx context.Context, offsets map[codecs.Source]int64) err
 // WaitForAll is WaitFor for one offset of every source partition that the table knows of, at least one.
 func (v *View) WaitForAll(ctx context.Context, offset int64) error {
 	return v.waitUntil(ctx, func(a *AsOf) bool { return a.reachedAll(offset) })
+}
+
+// WaitForEnd waits until nothing comes any more and all windows have closed, or ctx is done. The table has EMIT FINAL.
+func (v *View) WaitForEnd(ctx context.Context) error {
+	return v.waitUntil(ctx, func(*AsOf) bool {
+		h := v.held.Load()
+		held := h.store.Held()
+		return len(held) == int(h.partitions) && !slices.ContainsFunc(held, func(p *grouptable.Partition) bool {
+			return p.Clock() != codecs.Clock{Time: tables.EndOfTime}
+		})
+	})
 }
 
 func (v *View) waitUntil(ctx context.Context, reached func(*AsOf) bool) error {

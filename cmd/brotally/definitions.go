@@ -79,6 +79,28 @@ func (d *definitions) feeds() []string {
 	return names
 }
 
+// keepForever takes RETENTION and TTL out of the tables' definitions, and says whether there were any.
+func (d *definitions) keepForever() (was bool) {
+	for _, s := range d.statements {
+		q, ok := s.(*sql.Select)
+		if create, is := s.(*sql.CreateTable); is {
+			q, ok = create.Query, true
+		}
+		if !ok {
+			continue
+		}
+		was = was || q.TTL != nil
+		q.TTL = nil
+		if q.Window == nil {
+			continue
+		}
+		kept := slices.DeleteFunc(slices.Clone(q.Window.Params), func(p sql.WindowParam) bool { return p.Name == "RETENTION" })
+		was = was || len(kept) < len(q.Window.Params)
+		q.Window.Params = kept
+	}
+	return was
+}
+
 // knownFeeds refuses a feed that is neither built in nor among those found in the logs.
 func (d *definitions) knownFeeds(resolve tables.Resolve, found []string) error {
 	for _, q := range d.queries() {

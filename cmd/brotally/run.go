@@ -15,6 +15,7 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/internal/metrics"
 	"github.com/brotally/brotally/internal/registry"
@@ -56,6 +57,8 @@ shows what would happen. The first SIGINT or SIGTERM stops cleanly, the second a
 	f.StringVar(&r.only, "only", "", "process: count, answer nothing; serve: answer, count nothing")
 	f.BoolVar(&r.approve, "auto-approve", false, "do also what loses something, such as dropping tables that no file defines any more; plan -b shows it")
 	f.StringVar(&r.admin, "admin-listen", "", "`HOST:PORT` for operators: /metrics, /healthz, /readyz and, from this machine, profiles (default none)")
+	f.DurationVar(&r.idle, "idle-timeout", 30*time.Second, "how long a source partition without records holds up EMIT FINAL, RETENTION and TTL")
+	f.DurationVar(&r.skew, "max-skew", 24*time.Hour, "how far ahead of its arrival a record's time may be to move them on")
 	f.DurationVar(&r.commit, "commit-interval", 20*time.Millisecond, "least time between commits: less is fresher and costs the brokers more")
 	mark(f, "auto-approve", onlyFlag)
 	complete(cmd, "only", "process", "serve")
@@ -120,6 +123,8 @@ type running struct {
 	approve bool
 	admin   string
 	commit  time.Duration
+	idle    time.Duration
+	skew    time.Duration
 }
 
 func (r *running) run(ctx context.Context, files []string) error {
@@ -216,7 +221,7 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 			defer schemas.Close()
 		}
 		arranged := make(chan []string)
-		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined.Tables, Streams: defined.Streams, Registry: schemas, CommitMin: r.commit, Approve: r.approve, Log: r.log,
+		stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined.Tables, Streams: defined.Streams, Registry: schemas, CommitMin: r.commit, IdleTimeout: r.idle, MaxSkew: r.skew, Now: fault.Now, Approve: r.approve, Log: r.log,
 			Arranged: func(names []string) {
 				select {
 				case arranged <- names:

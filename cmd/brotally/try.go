@@ -90,6 +90,9 @@ func (t *try) run(ctx context.Context, args []string) error {
 	if from := defs.feeds(); len(from) == 1 {
 		t.logs.assume(from[0])
 	}
+	if defs.keepForever() {
+		t.say("RETENTION and TTL are off here: all rows stay")
+	}
 	scan, asked, err := t.compile(defs)
 	if err != nil {
 		return err
@@ -286,6 +289,12 @@ func (t *try) show(ctx context.Context, cfg kafka.Config, stages *processors.Pro
 		if err := view.WaitFor(ctx, ends[a.table.Feed.Name]); err != nil {
 			return err
 		}
+		if a.table.IsFinal() {
+			stages.End()
+			if err := view.WaitForEnd(ctx); err != nil {
+				return err
+			}
+		}
 		answer, err := view.Query(ctx, a.show, nil)
 		if err != nil {
 			return err
@@ -343,7 +352,7 @@ func (t *try) summary(name string, rows int64, c codecs.Counts, named bool) {
 	for _, part := range []struct {
 		n    int64
 		noun string
-	}{{c.Overflows, "overflow"}, {c.CutKeys, "cut key"}, {c.Lost, "lost record"}} {
+	}{{c.Overflows, "overflow"}, {c.CutKeys, "cut key"}, {c.Lost, "lost record"}, {c.Late, "late record"}, {c.Skewed, "skewed record"}} {
 		if part.n > 0 {
 			parts = append(parts, count(part.n, part.noun))
 		}

@@ -25,6 +25,7 @@ type Partition struct {
 	rows     *tables.Groups
 	progress map[codecs.Source]codecs.Progress
 	mark     string            // what the results of its rows in the result topic are of; empty: of nothing yet
+	clock    codecs.Clock      // how far the table's clock stands
 	next     int64             // the changelog's next offset: what lies below is in rows
 	left     []tables.Leftover // records of values that are to be deleted
 	loose    *tables.Values    // the rows' values while the changelog is read; nil: they have them
@@ -32,7 +33,7 @@ type Partition struct {
 
 func newPartition(c Config, changed func()) *Partition {
 	t := c.Table
-	return &Partition{table: t, values: c.Values && t.HasValues(), changed: changed, rows: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}}
+	return &Partition{table: t, values: c.Values && t.HasValues(), changed: changed, rows: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}, clock: noClock}
 }
 
 // Update calls fn with the rows and the progress to change. fn must not keep them.
@@ -78,6 +79,22 @@ func (p *Partition) SetPublished(mark string) {
 	p.mark = mark
 }
 
+var noClock = codecs.Clock{Time: tables.NoClock}
+
+// Clock returns how far the table's clock stands; at [tables.NoClock] it is not known, or the table has none.
+func (p *Partition) Clock() codecs.Clock {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.clock
+}
+
+// SetClock notes where it stands.
+func (p *Partition) SetClock(clock codecs.Clock) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clock = clock
+}
+
 // Len returns the number of groups.
 func (p *Partition) Len() int {
 	p.mu.RLock()
@@ -102,8 +119,11 @@ func (p *Partition) apply(key, value []byte) error {
 		if _, _, _, ok := codecs.ParseValueKey(key); ok {
 			return nil // who only follows rows does without
 		}
-		if string(key) == codecs.PublishedKey {
+		switch string(key) {
+		case codecs.PublishedKey:
 			return p.publish(value)
+		case codecs.ClockKey:
+			return p.setClock(value)
 		}
 		source, ok := codecs.ParseProgressKey(string(key))
 		switch {
@@ -136,6 +156,15 @@ func (p *Partition) publish(value []byte) (err error) {
 	return err
 }
 
+// setClock takes in the record of [codecs.ClockKey]. The caller holds the lock.
+func (p *Partition) setClock(value []byte) (err error) {
+	p.clock = noClock
+	if value != nil {
+		p.clock, err = codecs.ReadClockRow(value)
+	}
+	return err
+}
+
 // What follows is Goka's storage.Storage. Values are as the changelog holds them.
 
 // Open does nothing: the builder has recovered the partition.
@@ -154,11 +183,17 @@ func (p *Partition) Has(key string) (bool, error) {
 func (p *Partition) Get(key string) ([]byte, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if key == codecs.PublishedKey {
+	switch key {
+	case codecs.PublishedKey:
 		if p.mark == "" {
 			return nil, nil
 		}
 		return codecs.AppendPublishedRow(nil, p.mark), nil
+	case codecs.ClockKey:
+		if p.clock == noClock {
+			return nil, nil
+		}
+		return codecs.AppendClockRow(nil, p.clock), nil
 	}
 	if source, ok := codecs.ParseProgressKey(key); ok {
 		progress, ok := p.progress[source]
@@ -179,10 +214,19 @@ func (p *Partition) Set(key string, value []byte) error {
 	p.mu.Lock()
 	err := p.apply([]byte(key), value)
 	p.mu.Unlock()
-	if _, ok := codecs.ParseProgressKey(key); ok {
+	if tells([]byte(key)) {
 		p.changed()
 	}
 	return err
+}
+
+// tells reports whether the record of a key says how far the table has come.
+func tells(key []byte) bool {
+	if !codecs.IsInternal(key) {
+		return false
+	}
+	_, ok := codecs.ParseProgressKey(string(key))
+	return ok || string(key) == codecs.ClockKey
 }
 
 // Take takes in records of the changelog, as a view does that follows it. Readers get their turn between them.
@@ -209,9 +253,7 @@ func (p *Partition) takeSome(records []sarama.ConsumerMessage, heard *bool) erro
 		if err := p.apply(r.Key, r.Value); err != nil {
 			return fmt.Errorf("offset %d: %w", r.Offset, err)
 		}
-		if !*heard && codecs.IsInternal(r.Key) {
-			_, *heard = codecs.ParseProgressKey(string(r.Key))
-		}
+		*heard = *heard || tells(r.Key)
 	}
 	return nil
 }
@@ -260,6 +302,9 @@ func (p *Partition) IteratorWithRange(start, limit []byte) (storage.Iterator, er
 	}
 	if p.mark != "" && inside(codecs.PublishedKey) {
 		it.keys = append(it.keys, codecs.PublishedKey)
+	}
+	if p.clock != noClock && inside(codecs.ClockKey) {
+		it.keys = append(it.keys, codecs.ClockKey)
 	}
 	slices.Sort(it.keys)
 	return it, nil

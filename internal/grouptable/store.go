@@ -203,7 +203,8 @@ func (t topicManager) GetOffset(topic string, number int32, when int64) (int64, 
 }
 
 // Progress returns how far all the given partitions of the table reflect each source partition: offsets and times are
-// the least of any partition, a floor; counts are the same in all of them and taken from the one that is ahead.
+// the least of any partition, a floor; counts are the same in all of them and taken from the one that is ahead, but for late records,
+// which each partition counts for itself.
 // A source that some partition has not heard of yet has Upto 0.
 func (s *Store) Progress(partitions int32) map[codecs.Source]codecs.Progress {
 	merged := map[codecs.Source]codecs.Progress{}
@@ -220,9 +221,11 @@ func (s *Store) Progress(partitions int32) map[codecs.Source]codecs.Progress {
 				merged[source] = progress
 				continue
 			}
+			late := have.Counts.Late + progress.Counts.Late
 			if progress.Counts.Read > have.Counts.Read {
 				have.Counts = progress.Counts
 			}
+			have.Counts.Late = late
 			have.Upto = min(have.Upto, progress.Upto)
 			have.NewestTime = min(have.NewestTime, progress.NewestTime)
 			have.WallTime = min(have.WallTime, progress.WallTime)

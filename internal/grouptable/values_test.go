@@ -35,7 +35,7 @@ func (c *changelog) count(tx kafka.Tx, p *Partition, most int, qtype string, que
 		counted.Add(&feeds.Record{Values: []feeds.Value{feeds.StringValue(qtype), feeds.StringValue(q)}})
 	}
 	err = p.Update(func(rows *tables.Groups, _ map[codecs.Source]codecs.Progress) error {
-		u, err := c.table.NewUpdater(rows)
+		u, err := c.table.NewUpdater(rows, tables.NoClock)
 		if err != nil {
 			return err
 		}

@@ -66,6 +66,7 @@ type fetching struct {
 	id    int32
 	ready chan struct{} // got or err is set
 	last  atomic.Int64  // last stable offset of the last answer
+	heard atomic.Int64  // when that came, Unix nanoseconds; 0: there was none
 
 	mu    sync.Mutex    // guards all below
 	pos   int64         // next offset to ask for
@@ -164,6 +165,14 @@ func (f *Fetcher) part(partition int32) *fetching {
 
 // LastStable returns how far transactions were decided in a partition, as the last answer said: it can be read up to there.
 func (f *Fetcher) LastStable(partition int32) int64 { return f.part(partition).last.Load() }
+
+// Heard returns when that answer came; the zero time before the first.
+func (f *Fetcher) Heard(partition int32) time.Time {
+	if at := f.part(partition).heard.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
 
 // Next waits for what comes next in a partition. It is good until the next call for the partition, which is for one goroutine.
 // Errors are *[OutOfRange], *[NotAllowed], *[Error], or ctx's when that is done. What passes is retried.
@@ -472,6 +481,7 @@ func (f *Fetcher) answered(p *fetching, block *sarama.FetchResponseBlock) error 
 	}
 	from, size, _ := p.wants()
 	p.last.Store(block.LastStableOffset)
+	p.heard.Store(time.Now().UnixNano())
 	next := max(from, end(block))
 	switch {
 	case next > from:

@@ -17,10 +17,10 @@ func outcomes(c codecs.Counts) map[string]int64 {
 
 func stagesOf(p *processors.Processors) collector {
 	return collector{
-		metrics: []*Metric{recordsRead, otherFeed, badFields, lostRecords, deadLetters, offset, endOffset, lagRecords, sourceTime,
+		metrics: []*Metric{recordsRead, otherFeed, badFields, lostRecords, skewed, deadLetters, offset, endOffset, lagRecords, sourceTime,
 			tableRecords, tableOverflows, tableCutKeys, streamRecords, streamOverflows, streamCutKeys,
 			stageState, stageClaims, rebalances, stageFailures, partialsLag, definitionsWaiting,
-			tableGroups, tableBytes, tableTime, tableHeard, tableRestored, tableRestore},
+			tableGroups, tableBytes, tableTime, tableClock, tableLate, tableDue, tableHeard, tableRestored, tableRestore},
 		collect: func(s sink) {
 			now := p.Snapshot()
 			s.set(definitionsWaiting, float64(now.Defined-now.Started))
@@ -56,6 +56,7 @@ func (s sink) stage(st *processors.StageStatus) {
 		s.set(otherFeed, float64(p.Counts.OtherFeed), labels...)
 		s.set(badFields, float64(p.Counts.BadFields), labels...)
 		s.set(lostRecords, float64(p.Counts.Lost), labels...)
+		s.set(skewed, float64(p.Counts.Skewed), labels...)
 		if p.NewestTime != codecs.NoTime {
 			s.set(sourceTime, micros(p.NewestTime), labels...)
 		}
@@ -86,6 +87,11 @@ func (s sink) rows(st *processors.StageStatus) {
 	s.set(tableRestore, float64(st.Rows.Remaining), st.Table)
 	if st.Rows.NewestTime != codecs.NoTime {
 		s.set(tableTime, micros(st.Rows.NewestTime), st.Table)
+	}
+	s.set(tableLate, float64(st.Rows.Late), st.Table)
+	s.set(tableDue, float64(st.Rows.Due), st.Table)
+	if at := st.Rows.Clock; at != tables.NoClock && at != tables.EndOfTime {
+		s.set(tableClock, micros(at), st.Table)
 	}
 	if st.Rows.WallTime > 0 {
 		s.set(tableHeard, millis(st.Rows.WallTime), st.Table)

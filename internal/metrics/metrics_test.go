@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 const definitions = `
-	CREATE TABLE by_query AS SELECT query, count(*) AS n FROM dns WHERE qtype_name IS NOT NULL GROUP BY query;
+	CREATE TABLE by_query AS SELECT query, count(*) AS n FROM dns WHERE qtype_name IS NOT NULL GROUP BY query TTL '30 days';
 	CREATE STREAM named AS SELECT ts, query FROM dns WHERE query IS NOT NULL;`
 
 // evil is what strangers may write into logs.

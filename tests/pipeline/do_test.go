@@ -22,7 +22,7 @@ import (
 var doing = map[string]func(*world, context.Context, *part) error{
 	"feed": (*world).feed, "table": (*world).table, "stream": (*world).table, "drop": (*world).drop, "topic": (*world).topic, "delete": (*world).delete,
 	"produce": (*world).produce, "start": (*world).start, "stop": (*world).stop, "kill": (*world).kill, "crash": (*world).crash,
-	"expire": (*world).expire, "pause": (*world).pause, "resume": (*world).resume,
+	"expire": (*world).expire, "pause": (*world).pause, "resume": (*world).resume, "advance": (*world).advance,
 }
 
 func (w *world) feed(ctx context.Context, p *part) error {
@@ -273,6 +273,24 @@ func (w *world) expire(ctx context.Context, p *part) error {
 	}
 	return w.cluster.expire(ctx, topic, partition, offset)
 }
+
+// advance moves the instances' clock. What they say afterwards waits until all of a table has heard of it.
+func (w *world) advance(_ context.Context, p *part) error {
+	by, err := time.ParseDuration(p.args)
+	if err != nil || by <= 0 {
+		return errors.New("want advance DURATION")
+	}
+	w.ahead += by
+	// They may be reading it.
+	next := w.clockFile() + ".next"
+	if err := os.WriteFile(next, []byte(w.ahead.String()), 0o600); err != nil {
+		return err
+	}
+	w.advanced = time.Now().Add(w.ahead)
+	return os.Rename(next, w.clockFile())
+}
+
+func (w *world) clockFile() string { return filepath.Join(w.dir, "clock") }
 
 func (w *world) crash(ctx context.Context, p *part) error {
 	name, rest := nameAnd(p.words(), func(word string) bool { return !strings.Contains(word, ":") })

@@ -21,6 +21,7 @@
 //	stop [NAME]                                ends it as Ctrl-C does, and waits
 //	kill [NAME]                                ends it as kill -9 does, and waits
 //	pause [NAME], resume [NAME]                stops it in its tracks, and lets it go on
+//	advance DURATION                           moves the clock of all instances; nobody sleeps
 //	crash [NAME] STAGE:POINT[:N] [FLAG ..]     starts it to die when it comes to the point for the N-th time (1), and waits
 //	                                           until it has; the points are those of package internal/fault
 //
@@ -35,6 +36,7 @@
 //	http METHOD PATH [BODY] [POINTER ..]   status and body, or what JSON pointers find in it
 //	result TOPIC           a result topic: key => last value, read_committed; (gone) is a tombstone
 //	result live TOPIC      the same without tombstones, where it depends on the moments of commits which there are
+//	result every TOPIC     every value of each key, in the order in which they came: where it does not depend on commits
 //	records TOPIC          a stream's topic: key => value of every record, read_committed, sorted
 //	dead-letters           the dead-letter topic: key, reason, record
 //	catalog                the catalog: each table's result and passes

@@ -163,7 +163,7 @@ const distinct = 10
 func (w *world) command(args []string, env ...string) *exec.Cmd {
 	cmd := exec.Command(w.binary, args...)
 	cmd.Dir, cmd.SysProcAttr = w.dir, orphan
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BROTALLY_") }), append(env, fmt.Sprint("BROTALLY_DISTINCT=", distinct))...)
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BROTALLY_") }), append(env, fmt.Sprint("BROTALLY_DISTINCT=", distinct), "BROTALLY_CLOCK="+w.clockFile())...)
 	return cmd
 }
 

@@ -93,7 +93,7 @@ func (w *world) query(ctx context.Context, p *part) ([]string, error) {
 }
 
 // counted are the counters of a source partition, in the order in which they are shown.
-var counted = []string{"read", "counted", "filtered", "other_feed", "no_time", "dead_lettered", "bad_fields", "overflows", "cut_keys", "lost"}
+var counted = []string{"read", "counted", "filtered", "other_feed", "no_time", "dead_lettered", "bad_fields", "overflows", "cut_keys", "lost", "skewed", "late"}
 
 func (w *world) progress(ctx context.Context, p *part) ([]string, error) {
 	return w.agreed(ctx, p.args, func(_ *instance, t *tableJSON) ([]string, error) {

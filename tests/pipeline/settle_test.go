@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -38,6 +39,7 @@ type tableJSON struct {
 		Partition int32
 		Offset    int64
 		EventTime *string `json:"event_time"`
+		Heard     *time.Time
 		Counts    json.RawMessage
 	}
 }
@@ -121,6 +123,16 @@ func (w *world) reached(ctx context.Context, t *tableJSON) (bool, error) {
 	}
 	if total == 0 {
 		return w.begun(ctx, t)
+	}
+	if !w.advanced.IsZero() {
+		if begun, err := w.begun(ctx, t); err != nil || !begun {
+			return false, err
+		}
+		for _, source := range t.Progress {
+			if source.Heard == nil || source.Heard.Before(w.advanced) {
+				return false, nil
+			}
+		}
 	}
 	for topic, partitions := range produced {
 		for partition, end := range partitions {

@@ -42,22 +42,31 @@ func (w *world) result(ctx context.Context, p *part) ([]string, error) {
 		return nil, err
 	}
 	topic, live := strings.CutPrefix(p.args, "live ")
-	last, err := w.cluster.last(ctx, topic)
+	topic, every := strings.CutPrefix(topic, "every ")
+	all, err := w.cluster.records(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
+	if !every {
+		last, err := w.cluster.last(ctx, topic)
+		if err != nil {
+			return nil, err
+		}
+		all = slices.Collect(maps.Values(last))
+	}
+	slices.SortStableFunc(all, func(a, b *kgo.Record) int { return bytes.Compare(a.Key, b.Key) })
 	ends, err := w.cluster.admin.ListEndOffsets(ctx, w.cluster.prefix+topic)
 	if err != nil {
 		return nil, err
 	}
 	partitions := len(ends[w.cluster.prefix+topic])
 	windows := false
-	for _, r := range last {
+	for _, r := range all {
 		windows = windows || bytes.Contains(r.Value, []byte(`"window_start":`))
 	}
 	var lines []string
-	for _, key := range slices.Sorted(maps.Keys(last)) {
-		r := last[key]
+	for _, r := range all {
+		key := string(r.Key)
 		group := &kgo.Record{Key: r.Key}
 		if windows {
 			group.Key = withoutWindow(r.Key)

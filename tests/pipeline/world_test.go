@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -27,6 +28,8 @@ type world struct {
 	topics      map[string][]string // of feeds that are not called like their topic, without prefix
 	instances   []*instance         // that were started; those that have ended, too
 	launched    int
+	ahead       time.Duration // of the time of day is the instances' clock
+	advanced    time.Time     // where it stood when it was last moved
 }
 
 // definition is a table or a stream as the script has it.

@@ -61,6 +61,8 @@ type Counts struct {
 	Overflows int64 `json:"overflows"`  // expressions that did not fit, read as NULL
 	CutKeys   int64 `json:"cut_keys"`   // group columns over the limit
 	Lost      int64 `json:"lost"`       // offsets that retention removed before they were read
+	Skewed    int64 `json:"skewed"`     // records whose time is too far in the future to tell how far the source has come
+	Late      int64 `json:"late"`       // records among Counted that came when all their windows had closed or gone
 }
 
 // Len returns the number of rows.
