@@ -48,6 +48,11 @@ func rowBody(b []byte) ([]byte, error) {
 // InternalPrefix begins the keys of a group table that are not groups. No group's key begins with a backslash.
 const InternalPrefix = `\#`
 
+// AppendOtherKey appends the result's key of the row that has what is above MAX GROUPS in a partition.
+func AppendOtherKey(b []byte, partition int32) []byte {
+	return strconv.AppendInt(append(append(b, tables.OtherKey...), '/'), int64(partition), 10)
+}
+
 const progressPrefix = InternalPrefix + "progress/"
 
 // IsInternal reports whether a group table's key is one of ours rather than a group's.

@@ -13,8 +13,9 @@ import (
 // report is what became of one commit interval's records of one source partition.
 type report struct {
 	source      codecs.Source
-	progress    codecs.Progress // with the counts that are the same for all tables and streams of the pass
-	letters     map[string]int64
+	progress    codecs.Progress  // with the counts that are the same for all tables and streams of the pass
+	letters     map[string]int64 // by reason
+	uncopied    int64            // of them
 	definitions []definitionReport
 }
 
@@ -22,17 +23,6 @@ type report struct {
 type definitionReport struct {
 	name     string
 	progress codecs.Progress
-}
-
-func newReport(source codecs.Source, shared codecs.Progress, letters []letter) report {
-	r := report{source: source, progress: shared}
-	for _, l := range letters {
-		if r.letters == nil {
-			r.letters = map[string]int64{}
-		}
-		r.letters[l.code]++
-	}
-	return r
 }
 
 // with is the shared report with other counts.
@@ -80,6 +70,7 @@ type book struct {
 type passAccount struct {
 	sources map[codecs.Source]codecs.Progress
 	letters map[letterKind]int64
+	left    int64 // letters that were not copied
 }
 
 // letterKind is what dead letters are counted by.
@@ -123,6 +114,7 @@ func (b *book) commit(p *pass, reports []report, now time.Time) {
 		for code, n := range r.letters {
 			of.letters[letterKind{r.source.Topic, code}] += n
 		}
+		of.left += r.uncopied
 		for _, d := range r.definitions {
 			advance(b.account(d.name).sources, r.source, d.progress)
 		}
@@ -189,13 +181,13 @@ func (b *book) definitions(of []named) (all []DefinitionStatus) {
 	return all
 }
 
-// pass returns what a pass has read, and its dead letters by topic and reason.
-func (b *book) pass(name string) (sources map[codecs.Source]codecs.Progress, letters map[letterKind]int64) {
+// pass returns what a pass has read, its dead letters by topic and reason, and how many of them were not copied.
+func (b *book) pass(name string) (sources map[codecs.Source]codecs.Progress, letters map[letterKind]int64, uncopied int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	of := b.passes[name]
 	if of == nil {
-		return nil, nil
+		return nil, nil, 0
 	}
-	return maps.Clone(of.sources), maps.Clone(of.letters)
+	return maps.Clone(of.sources), maps.Clone(of.letters), of.left
 }

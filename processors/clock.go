@@ -7,6 +7,15 @@ import (
 	"github.com/brotally/brotally/tables"
 )
 
+// newestTime returns the newest time of any source partition.
+func newestTime(heard map[codecs.Source]codecs.Progress) int64 {
+	newest := int64(tables.NoClock)
+	for _, p := range heard {
+		newest = max(newest, p.NewestTime)
+	}
+	return newest
+}
+
 // eventClock returns how far event time has come in a table's source, as one stage-2 partition has heard: the newest time of the
 // partition that is least far, among those that are alive. One that has been at its end for longer than idle, without records, does not
 // hold up the others; when all are, it is the newest time of any. What is known of none of those that must be heard is known of none.
@@ -16,13 +25,12 @@ func eventClock(heard map[codecs.Source]codecs.Progress, must []codecs.Source, i
 			return tables.NoClock
 		}
 	}
-	least, newest, alive, ended := int64(tables.EndOfTime), int64(tables.NoClock), false, len(heard) > 0
+	least, alive, ended := int64(tables.EndOfTime), false, len(heard) > 0
 	for _, p := range heard {
 		if p.Ended {
 			continue
 		}
 		ended = false
-		newest = max(newest, p.NewestTime)
 		if p.WallTime-p.Active < idle.Milliseconds() {
 			least, alive = min(least, p.NewestTime), true
 		}
@@ -33,7 +41,7 @@ func eventClock(heard map[codecs.Source]codecs.Progress, must []codecs.Source, i
 	case alive:
 		return least
 	}
-	return newest
+	return newestTime(heard)
 }
 
 // End says that nothing comes any more: when all is read, each window has ended. Windows close, and rows go, as they would if time went on

@@ -3,8 +3,10 @@ package processors
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,9 +64,13 @@ type combiner struct {
 	newest      int64
 	timed       bool // there was a record with a time
 	letters     []letter
-	letterBytes int       // memory that letters takes
-	unasked     int       // of the letters, see combined
-	reported    time.Time // when progress was last sent
+	letterBytes int              // memory that letters takes
+	codes       map[string]int64 // letters by reason, those that are not copied among them
+	uncopied    int64            // letters that are not copied
+	unasked     int              // of the letters, see combined
+	reported    time.Time        // when progress was last sent
+
+	letterRoom int // bytes of letters that may be copied
 }
 
 // entrance is where a table or a stream begins to take part: where passes were made one, some of them had come further than
@@ -127,7 +133,7 @@ func newCombiner(b begin, pass *pass, schemas codecs.Schemas, skew time.Duration
 		return nil, err
 	}
 	layout.Mixed = pass.mixed
-	c := &combiner{source: b.source, time: -1, skew: skew, ended: ended, from: b.from, lost: b.lost, newest: codecs.NoTime}
+	c := &combiner{source: b.source, time: -1, skew: skew, ended: ended, codes: map[string]int64{}, letterRoom: letterBurst, from: b.from, lost: b.lost, newest: codecs.NoTime}
 	if i, ok := pass.feed.Column("ts"); ok {
 		c.time = layout.Slot(pass.feed.Columns[i])
 	}
@@ -195,9 +201,14 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 	}
 	if err != nil {
 		c.shared.DeadLettered++
-		l := newLetter(m, err)
-		c.letters = append(c.letters, l)
-		c.letterBytes += letterOverhead + len(l.value)
+		c.codes[letterCode(err)]++
+		if size := letterOverhead + min(len(m.Value), maxLetter); size <= c.letterRoom {
+			c.letters = append(c.letters, newLetter(m, err))
+			c.letterBytes += size
+			c.letterRoom -= size
+		} else {
+			c.uncopied++
+		}
 		if errors.Is(err, codecs.ErrNoRegistry) {
 			c.unasked++
 		}
@@ -291,6 +302,10 @@ func (c *combiner) flush(at place) (any, error) {
 	if c.shared.Read == 0 && (idle || at.blind) || next < 0 {
 		return nil, nil // who does not know what is there must not look as if nothing were
 	}
+	if !c.reported.IsZero() {
+		more := min(now.Sub(c.reported).Seconds(), letterBurst/letterRate) * letterRate
+		c.letterRoom = min(c.letterRoom+int(more), letterBurst)
+	}
 	active := int64(0)
 	if c.timed || at.far {
 		active = now.UnixMilli()
@@ -298,7 +313,7 @@ func (c *combiner) flush(at place) (any, error) {
 	shared := c.shared
 	shared.Lost, c.lost = c.lost, 0
 	work := &combined{letters: c.letters, unasked: c.unasked,
-		report: newReport(c.source, codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Active: active, Ended: c.ended.Load(), Counts: shared}, c.letters)}
+		report: report{source: c.source, letters: c.codes, uncopied: c.uncopied, progress: codecs.Progress{Upto: next, NewestTime: c.newest, WallTime: now.UnixMilli(), Active: active, Ended: c.ended.Load(), Counts: shared}}}
 	c.enter(next)
 	for _, t := range c.tables {
 		if !t.open {
@@ -329,7 +344,7 @@ func (c *combiner) flush(at place) (any, error) {
 		}
 	}
 	c.from, c.shared, c.newest, c.timed, c.reported = next, codecs.Counts{}, codecs.NoTime, false, now
-	c.letters, c.letterBytes, c.unasked = nil, 0, 0
+	c.letters, c.letterBytes, c.unasked, c.codes, c.uncopied = nil, 0, 0, map[string]int64{}, 0
 	return work, nil
 }
 
@@ -373,8 +388,10 @@ func (s *splitter) packs(out []outgoing, t *tableCombiner, report codecs.Pack) (
 // emitCombined is stage 1's Goka callback.
 func emitCombined(s *stage, deadLetters string, reports *reports) goka.ProcessCallback {
 	var missing noRegistry
+	var many tooMany
 	return func(ctx goka.Context, work any) {
 		w := work.(*combined)
+		many.say(s.log, s.input, w.report.uncopied)
 		missing.say(s.log, s.input, w.unasked)
 		for _, o := range w.packs {
 			ctx.Emit(o.topic, partitionKey(o.partition), o.pack)
@@ -389,13 +406,33 @@ func emitCombined(s *stage, deadLetters string, reports *reports) goka.ProcessCa
 	}
 }
 
+// tooMany tells the log of dead letters that are not copied. It is safe for concurrent use.
+type tooMany struct {
+	mu   sync.Mutex // guards all below
+	n    int64      // of them since it was told
+	said time.Time
+}
+
+func (t *tooMany) say(log *slog.Logger, topic string, n int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n += n; t.n == 0 || time.Since(t.said) < time.Minute {
+		return
+	}
+	log.Warn("dead letters are counted and not copied: there are too many", "topic", topic, "records", t.n)
+	t.n, t.said = 0, time.Now()
+}
+
 // letter is a record for the dead-letter topic.
 type letter struct {
 	key     string
 	value   []byte
 	headers []sarama.RecordHeader
-	code    string // why, in one of a few words
 }
+
+// LetterHeader begins the names of a dead letter's headers, as Kafka Streams has them: exception, message, topic, partition, offset;
+// truncated, the record's size, where it was cut.
+const LetterHeader = "__streams.errors."
 
 // OtherLetter is the reason of dead letters that none of [codecs.DecodeCodes] fits.
 const OtherLetter = "other"
@@ -406,10 +443,26 @@ const maxLetter = 64 << 10
 // letterOverhead is about what a letter takes in memory beside its value: key, headers, and the record that is made of it.
 const letterOverhead = 1 << 10
 
+// What a source partition may copy at once, and of that in a second: a flood of bad records must not fill the brokers. All are
+// counted; the topic keeps a gigabyte.
+const (
+	letterBurst = 32 << 20
+	letterRate  = 128 << 10
+)
+
+// letterCode is why a record is a dead letter, in one of a few words.
+func letterCode(reason error) string {
+	var undecodable *codecs.DecodeError
+	if errors.As(reason, &undecodable) && undecodable.Code != "" {
+		return undecodable.Code
+	}
+	return OtherLetter
+}
+
 // newLetter returns m as a dead letter, with the reason in headers as Kafka Streams names them (KIP-1034).
 func newLetter(m *sarama.ConsumerMessage, reason error) letter {
 	header := func(name, value string) sarama.RecordHeader {
-		return sarama.RecordHeader{Key: []byte("__streams.errors." + name), Value: []byte(value)}
+		return sarama.RecordHeader{Key: []byte(LetterHeader + name), Value: []byte(value)}
 	}
 	partition, offset := strconv.Itoa(int(m.Partition)), strconv.FormatInt(m.Offset, 10)
 	l := letter{
@@ -418,10 +471,6 @@ func newLetter(m *sarama.ConsumerMessage, reason error) letter {
 			header("exception", fmt.Sprintf("%T", reason)), header("message", reason.Error()),
 			header("topic", m.Topic), header("partition", partition), header("offset", offset),
 		},
-	}
-	var undecodable *codecs.DecodeError
-	if l.code = OtherLetter; errors.As(reason, &undecodable) && undecodable.Code != "" {
-		l.code = undecodable.Code
 	}
 	if m.Value != nil {
 		l.value = append([]byte{}, m.Value[:min(len(m.Value), maxLetter)]...)

@@ -338,3 +338,46 @@ func TestLongTextsFillAnInterval(t *testing.T) {
 		t.Errorf("stage 2 holds %d bytes, its texts have %d", held, texts)
 	}
 }
+
+// TestAFloodIsCountedAndNotCopied: the dead-letter topic gets so much at once, and so much in a second.
+func TestAFloodIsCountedAndNotCopied(t *testing.T) {
+	table := compileOne(t, `CREATE TABLE t AS SELECT count(*) AS n FROM dns`)
+	c := newTestCombiner(t, begin{codecs.Source{Topic: "dns"}, 0, 0}, table, 1)
+	now, offset := time.Unix(1_700_000_000, 0), int64(0)
+	flood := func(n int) *combined {
+		t.Helper()
+		for range n {
+			if err := c.add(&sarama.ConsumerMessage{Topic: "dns", Offset: offset, Value: []byte("!")}); err != nil {
+				t.Fatal(err)
+			}
+			offset++
+		}
+		work, err := c.flush(place{next: offset, now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := work.(*combined)
+		if got := w.report.progress.Counts.DeadLettered; got != int64(n) {
+			t.Errorf("%d dead letters are counted, want %d", got, n)
+		}
+		sum := int64(0)
+		for _, of := range w.report.letters {
+			sum += of
+		}
+		if sum != int64(n) || int64(len(w.letters))+w.report.uncopied != int64(n) {
+			t.Errorf("of %d letters %d have a reason, %d are copied and %d are not", n, sum, len(w.letters), w.report.uncopied)
+		}
+		return w
+	}
+	const each = letterOverhead + 1
+	if w := flood(letterBurst/each + 100); len(w.letters) != letterBurst/each {
+		t.Errorf("%d are copied at once, want %d", len(w.letters), letterBurst/each)
+	}
+	now = now.Add(10 * time.Second)
+	if w := flood(10); len(w.letters) > 1 { // what is left of the first, at most: a second is counted when it is over
+		t.Errorf("%d are copied before there is room", len(w.letters))
+	}
+	if w := flood(10_000); len(w.letters) < 10*letterRate/each-1 || len(w.letters) > 10*letterRate/each+1 {
+		t.Errorf("%d are copied after ten seconds, want %d", len(w.letters), 10*letterRate/each)
+	}
+}

@@ -21,6 +21,7 @@ type merged struct {
 	groups   *tables.Groups
 	progress map[codecs.Source]codecs.Progress
 	clock    int64 // how far the table's clock has come with it
+	newest   int64 // of all times that records had
 }
 
 // merger is stage 2's intake of one partition of the partials topic: it adds up the packs of an interval, so that a key
@@ -113,7 +114,7 @@ func (m *merger) flush(place) (any, error) {
 	if m.table.HasClock() {
 		m.clock = max(m.clock, eventClock(m.heard, m.table.sources, m.idle))
 	}
-	work.clock = m.clock
+	work.clock, work.newest = m.clock, newestTime(m.heard)
 	m.spare.groups.Reset()
 	clear(m.spare.progress)
 	m.current, m.spare, m.taken = m.spare, work, false
@@ -156,6 +157,7 @@ func (w *rowWriter) updater(partition int32, rows *tables.Groups, clock int64) (
 	if err != nil {
 		return nil, fmt.Errorf("rows of %s: %w", w.table.Name, err)
 	}
+	u.LimitGroups(w.table.MaxGroupsIn(w.publisher.table.partitions))
 	w.updaters[partition] = u
 	return u, nil
 }
@@ -243,11 +245,11 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		if !c.Shown && !c.WasShown || c.Settled || !live {
 			return nil
 		}
-		if keys, err = w.table.KeyValues(c.Key, keys); err != nil {
-			return err
+		if tables.IsOther(c.Key) && to.avro != nil {
+			return nil // its key would be that of the group of NULLs
 		}
 		from = begin()
-		if out, err = to.appendKey(out, keys); err != nil {
+		if out, keys, err = to.appendKeyOf(out, c.Key, partition, keys); err != nil {
 			return err
 		}
 		text := grown(from)
@@ -287,7 +289,7 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		out = codecs.AppendValueKey(out, number, key, value)
 		send(w.changelog, grown(from), nil)
 	})
-	rows.Begin(m.clock)
+	rows.Begin(m.clock, m.newest)
 	for key, delta := range m.groups.All() {
 		if err := rows.Add(key, delta, changed); err != nil {
 			return nil, fmt.Errorf("row of %s: %w", w.table.Name, err)
@@ -334,6 +336,18 @@ func (w resultWriter) appendKey(b []byte, keys []feeds.Value) ([]byte, error) {
 		return w.avro.AppendKey(b, keys)
 	}
 	return codecs.AppendResultKey(b, w.table, keys), nil
+}
+
+// appendKeyOf appends the result's key of a group's row in a partition. keys is overwritten and reused if it is large enough.
+func (w resultWriter) appendKeyOf(b []byte, key string, partition int32, keys []feeds.Value) ([]byte, []feeds.Value, error) {
+	if tables.IsOther(key) {
+		return codecs.AppendOtherKey(b, partition), keys, nil
+	}
+	keys, err := w.table.KeyValues(key, keys)
+	if err == nil {
+		b, err = w.appendKey(b, keys)
+	}
+	return b, keys, err
 }
 
 // appendRow says whether texts were cut for the row to fit into a record.

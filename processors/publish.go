@@ -197,15 +197,15 @@ func (p *publisher) compare(s *stage, partition int32, open *publication, key st
 	if err != nil || !shown {
 		return err
 	}
-	if p.keys, err = p.table.KeyValues(key, p.keys); err != nil {
-		return err
-	}
 	if p.row, err = p.table.Row(key, state, p.row); err != nil {
 		return err
 	}
 	to := p.table.writer()
-	text, err := to.appendKey([]byte{}, p.keys)
-	if err != nil {
+	if tables.IsOther(key) && to.avro != nil {
+		return nil
+	}
+	text := []byte{}
+	if text, p.keys, err = to.appendKeyOf(text, key, partition, p.keys); err != nil {
 		return err
 	}
 	if _, written := open.written[string(text)]; written {

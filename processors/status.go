@@ -75,8 +75,9 @@ type StageStatus struct {
 	Claims     []Claim
 	Rows       Rows
 
-	Sources map[codecs.Source]codecs.Progress // what was read since the process began; counts are the same for all tables of the pass
-	Letters map[string]map[string]int64       // dead letters by topic and reason
+	Sources  map[codecs.Source]codecs.Progress // what was read since the process began; counts are the same for all tables of the pass
+	Letters  map[string]map[string]int64       // dead letters by topic and reason
+	Uncopied int64                             // of them, which the dead-letter topic does not have: there were too many
 }
 
 // Claim is one partition that a stage reads.
@@ -95,6 +96,7 @@ type Rows struct {
 	Remaining  int64 // offsets of the changelog that are still to be read
 	NewestTime int64 // of a record, Unix microseconds; codecs.NoTime when there is none
 	Late       int64 // records that came too late for all their windows, since the table began
+	Full       int   // partitions in which MAX GROUPS was reached
 	Due        int   // partitions in which rows are left whose time has come
 	Clock      int64 // how far the table's clock stands in the partition that is least far, Unix microseconds; tables.NoClock: it has none, or it is not known
 	WallTime   int64 // when stage 1 was last heard of, the source partition that is silent for longest; Unix milliseconds, 0 for never
@@ -129,7 +131,7 @@ func (p *Processors) Snapshot() Snapshot {
 		status := stands.status()
 		if status.Pass != "" {
 			var letters map[letterKind]int64
-			status.Sources, letters = p.book.pass(status.Pass)
+			status.Sources, letters, status.Uncopied = p.book.pass(status.Pass)
 			status.Letters = map[string]map[string]int64{}
 			for kind, n := range letters {
 				if status.Letters[kind.topic] == nil {
@@ -244,6 +246,9 @@ func (s *standing) status() StageStatus {
 		out.Rows.Clock = min(out.Rows.Clock, clock.Time)
 		if clock.Left {
 			out.Rows.Due++
+		}
+		if p.HasOther() {
+			out.Rows.Full++
 		}
 		for source, progress := range p.Progress() {
 			out.Rows.Late += progress.Counts.Late

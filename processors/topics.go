@@ -30,7 +30,7 @@ func isMixed(t *tables.Definition, topic string, defined []*tables.Definition, e
 
 // deadLetterTopic returns the dead-letter topic as it must be.
 func (p *Processors) deadLetterTopic() kafka.Topic {
-	return kafka.Topic{Name: p.config.Kafka.DeadLetterTopic(), Partitions: 1, Config: map[string]string{"cleanup.policy": "compact,delete"}}
+	return kafka.Topic{Name: p.config.Kafka.DeadLetterTopic(), Partitions: 1, Config: map[string]string{"cleanup.policy": "compact,delete", "retention.bytes": "1073741824"}}
 }
 
 // topicsFor returns a definition's own topics as they must be; own is what those of its rows are named after, result the one

@@ -33,6 +33,7 @@ const (
 	PartKey       = "key"       // a column of the key
 	PartAggregate = "aggregate" // what a group keeps
 	PartHaving    = "having"    // HAVING
+	PartLimit     = "limit"     // MAX GROUPS
 	PartLifetime  = "lifetime"  // EMIT FINAL, RETENTION, TTL
 	PartColumn    = "column"    // of the result
 	PartStage1    = "stage 1"
@@ -74,6 +75,9 @@ func (t *Table) Describe() []Detail {
 		d = append(d, Detail{Part: PartHaving, Text: sql.Format(t.query.Having)})
 	}
 	d = append(d, t.plan.lifetime.describe()...)
+	if n := t.MaxGroups(); n > 0 && len(t.keys) > 0 {
+		d = append(d, Detail{Part: PartLimit, Name: "max groups", Text: fmt.Sprintf("%d rows; what comes for further groups is one row a partition", n)})
+	}
 	for _, it := range t.plan.items {
 		text := ""
 		switch written := sql.Format(it.at); {

@@ -224,7 +224,7 @@ func TestDescribeHasItsPartsInOrder(t *testing.T) {
 		}
 	}
 	if !slices.IsSortedFunc(got, func(a, b Detail) int {
-		order := []string{PartReads, PartInput, PartFilter, PartKey, PartAggregate, PartHaving, PartColumn, PartStage1, PartGroup}
+		order := []string{PartReads, PartInput, PartFilter, PartKey, PartAggregate, PartHaving, PartLifetime, PartLimit, PartColumn, PartStage1, PartGroup}
 		return slices.Index(order, a.Part) - slices.Index(order, b.Part)
 	}) {
 		t.Error("the parts are out of order")
@@ -237,6 +237,7 @@ func TestDescribeHasItsPartsInOrder(t *testing.T) {
 		{PartKey, "s", str, 1, 1, ""},
 		{PartAggregate, "count(*)", big, 1, 1, ""}, {PartAggregate, "max(d)", dbl, 1, 1, ""}, {PartAggregate, "min(d)", dbl, 1, 1, ""},
 		{PartHaving, "", feeds.Type{}, 0, 0, "count(*) > 1"},
+		{PartLimit, "max groups", feeds.Type{}, 0, 0, "5000000 rows; what comes for further groups is one row a partition"},
 		{PartColumn, "s", str, 0, 0, "key"}, {PartColumn, "n", big, 0, 0, "count(*)"}, {PartColumn, "range", dbl, 0, 0, "max(d) - min(d)"},
 		{PartStage1, "", feeds.Type{}, 1, 1, "a commit interval, at most a second, becomes a partial a group: its key and aggregates, nothing of the records"},
 		{PartGroup, "", feeds.Type{}, 1, 1, "a row's memory in stage 2, and again in each view"},

@@ -6,6 +6,7 @@ import "github.com/brotally/brotally/feeds"
 type env struct {
 	vals   []feeds.Value  // a record's slots; after grouping: the group columns, then the aggregates
 	at     feeds.Position // of the record
+	other  bool           // it is the row of those above MAX GROUPS
 	params []feeds.Value  // bound parameters, converted to the type each place needs
 	// elements are those of the arrays that are unnested, in the current row: see unnester.
 	elements []feeds.Value

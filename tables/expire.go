@@ -2,13 +2,15 @@ package tables
 
 // This file is what an Updater does as time goes on: EMIT FINAL, RETENTION and TTL.
 
-// Begin says how far the clock has come with what is added next. Whether that is too late, it is judged by where the clock stood
-// before: partials of one commit are in no order.
-func (u *Updater) Begin(clock int64) {
+// Begin says how far the clock has come with what is added next, and the newest time of all. Whether that is too late, it is judged by
+// where the clock stood before: partials of one commit are in no order. What a row's age counts from is the newest time: the clock
+// of who has much to read may leap over a whole TTL, and rows that were just changed must not go with the old ones.
+func (u *Updater) Begin(clock, newest int64) {
 	u.judged = u.clock
 	u.clock = max(u.clock, clock)
+	u.newest = max(u.newest, u.clock, newest)
 	if u.unknown == NoClock {
-		u.unknown = u.clock
+		u.unknown = u.newest
 	}
 }
 
@@ -62,6 +64,9 @@ func (u *Updater) await(i uint32, key string, state State) error {
 // dueAt returns when something is to happen to a row, and whether it is that it goes: else its window closes. notDue: nothing is.
 func (u *Updater) dueAt(key string, state State) (at int64, goes bool, err error) {
 	l := u.table.plan.lifetime
+	if IsOther(key) {
+		return notDue, false, nil // it has all windows
+	}
 	if l.window == nil {
 		changed, ok := l.changed.get(state)
 		if !ok || changed == NoClock {

@@ -84,7 +84,7 @@ func (c *committing) commit(all []visit, clock int64, most int) (late int64, lef
 	partial := c.table.NewState()
 	judged := c.clock
 	c.clock = max(c.clock, clock)
-	c.updater.Begin(c.clock)
+	c.updater.Begin(c.clock, c.clock)
 	for key, state := range c.combine.Partials() {
 		if _, err := c.table.ReadState(c.table.AppendState(nil, state), partial); err != nil {
 			c.t.Fatal(err)

@@ -72,8 +72,14 @@ func cutArray(v feeds.Value) feeds.Value {
 	return feeds.ArrayValue(append(list, last))
 }
 
-// readKey appends the values of a group key to vals; n is how many there are.
+// readKey appends the values of a group key to vals; n is how many there are. Those of the row of the others are NULL.
 func readKey(key string, n int, vals []feeds.Value) ([]feeds.Value, error) {
+	if IsOther(key) {
+		for range n {
+			vals = append(vals, feeds.NullValue)
+		}
+		return vals, nil
+	}
 	for range n {
 		v, rest, ok := feeds.ReadKey(key)
 		if !ok {

@@ -256,15 +256,15 @@ func (c closing) readRow(b []byte, s State) ([]byte, bool) { return readWord(b, 
 func (c closing) mergeRow(row, delta State, _ site)        { c.merge(row, delta) }
 func (c closing) moveRow(to, from State, _ site)           { c.merge(to, from) }
 
-// stamp is what a row of a table with TTL has beside its aggregates: how far the clock stood when it was changed last.
+// stamp is what a row of a table with TTL has beside its aggregates: the newest time of all when it was changed last.
 type stamp struct{ cell }
 
-func (c stamp) set(s State, clock int64) {
-	s.W[c.w] = uint64(clock)
+func (c stamp) set(s State, micros int64) {
+	s.W[c.w] = uint64(micros)
 	c.mark(s.W)
 }
 
-func (c stamp) get(s State) (clock int64, ok bool) { return int64(s.W[c.w]), c.seen(s) }
+func (c stamp) get(s State) (micros int64, ok bool) { return int64(s.W[c.w]), c.seen(s) }
 
 func (c stamp) value(s State) feeds.Value {
 	if !c.seen(s) {

@@ -27,6 +27,7 @@ type plan struct {
 	counting   []countDistinct // those of these that are count(DISTINCT x)
 	rows       []rowKernel     // all of these, as a group table has them
 	lifetime   *lifetime       // nil: rows stay
+	maxGroups  int64           // 0: any number
 	having     *expr           // over groups and aggregates
 	havingAST  sql.Expr
 	unnests    []unnest // a record gives a row an element of them
@@ -78,6 +79,9 @@ func newPlan(q *sql.Select, feed *feeds.Feed, open bool, params *params) (*plan,
 		return nil, err
 	}
 	if err := p.compileLifetime(q); err != nil {
+		return nil, err
+	}
+	if err := p.compileMaxGroups(q); err != nil {
 		return nil, err
 	}
 	if q.Where != nil {
@@ -133,6 +137,9 @@ func (p *plan) outer() *scope {
 		}
 		if x, ok, err := p.late(s, e); ok || err != nil {
 			return x, ok, err
+		}
+		if x, ok := p.other(e); ok {
+			return x, true, nil
 		}
 		call, ok := e.(*sql.Call)
 		if ok && call.Name == "unnest" {

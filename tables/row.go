@@ -33,6 +33,7 @@ func (p *plan) compute(e *env, key string, s State) (err error) {
 	if e.vals, err = readKey(key, len(p.groups), e.vals[:0]); err != nil {
 		return err
 	}
+	e.other = IsOther(key)
 	for _, a := range p.aggregates {
 		e.vals = append(e.vals, a.kernel.value(s))
 	}
@@ -68,7 +69,7 @@ func (t *Table) row(key string, s State, row []feeds.Value, marked bool) ([]feed
 // Shows reports whether a group's row is part of the result: HAVING holds for it, and with EMIT FINAL its window has closed. It
 // returns an error when key is not a key of the table.
 func (t *Table) Shows(key string, s State) (bool, error) {
-	if l := t.plan.lifetime; l != nil && l.final && !l.closed.isClosed(s) {
+	if l := t.plan.lifetime; l != nil && l.final && !l.closed.isClosed(s) && !IsOther(key) {
 		return false, nil
 	}
 	if t.plan.having == nil {

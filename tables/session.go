@@ -56,6 +56,9 @@ func (s *sessions) group(name string) *btree.BTreeG[span] {
 // load adds the sessions that a table's rows are. It returns an error when two of them should have been one.
 func (s *sessions) load(p *plan, rows *Groups) error {
 	for key := range rows.All() {
+		if IsOther(key) {
+			continue
+		}
 		group, first, last, err := p.cutWindow(key)
 		if err != nil {
 			return err
@@ -88,6 +91,16 @@ func (s *sessions) near(spans *btree.BTreeG[span], first, last int64) (joined sp
 		joined = span{min(first, s.gone[0].first), max(last, s.gone[n-1].last), s.gone[0].id}
 	}
 	return joined, s.gone
+}
+
+// isNew reports whether a stretch of time would be a session of its own.
+func (s *sessions) isNew(group []byte, first, last int64) bool {
+	spans := s.of[string(group)]
+	if spans == nil {
+		return true
+	}
+	_, gone := s.near(spans, first, last)
+	return len(gone) == 0
 }
 
 // join adds a stretch of time to the group's sessions. It returns the session that it is part of now, and those that went up

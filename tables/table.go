@@ -140,8 +140,6 @@ func checkClauses(q *sql.Select) error {
 	switch {
 	case q.Distinct != nil:
 		return q.Source.Error(q.Distinct.At, "SELECT DISTINCT does not define a table", "GROUP BY gives each combination once")
-	case q.MaxGroups != nil:
-		return s.unsupported(q.MaxGroups, "MAX GROUPS")
 	case len(q.OrderBy) > 0:
 		return q.Source.Error(q.OrderByAt, "ORDER BY does not belong in a table", lookups)
 	case q.Limit != nil:

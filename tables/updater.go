@@ -10,9 +10,12 @@ type Updater struct {
 	key      []byte
 	log      valueLog
 
+	limit int // rows; 0: any number
+
 	// Of tables with a clock.
 	due     *dueRows
-	clock   int64 // what changes now is of that time
+	clock   int64 // how far the source has come with this commit
+	newest  int64 // what changes now is of that time
 	judged  int64 // where it stood before this commit: what was too late by then is
 	unknown int64 // what it was when it was first known to this Updater: the last change of rows that nobody knows one of
 
@@ -36,7 +39,7 @@ type before struct{ existed, shown, closed bool }
 
 // NewUpdater returns an Updater of rows, which stand at that clock. It returns an error when they are not of the table.
 func (t *Table) NewUpdater(rows *Groups, clock int64) (*Updater, error) {
-	u := &Updater{table: t, rows: rows, clock: clock, judged: clock, unknown: clock}
+	u := &Updater{table: t, rows: rows, clock: clock, newest: clock, judged: clock, unknown: clock}
 	w := t.plan.window
 	if t.plan.lifetime != nil {
 		u.due = newDueRows()
@@ -87,7 +90,9 @@ func (u *Updater) Add(key string, partial State, changed func(Change) error) err
 	}
 	switch {
 	case u.before == nil:
-		u.key = append(u.key[:0], key...)
+		if u.key = append(u.key[:0], key...); u.tooMany(u.key) {
+			return u.addToOther(partial, changed)
+		}
 		state, was, err := u.touch(u.key)
 		if err != nil {
 			return err
@@ -95,9 +100,9 @@ func (u *Updater) Add(key string, partial State, changed func(Change) error) err
 		u.table.plan.mergeRow(state, partial, u.site(u.key, 0))
 		return u.report(key, state, was, changed)
 	case u.sessions != nil:
-		return u.addToSession(key, partial)
+		return u.addToSession(key, partial, changed)
 	default:
-		return u.addToWindows(key, partial)
+		return u.addToWindows(key, partial, changed)
 	}
 }
 
@@ -134,7 +139,7 @@ func (u *Updater) touch(key []byte) (State, before, error) {
 	i, state, fresh := u.rows.upsert(key)
 	l := u.table.plan.lifetime
 	if l != nil && l.changed != nil {
-		l.changed.set(state, u.clock)
+		l.changed.set(state, u.newest)
 	}
 	if fresh {
 		var err error
@@ -169,7 +174,7 @@ func (u *Updater) row(key []byte) (State, error) {
 }
 
 // addToWindows adds a pane to all windows that it is part of.
-func (u *Updater) addToWindows(key string, pane State) error {
+func (u *Updater) addToWindows(key string, pane State, changed func(Change) error) error {
 	w := u.table.plan.window
 	group, start, _, err := u.table.plan.cutWindow(key)
 	if err != nil {
@@ -181,24 +186,33 @@ func (u *Updater) addToWindows(key string, pane State) error {
 		if l != nil && l.isLate(start, 0, u.judged) { // those before are, too
 			return u.lateInWindows(group, start, int(n), l.records(pane))
 		}
+		start -= w.Advance.Microseconds()
+		if u.tooMany(u.key) {
+			if err := u.addToOther(pane, changed); err != nil {
+				return err
+			}
+			continue
+		}
 		state, err := u.row(u.key)
 		if err != nil {
 			return err
 		}
 		u.table.plan.mergeRow(state, pane, u.site(u.key, 0))
-		start -= w.Advance.Microseconds()
 	}
 	return nil
 }
 
 // addToSession adds a stretch of records to the session that they are in, or that they make of several.
-func (u *Updater) addToSession(key string, partial State) error {
+func (u *Updater) addToSession(key string, partial State, changed func(Change) error) error {
 	w := u.table.plan.window
 	group, first, last, err := u.table.plan.cutWindow(key)
 	if err != nil {
 		return err
 	}
 	u.key = append(u.key[:0], group...)
+	if u.full() && u.sessions.isNew(u.key, first, last) {
+		return u.addToOther(partial, changed)
+	}
 	joined, gone := u.sessions.join(u.key, first, last)
 	bounded := func(s span) []byte { return w.appendWindow(u.key[:len(group)], s.first, s.last) }
 

@@ -48,7 +48,7 @@ func (t *Table) HasValues() bool { return len(t.plan.counting) > 0 }
 
 // valueKey appends the key under which the values of a row are recorded.
 func (p *plan) valueKey(b []byte, rowKey string, anchor int64) ([]byte, error) {
-	if p.window == nil || p.window.Kind != Session {
+	if p.window == nil || p.window.Kind != Session || IsOther(rowKey) {
 		return append(b, rowKey...), nil
 	}
 	group, _, _, err := p.cutWindow(rowKey)

@@ -26,6 +26,10 @@ func (t *Table) warnings(groupBytes int) (d []Detail) {
 	if l := t.plan.lifetime; t.Window != nil && t.Window.Grace > 0 && (l == nil || !l.final) {
 		d = append(d, Detail{Part: PartWarning, Text: "GRACE does nothing without EMIT FINAL: late records correct their windows"})
 	}
+	bound := "MAX GROUPS is the only bound"
+	if t.MaxGroups() == 0 {
+		bound = "nothing bounds the rows"
+	}
 	known := t.plan.boundedByWhere(t.query)
 	for _, it := range t.plan.items {
 		if !it.column.Key || t.plan.groups[it.group].window {
@@ -36,7 +40,7 @@ func (t *Table) warnings(groupBytes int) (d []Detail) {
 			continue
 		}
 		d = append(d, Detail{Part: PartWarning, Name: it.column.Name, Type: it.column.Type,
-			Text: fmt.Sprintf("%s: nothing bounds the rows, a million take about %d MiB; %s", varietyText[v], (groupBytes*1_000_000)>>20, varietyHint[v])})
+			Text: fmt.Sprintf("%s: %s, and a million rows take about %d MiB; %s", varietyText[v], bound, (groupBytes*1_000_000)>>20, varietyHint[v])})
 	}
 	return d
 }
@@ -60,7 +64,7 @@ func isNullLiteral(e sql.Expr) bool {
 
 // bounded reports whether a clause bounds how many rows a table has, whatever its groups are.
 func bounded(q *sql.Select) bool {
-	return q.TTL != nil || q.MaxGroups != nil
+	return q.TTL != nil || q.MaxGroups != nil && q.MaxGroups.Text != "0"
 }
 
 // boundedByWhere returns the expressions, by their text, that have few values in the records that WHERE lets pass.

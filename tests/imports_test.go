@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"internal/broker":     {},
 	"internal/traffic":    {},
 	"internal/registry":   {"codecs", "internal/kafka"},
+	"internal/verify":     {"codecs", "feeds", "tables", "internal/catalog", "internal/grouptable", "internal/kafka"},
 	"internal/replay":     {"codecs", "feeds", "internal/kafka"},
 	"internal/output":     {"feeds", "tables", "tables/sql"},
 	"internal/metrics":    {"codecs", "processors", "tables", "views", "internal/kafka"},

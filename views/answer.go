@@ -227,6 +227,9 @@ func (a *Answer) appendMeta(b []byte) []byte {
 	if a.Partial {
 		b = append(b, `,"partial":true`...)
 	}
+	if a.AsOf.Full {
+		b = append(b, `,"max_groups_reached":true`...)
+	}
 	b = a.appendApproximate(b)
 	b = append(b, `,"took_ms":`...)
 	b = strconv.AppendFloat(b, float64(a.Took.Microseconds())/1000, 'f', -1, 64)

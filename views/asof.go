@@ -9,6 +9,7 @@ import (
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/grouptable"
 )
 
 // AsOf says how far an answer reflects the table's source topics. It is a floor: rows may hold later records too.
@@ -22,6 +23,9 @@ type AsOf struct {
 
 	// Counts is what became of the records, summed over the source partitions.
 	Counts codecs.Counts
+
+	// Full says that MAX GROUPS was reached: some partition has a row of the others.
+	Full bool
 
 	json   []byte // offsets as {topic:{partition:offset}}
 	counts []byte // as JSON
@@ -134,6 +138,7 @@ func (v *View) AsOf() *AsOf {
 	} else {
 		at.changed = h.store.Changed() // before looking, so that no change is missed
 		at.asOf = newAsOf(h.store.Progress(h.partitions))
+		at.asOf.Full = slices.ContainsFunc(h.store.Held(), (*grouptable.Partition).HasOther)
 	}
 	v.asOf.Store(at)
 	return at.asOf

@@ -95,6 +95,14 @@ func (p *Partition) SetClock(clock codecs.Clock) {
 	p.clock = clock
 }
 
+// HasOther reports whether some groups have no row of their own: MAX GROUPS was reached.
+func (p *Partition) HasOther() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	_, there := p.rows.Get([]byte(tables.OtherKey))
+	return there
+}
+
 // Len returns the number of groups.
 func (p *Partition) Len() int {
 	p.mu.RLock()
@@ -115,7 +123,7 @@ func (p *Partition) Bytes() int {
 
 // apply takes in one changelog record; a nil value is a tombstone. The caller holds the lock.
 func (p *Partition) apply(key, value []byte) error {
-	if codecs.IsInternal(key) {
+	if codecs.IsInternal(key) && !tables.IsOther(key) {
 		if _, _, _, ok := codecs.ParseValueKey(key); ok {
 			return nil // who only follows rows does without
 		}

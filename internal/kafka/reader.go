@@ -14,6 +14,9 @@ import (
 	"github.com/brotally/brotally/internal/fault"
 )
 
+// Oldest is where a partition begins.
+const Oldest = sarama.OffsetOldest
+
 // RecordFunc takes one committed record. A nil value is a tombstone, an empty one is not.
 //
 // key and value are never overwritten, but they are pieces of the fetched batch: who keeps one keeps all of it in memory,
@@ -31,7 +34,7 @@ type ReaderConfig struct {
 	Topic     string
 	Partition int32
 
-	// From is the offset to begin at, or sarama.OffsetOldest (where the partition begins) or sarama.OffsetNewest (the high
+	// From is the offset to begin at, or [Oldest] or sarama.OffsetNewest (the high
 	// watermark at the time of NewReader).
 	From int64
 
@@ -50,6 +53,9 @@ type ReaderConfig struct {
 	// where the reading ends. It is for what an answer costs once: who keeps a lock while records come lets others have it between two
 	// answers. Defaults to calling give.
 	Around func(target int64, give func() error) error
+
+	// Header is called with each of a record's headers before the RecordFunc is called with the record. Optional.
+	Header func(key, value []byte)
 }
 
 // Reader reads what was committed to one partition, by fetch requests of its own: unlike Sarama's consumer it sees
@@ -252,7 +258,10 @@ func (r *Reader) note(f fetched) { r.high, r.last = f.high, f.last }
 func (r *Reader) deliver(f fetched, fn RecordFunc) (n int64, err error) {
 	defer f.free()
 	from := r.pos
-	give := func(off int64, key, value []byte, ts time.Time) error {
+	give := func(off int64, key, value []byte, ts time.Time, headers []*sarama.RecordHeader) error {
+		for i := 0; r.c.Header != nil && i < len(headers); i++ {
+			r.c.Header(headers[i].Key, headers[i].Value)
+		}
 		if err := fn(off, key, value, ts.UnixMilli()); err != nil {
 			r.pos = off
 			return fmt.Errorf("%s/%d@%d: %w", r.c.Topic, r.c.Partition, off, err)
@@ -270,7 +279,7 @@ func (r *Reader) deliver(f fetched, fn RecordFunc) (n int64, err error) {
 
 // committed gives the committed records of a partition's part of an answer, from an offset on: a batch is sent whole, also when
 // we begin in its middle.
-func committed(block *sarama.FetchResponseBlock, from int64, give func(offset int64, key, value []byte, ts time.Time) error) error {
+func committed(block *sarama.FetchResponseBlock, from int64, give func(offset int64, key, value []byte, ts time.Time, headers []*sarama.RecordHeader) error) error {
 	// The broker names the transactions that were aborted, by producer and first offset. A batch of that producer is void
 	// from there to the producer's abort marker. (As org.apache.kafka.clients.consumer.internals.CompletedFetch.)
 	var void map[int64]struct{}
@@ -311,7 +320,7 @@ func committed(block *sarama.FetchResponseBlock, from int64, give func(offset in
 				ts = b.FirstTimestamp.Add(rec.TimestampDelta)
 			}
 			if off := b.FirstOffset + rec.OffsetDelta; off >= from {
-				if err := give(off, rec.Key, rec.Value, ts); err != nil {
+				if err := give(off, rec.Key, rec.Value, ts, rec.Headers); err != nil {
 					return err
 				}
 			}
@@ -327,7 +336,7 @@ func isAbort(b *sarama.RecordBatch) bool {
 }
 
 // legacy gives the messages of a set in the format before Kafka 0.11, which old input topics may still hold.
-func legacy(set *sarama.MessageSet, from int64, give func(int64, []byte, []byte, time.Time) error) error {
+func legacy(set *sarama.MessageSet, from int64, give func(int64, []byte, []byte, time.Time, []*sarama.RecordHeader) error) error {
 	for _, outer := range set.Messages {
 		inner := outer.Messages()
 		for _, m := range inner {
@@ -338,7 +347,7 @@ func legacy(set *sarama.MessageSet, from int64, give func(int64, []byte, []byte,
 			if off < from {
 				continue
 			}
-			if err := give(off, m.Msg.Key, m.Msg.Value, m.Msg.Timestamp); err != nil {
+			if err := give(off, m.Msg.Key, m.Msg.Value, m.Msg.Timestamp, nil); err != nil {
 				return err
 			}
 		}

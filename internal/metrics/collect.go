@@ -17,10 +17,10 @@ func outcomes(c codecs.Counts) map[string]int64 {
 
 func stagesOf(p *processors.Processors) collector {
 	return collector{
-		metrics: []*Metric{recordsRead, otherFeed, badFields, lostRecords, skewed, deadLetters, offset, endOffset, lagRecords, sourceTime,
+		metrics: []*Metric{recordsRead, otherFeed, badFields, lostRecords, skewed, deadLetters, uncopied, offset, endOffset, lagRecords, sourceTime,
 			tableRecords, tableOverflows, tableCutKeys, streamRecords, streamOverflows, streamCutKeys,
 			stageState, stageClaims, rebalances, stageFailures, partialsLag, definitionsWaiting,
-			tableGroups, tableBytes, tableTime, tableClock, tableLate, tableDue, tableHeard, tableRestored, tableRestore},
+			tableGroups, tableBytes, tableTime, tableClock, tableLate, tableFull, tableDue, tableHeard, tableRestored, tableRestore},
 		collect: func(s sink) {
 			now := p.Snapshot()
 			s.set(definitionsWaiting, float64(now.Defined-now.Started))
@@ -61,6 +61,7 @@ func (s sink) stage(st *processors.StageStatus) {
 			s.set(sourceTime, micros(p.NewestTime), labels...)
 		}
 	}
+	s.set(uncopied, float64(st.Uncopied), st.Pass, st.Feed)
 	for topic := range topics {
 		for _, reason := range append(codecs.DecodeCodes(), processors.OtherLetter) {
 			s.set(deadLetters, float64(st.Letters[topic][reason]), st.Pass, st.Feed, topic, reason)
@@ -89,6 +90,7 @@ func (s sink) rows(st *processors.StageStatus) {
 		s.set(tableTime, micros(st.Rows.NewestTime), st.Table)
 	}
 	s.set(tableLate, float64(st.Rows.Late), st.Table)
+	s.set(tableFull, float64(st.Rows.Full), st.Table)
 	s.set(tableDue, float64(st.Rows.Due), st.Table)
 	if at := st.Rows.Clock; at != tables.NoClock && at != tables.EndOfTime {
 		s.set(tableClock, micros(at), st.Table)

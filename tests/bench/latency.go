@@ -191,6 +191,10 @@ func (b *bench) steady(ctx context.Context, s *system, f *feeding, rate, r int) 
 	var found *prober
 	i := &instance{process: f.process}
 	if s.name == "brotally" {
+		// The result topic may show counts before HTTP has found the table's changelog.
+		if _, err = i.reached(ctx, "dns_counts", f.job.topic, 1); err != nil {
+			return err
+		}
 		if found, err = i.probe(ctx, f.out, warm, b.Sustain); err != nil {
 			return err
 		}

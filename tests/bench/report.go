@@ -28,6 +28,7 @@ const (
 	lookupsPerSecond metric = "look-ups/s"
 	answersAfter     metric = "s until rows answer"
 	countsAfter      metric = "s until counting"
+	goneAfter        metric = "s until all are gone"
 	p50              metric = "p50 ms"
 	p99              metric = "p99 ms"
 	most             metric = "max ms"
@@ -39,7 +40,7 @@ const (
 )
 
 // metrics are the columns of the tables, in order; the first one that a table has is what its ratios are of.
-var metrics = []metric{perSecond, endToEnd, cpuSeconds, rowsPerSecond, lookupsPerSecond, steadyPerSecond, answersAfter, countsAfter, p50, p99, most, samples, usedCores, cpuPerMillion, brokerPerMillion, peakRSS}
+var metrics = []metric{perSecond, endToEnd, cpuSeconds, rowsPerSecond, lookupsPerSecond, steadyPerSecond, answersAfter, countsAfter, goneAfter, p50, p99, most, samples, usedCores, cpuPerMillion, brokerPerMillion, peakRSS}
 
 type values map[metric]float64
 

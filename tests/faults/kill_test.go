@@ -34,6 +34,7 @@ func TestKillAtRandomMoments(t *testing.T) {
 	last := w.start("a")
 	wait()
 	w.exact(last)
+	w.verified()
 	n := w.aborted()
 	t.Logf("%d kills over %d records: exact; %d aborted transactions (per topic partition)", kills, records, n)
 	if n == 0 {

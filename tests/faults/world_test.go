@@ -426,6 +426,16 @@ func (w *world) exact(i *instance) {
 	}
 }
 
+// verified has the program count the tables anew, and compare.
+func (w *world) verified() {
+	w.t.Helper()
+	out, err := exec.Command(w.binary, "verify", "--all", "-b", strings.Join(w.brokers, ","), "--app", w.app).CombinedOutput()
+	if err != nil {
+		w.t.Fatalf("%v\n%s", err, out)
+	}
+	w.t.Logf("%s", out)
+}
+
 // settle waits until the instance has counted all that was sent, and a moment longer if it does not seem right; it returns
 // what differs.
 func (w *world) settle(i *instance) (diff string) {

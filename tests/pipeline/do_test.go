@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/tables/sql"
 )
@@ -22,7 +24,7 @@ import (
 var doing = map[string]func(*world, context.Context, *part) error{
 	"feed": (*world).feed, "table": (*world).table, "stream": (*world).table, "drop": (*world).drop, "topic": (*world).topic, "delete": (*world).delete,
 	"produce": (*world).produce, "start": (*world).start, "stop": (*world).stop, "kill": (*world).kill, "crash": (*world).crash,
-	"expire": (*world).expire, "pause": (*world).pause, "resume": (*world).resume, "advance": (*world).advance,
+	"expire": (*world).expire, "pause": (*world).pause, "resume": (*world).resume, "advance": (*world).advance, "corrupt": (*world).corrupt,
 }
 
 func (w *world) feed(ctx context.Context, p *part) error {
@@ -288,6 +290,42 @@ func (w *world) advance(_ context.Context, p *part) error {
 	}
 	w.advanced = time.Now().Add(w.ahead)
 	return os.Rename(next, w.clockFile())
+}
+
+// corrupt gives one row of a changelog the value of another one, behind the back of whoever runs.
+func (w *world) corrupt(ctx context.Context, p *part) error {
+	words := p.words()
+	if len(words) != 3 {
+		return errors.New("want corrupt TABLE KEY KEY")
+	}
+	last, err := w.cluster.last(ctx, "brotally-"+words[0]+"-table")
+	if err != nil {
+		return err
+	}
+	find := func(text string) (found *kgo.Record, err error) {
+		for key, r := range last {
+			if strings.HasPrefix(key, `\#`) || !strings.Contains(key, text) {
+				continue
+			}
+			if found != nil {
+				return nil, fmt.Errorf("several rows have %s in their keys", text)
+			}
+			found = r
+		}
+		if found == nil {
+			err = fmt.Errorf("no row has %s in its key", text)
+		}
+		return found, err
+	}
+	to, err := find(words[1])
+	if err != nil {
+		return err
+	}
+	from, err := find(words[2])
+	if err != nil {
+		return err
+	}
+	return w.cluster.client.ProduceSync(ctx, &kgo.Record{Topic: to.Topic, Partition: to.Partition, Key: to.Key, Value: from.Value}).FirstErr()
 }
 
 func (w *world) clockFile() string { return filepath.Join(w.dir, "clock") }

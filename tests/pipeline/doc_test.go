@@ -22,6 +22,8 @@
 //	kill [NAME]                                ends it as kill -9 does, and waits
 //	pause [NAME], resume [NAME]                stops it in its tracks, and lets it go on
 //	advance DURATION                           moves the clock of all instances; nobody sleeps
+//	corrupt TABLE KEY KEY                      gives the row whose key has the one text the value of the row whose key has the other, in
+//	                                           the changelog alone: who runs does not see it
 //	crash [NAME] STAGE:POINT[:N] [FLAG ..]     starts it to die when it comes to the point for the N-th time (1), and waits
 //	                                           until it has; the points are those of package internal/fault
 //

@@ -213,10 +213,17 @@ func (w *world) brotally(ctx context.Context, p *part) ([]string, error) {
 	switch words[0] {
 	case "run":
 		args = append(append(args, definitionsFile, "--listen", "127.0.0.1:0", "--log-level", "error"), w.common("run")...)
-	case "reset":
-		args = append(args, w.common("reset")...)
+	case "reset", "verify":
+		args = append(args, w.common(words[0])...)
 	}
-	code, output, err := w.run(ctx, append(args, words[1:]...))
+	rest := words[1:]
+	if words[0] == "dead-letters" && len(rest) > 0 {
+		args, rest = append(append(args, rest[0]), w.common("dead-letters")...), slices.Clone(rest[1:])
+		if args[1] == "show" {
+			rest[0] = w.cluster.prefix + rest[0]
+		}
+	}
+	code, output, err := w.run(ctx, append(args, rest...))
 	if err != nil {
 		return nil, err
 	}

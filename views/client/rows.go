@@ -32,6 +32,8 @@ type Meta struct {
 	// EventTime is the newest time of a record; nil when there is none.
 	EventTime *time.Time `json:"event_time"`
 
+	// Full says that MAX GROUPS was reached: a row of the table has what came for groups above it, its group columns NULL.
+	Full bool `json:"max_groups_reached"`
 	// Partial says that the table was being restored, and that rows are missing.
 	Partial bool `json:"partial"`
 

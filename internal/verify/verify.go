@@ -1,0 +1,257 @@
+// Package verify counts a table anew, from its source topics, and compares it with what the table's changelog has. It uses
+// nothing of what the running stages know: each partition of the changelog says how far it reflects each source partition, and what
+// is recounted is cut just there. So the two are of the same records, whether the pipeline goes on meanwhile or not.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/brotally/brotally/codecs"
+	"github.com/brotally/brotally/internal/catalog"
+	"github.com/brotally/brotally/internal/grouptable"
+	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/tables"
+)
+
+// Schemas knows the schemas of records in Avro.
+type Schemas interface {
+	codecs.Schemas
+	// Ask returns when a schema is known, or known not to exist.
+	Ask(ctx context.Context, id int, where string) error
+}
+
+// Config says what is to be verified.
+type Config struct {
+	Admin   *kafka.Admin // not closed
+	Kafka   kafka.Config
+	Entry   kafka.Entry // the catalog's, of a table
+	Schemas Schemas     // nil: none are known
+	Most    int         // differences that the report has; all are counted
+}
+
+// Report is what came of it.
+type Report struct {
+	Table   *tables.Table
+	AsOf    map[codecs.Source]int64 // up to where each source partition was recounted
+	Records int64                   // that were read
+	Rows    int64                   // that were compared
+	Late    int64                   // rows that were left out: records came too late for them, or for them to be there
+	Skipped []string                // columns that were left out: they depend on what came first
+	Differ  int64                   // rows that are not the same
+	Rest    []Difference            // the first of them
+	Counts  []CountDifference       // what became of the records, where that is not the same
+}
+
+// Fine reports whether nothing differs.
+func (r *Report) Fine() bool { return r.Differ == 0 && len(r.Counts) == 0 }
+
+// Difference is a row that is not the same.
+type Difference struct {
+	Partition int32
+	Key       []string // values of the key's columns
+	Column    string   // the first that differs; empty: one of the two has no such row
+	Recounted string   // empty where there is none
+	Table     string
+}
+
+// CountDifference is a source partition whose records became something else than the table says, or do not add up.
+type CountDifference struct {
+	Source    codecs.Source
+	What      string
+	Recounted int64
+	Table     int64
+}
+
+// Impossible says why a table cannot be verified.
+type Impossible struct {
+	Table string
+	Why   string
+}
+
+func (e *Impossible) Error() string { return "cannot verify " + e.Table + ": " + e.Why }
+
+// Run is one verification.
+type Run struct {
+	c     Config
+	table *tables.Table
+	store *grouptable.Store
+
+	starts map[codecs.Source]int64
+	cuts   map[codecs.Source][]int64 // how far each partition of the table is, by source partition
+	counts map[codecs.Source]codecs.Counts
+
+	read, total atomic.Int64
+}
+
+// New reads the table, as it is now. Errors are *[Impossible], those of package kafka and of the catalog.
+func New(ctx context.Context, c Config) (*Run, error) {
+	defined, err := catalog.Compile(c.Entry)
+	if err != nil {
+		return nil, err
+	}
+	if len(defined.Tables) == 0 {
+		return nil, &Impossible{c.Entry.Table, "it is a stream, which keeps nothing"}
+	}
+	r := &Run{c: c, table: defined.Tables[0], starts: map[codecs.Source]int64{}, cuts: map[codecs.Source][]int64{}, counts: map[codecs.Source]codecs.Counts{}}
+	if r.table.Forgets() {
+		return nil, r.impossible("it has a TTL: rows that went and came again began anew, and nobody knows when")
+	}
+	r.store = grouptable.New(grouptable.Config{Client: c.Admin.Client(), Table: r.table, Topic: c.Kafka.ChangelogTopic(c.Entry.Own()), Budget: c.Kafka.Budget()})
+	load := r.store.Builder(func() context.Context { return ctx })
+	for p := range c.Entry.Partitions {
+		if _, err := load(c.Kafka.ChangelogTopic(c.Entry.Own()), p); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.cut(); err != nil {
+		return nil, err
+	}
+	return r, r.reachable()
+}
+
+func (r *Run) impossible(format string, args ...any) error {
+	return &Impossible{r.c.Entry.Table, fmt.Sprintf(format, args...)}
+}
+
+// cut finds out how far the table is, and what it says of the records up to there.
+func (r *Run) cut() error {
+	n := r.c.Entry.Partitions
+	for p := range n {
+		rows, _ := r.store.Partition(p)
+		for source, progress := range rows.Progress() {
+			if r.cuts[source] == nil {
+				r.cuts[source] = make([]int64, n)
+				r.starts[source] = r.c.Entry.Sources[source.Topic].Start[source.Partition]
+			}
+			if progress.Upto > slices.Max(r.cuts[source]) {
+				r.counts[source] = progress.Counts
+			}
+			r.cuts[source][p] = progress.Upto
+		}
+	}
+	if len(r.cuts) == 0 {
+		return r.impossible("it has counted nothing yet")
+	}
+	for source, c := range r.counts {
+		if c.Lost > 0 {
+			return r.impossible("%d records of %s were removed before it had read them, and nobody knows which of those it counted", c.Lost, source)
+		}
+	}
+	return nil
+}
+
+// reachable checks that the source still has all records that were counted.
+func (r *Run) reachable() error {
+	for topic := range r.topics() {
+		there, err := r.c.Admin.Describe(topic)
+		if err != nil {
+			return err
+		}
+		if there[topic].ID != r.c.Entry.Sources[topic].ID {
+			return r.impossible("topic %s is not the one any more that was counted: it was deleted, or made anew", topic)
+		}
+		held, err := r.c.Admin.Offsets(topic)
+		if err != nil {
+			return err
+		}
+		for source, start := range r.starts {
+			if source.Topic != topic {
+				continue
+			}
+			if oldest := held[topic][source.Partition].Oldest; oldest > start && r.end(source) > start {
+				return r.impossible("%s begins at offset %d now, and was counted from %d: retention has removed what is before", source, oldest, start)
+			}
+			r.total.Add(max(0, r.end(source)-start))
+		}
+	}
+	return nil
+}
+
+func (r *Run) topics() map[string]bool {
+	all := map[string]bool{}
+	for source := range r.cuts {
+		all[source.Topic] = true
+	}
+	return all
+}
+
+// end is how far the partition of the table is that is furthest.
+func (r *Run) end(source codecs.Source) int64 { return slices.Max(r.cuts[source]) }
+
+// Progress returns how many offsets of the source were read, of how many.
+func (r *Run) Progress() (done, total int64) { return r.read.Load(), r.total.Load() }
+
+// sideBySide is how many source partitions are read at a time.
+const sideBySide = 4
+
+// Compare recounts the table and compares.
+func (r *Run) Compare(ctx context.Context) (*Report, error) {
+	fold, err := newFold(r.table, r.c.Entry.Partitions)
+	if err != nil {
+		return nil, err
+	}
+	out := &Report{Table: r.table, AsOf: map[codecs.Source]int64{}}
+	sources := slices.SortedFunc(maps.Keys(r.cuts), func(a, b codecs.Source) int {
+		if a.Topic != b.Topic {
+			if a.Topic < b.Topic {
+				return -1
+			}
+			return 1
+		}
+		return int(a.Partition - b.Partition)
+	})
+	counted := make([]codecs.Counts, len(sources))
+	g, inner := errgroup.WithContext(ctx)
+	g.SetLimit(sideBySide)
+	for i, source := range sources {
+		out.AsOf[source] = r.end(source)
+		g.Go(func() (err error) {
+			counted[i], err = r.recount(inner, source, fold)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var late int64
+	for i, source := range sources {
+		out.Records += counted[i].Read
+		out.Counts = append(out.Counts, differences(source, counted[i], r.counts[source])...)
+		for p := range r.c.Entry.Partitions {
+			rows, _ := r.store.Partition(p)
+			late += rows.Progress()[source].Counts.Late
+		}
+	}
+	if late > 0 && r.table.Window.Kind == tables.Session {
+		return nil, r.impossible("%d records came too late for their session, and what the others were depends on when they came", late)
+	}
+	return out, r.compare(out, fold, late > 0)
+}
+
+// differences compares what became of the records of a source partition.
+func differences(source codecs.Source, recounted, table codecs.Counts) (all []CountDifference) {
+	sum := table.Counted + table.Filtered + table.OtherFeed + table.NoTime + table.DeadLettered
+	for _, c := range []struct {
+		what             string
+		recounted, table int64
+	}{
+		{"read", recounted.Read, table.Read}, {"counted", recounted.Counted, table.Counted}, {"filtered", recounted.Filtered, table.Filtered},
+		{"other feed", recounted.OtherFeed, table.OtherFeed}, {"no time", recounted.NoTime, table.NoTime},
+		{"dead letters", recounted.DeadLettered, table.DeadLettered}, {"sum of what became of them", recounted.Read, sum},
+	} {
+		if c.recounted != c.table {
+			all = append(all, CountDifference{source, c.what, c.recounted, c.table})
+		}
+	}
+	return all
+}
+
+// errNoSchemas says that a record's schema is needed and nobody can be asked.
+var errNoSchemas = errors.New("its topics have records in Avro, and no schema registry is set: --schema-registry URL")
