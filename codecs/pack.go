@@ -97,7 +97,7 @@ func MergePartials(partials []byte, t *tables.Table, groups *tables.Groups, scra
 			return late, fmt.Errorf("read partial: %w", err)
 		}
 		if closes {
-			n, err := t.Late(unsafe.String(unsafe.SliceData(key), len(key)), scratch, clock) // it keeps nothing of it
+			n, _, err := t.Late(unsafe.String(unsafe.SliceData(key), len(key)), scratch, clock) // it keeps nothing of it
 			if err != nil {
 				return late, fmt.Errorf("read partial: %w", err)
 			}

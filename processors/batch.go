@@ -34,6 +34,9 @@ type consumerGroup struct {
 	silent   chan error
 }
 
+// unheard is for how long, beside two waits of a fetch, a leader may not answer before it is not known any more what it has.
+const unheard = 5 * time.Second
+
 // rejoinPause is how long to wait before joining again when a dead member's transaction still holds offsets.
 const rejoinPause = 200 * time.Millisecond
 
@@ -180,7 +183,7 @@ func (h *handler) ConsumeClaim(cs sarama.ConsumerGroupSession, c sarama.Consumer
 		s.fail(err)
 		return err
 	}
-	p := newPump(b, fetchedClaim{s.fetcher, c.Partition()}, in, h.stage.cap.share(len(s.Claims()[c.Topic()])), s.kickCommitter)
+	p := newPump(b, fetchedClaim{s.fetcher, c.Partition(), unheard + 2*h.stage.sarama.Consumer.MaxWaitTime}, in, h.stage.cap.share(len(s.Claims()[c.Topic()])), s.kickCommitter)
 	p.ask = h.stage.ask
 	s.mu.Lock()
 	s.pumps = append(s.pumps, p)

@@ -44,14 +44,15 @@ type source interface {
 	// lag returns how many offsets lie between one and the source's end as last seen.
 	lag(offset int64) int64
 
-	// heard says when the source's end was last seen.
-	heard() time.Time
+	// known reports whether it was seen lately where the source ends.
+	known() bool
 }
 
 // fetchedClaim reads a claim's partition with the session's fetcher.
 type fetchedClaim struct {
 	fetcher   *kafka.Fetcher
 	partition int32
+	unheard   time.Duration // after so long without an answer it is not known any more where the source ends
 }
 
 func (c fetchedClaim) next(ctx context.Context) (kafka.Fetched, error) {
@@ -59,10 +60,7 @@ func (c fetchedClaim) next(ctx context.Context) (kafka.Fetched, error) {
 }
 
 func (c fetchedClaim) lag(offset int64) int64 { return c.fetcher.LastStable(c.partition) - offset }
-func (c fetchedClaim) heard() time.Time       { return c.fetcher.Heard(c.partition) }
-
-// unheard is after how long without an answer it is not known any more where a source ends.
-const unheard = 5 * time.Second
+func (c fetchedClaim) known() bool            { return time.Since(c.fetcher.Heard(c.partition)) <= c.unheard }
 
 // maxBatch bounds how long a pump holds its lock: a thousand records are about a millisecond.
 const maxBatch = 1024
@@ -220,7 +218,7 @@ func (p *pump) goOn() {
 func (p *pump) flush(now time.Time) (work any, next, taken int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	work, err = p.intake.flush(place{p.next, now, p.source.lag(p.next) >= behind, time.Since(p.source.heard()) > unheard})
+	work, err = p.intake.flush(place{p.next, now, p.source.lag(p.next) >= behind, !p.source.known()})
 	taken, p.taken = p.taken, 0
 	p.waiting, p.full = false, false
 	p.room.Broadcast()

@@ -160,18 +160,19 @@ func (t *Table) HasOwnTime() bool {
 // IsFinal reports whether rows are shown only when their window has closed: EMIT FINAL.
 func (t *Table) IsFinal() bool { return t.plan.lifetime != nil && t.plan.lifetime.final }
 
-// Late returns how many records of a partial come too late for all their windows when the clock stands there: these have closed, or
-// are not kept any more. It returns an error when key is not one of a partial of the table.
-func (t *Table) Late(key string, partial State, clock int64) (records int64, err error) {
+// Late reports whether a partial comes too late for all its windows when the clock stands there: these have closed, or are not kept any
+// more; and how many records it is of, which may be none: see [Table.Parts]. It returns an error when key is not one of a partial of
+// the table.
+func (t *Table) Late(key string, partial State, clock int64) (records int64, late bool, err error) {
 	l := t.plan.lifetime
 	if l == nil || l.window == nil {
-		return 0, nil
+		return 0, false, nil
 	}
 	_, start, end, err := t.plan.cutWindow(key)
 	if err != nil || !l.isLate(start, end, clock) {
-		return 0, err
+		return 0, false, err
 	}
-	return l.records(partial), nil
+	return l.records(partial), true, nil
 }
 
 // records returns how many records a state is of.

@@ -83,10 +83,10 @@ func (u *Updater) site(key []byte, first int64) site {
 // no other partial of this commit can change, the others wait for Flush. Errors are changed's, or say that the key is not
 // one of the table.
 func (u *Updater) Add(key string, partial State, changed func(Change) error) error {
-	if late, err := u.table.Late(key, partial, u.judged); err != nil {
+	if records, late, err := u.table.Late(key, partial, u.judged); err != nil {
 		return err
-	} else if late > 0 {
-		return u.addLate(key, late, changed)
+	} else if late {
+		return u.addLate(key, records, changed)
 	}
 	switch {
 	case u.before == nil:
