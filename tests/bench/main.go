@@ -140,7 +140,7 @@ func parse(args []string) (c config, err error) {
 		return c, fmt.Errorf("-records is at least 1000, -runs at least 1")
 	}
 	if c.Rows == 0 {
-		c.Rows = c.Records / 5
+		c.Rows = min(c.Records/5, 1_000_000)
 	}
 	if c.Rows > 1_000_000 {
 		return c, fmt.Errorf("-rows is at most 1000000: an answer over HTTP has no more")
