@@ -175,7 +175,7 @@ func (c *cast) takeOver(ctx context.Context, k string, view *View) {
 			return
 		}
 		if role == k && old != nil {
-			if view.WaitReady(ctx) != nil || view.WaitFor(ctx, known(old, view)) != nil {
+			if view.waitUntil(ctx, func(*AsOf) bool { return view.holdsAllOf(old) }) != nil {
 				return
 			}
 			if c.replace(k, old, view) {
@@ -191,25 +191,51 @@ func (c *cast) takeOver(ctx context.Context, k string, view *View) {
 	}
 }
 
-// known returns how far a view is in what another one knows of, too.
-func known(old, view *View) map[codecs.Source]int64 {
-	offsets := map[codecs.Source]int64{}
-	mine := view.Progress()
-	for source, p := range old.Progress() {
-		if _, reads := mine[source]; reads {
-			offsets[source] = p.Upto
+// holdsAllOf reports whether every record that a row of the other view may have is in this one, as far as they read the same. The
+// other one's [AsOf] does not say: it is a floor, and each of its partitions may be further.
+func (v *View) holdsAllOf(other *View) bool {
+	mine, theirs := v.held.Load(), other.held.Load()
+	if !mine.ready {
+		return false
+	}
+	floor := v.Progress()
+	for n := range theirs.partitions {
+		p, ok := theirs.partition(n)
+		if !ok {
+			continue
+		}
+		far := floor // of another changelog: a record may be in any partition
+		if v.topics.Changelog == other.topics.Changelog {
+			have, ok := mine.partition(n)
+			if !ok {
+				return false
+			}
+			far = have.Progress()
+		}
+		if !reached(far, p.Progress()) {
+			return false
 		}
 	}
-	return offsets
+	return true
 }
 
-// replace shows a view in another one's place if that is its role.
+// reached reports whether one is as far as the other in every source partition that it knows.
+func reached(one, other map[codecs.Source]codecs.Progress) bool {
+	for source, p := range other {
+		if have, reads := one[source]; reads && have.Upto < p.Upto {
+			return false
+		}
+	}
+	return true
+}
+
+// replace shows a view in another one's place if that is its role, and it is still as far: the other one may have gone on.
 func (c *cast) replace(k string, old, view *View) bool {
 	name := view.table.Name
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.views.shown.Load()
-	if c.roles[name] != k || before.byName[name] != old {
+	if c.roles[name] != k || before.byName[name] != old || !view.holdsAllOf(old) {
 		return false
 	}
 	shown := maps.Clone(before.byName)

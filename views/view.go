@@ -148,11 +148,19 @@ func (h *held) all() []*grouptable.Partition {
 	}
 	ps := make([]*grouptable.Partition, 0, h.partitions)
 	for n := range h.partitions {
-		if p, ok := h.store.Partition(n); ok {
+		if p, ok := h.partition(n); ok {
 			ps = append(ps, p)
 		}
 	}
 	return ps
+}
+
+// partition returns one that is there.
+func (h *held) partition(number int32) (p *grouptable.Partition, ok bool) {
+	if h.store == nil {
+		return nil, false
+	}
+	return h.store.Partition(number)
 }
 
 // Progress returns how far the table reflects each source partition, as all partitions of the table agree on.
