@@ -294,14 +294,14 @@ func (p *Processors) placeEntry(a *arrangement, e kafka.Entry, building bool) er
 			for partition, from := range e.Sources[topic].Start {
 				placed.starts[codecs.Source{Topic: topic, Partition: partition}] = from
 			}
-			sink := tableSink{table: table, own: placed.own, topic: goka.Stream(p.config.Kafka.PartialsTopic(placed.own)), partitions: e.Partitions, starts: e.Sources[topic].Begin()}
+			sink := tableSink{table: table, own: placed.own, build: e.Build(), topic: goka.Stream(p.config.Kafka.PartialsTopic(placed.own)), partitions: e.Partitions, starts: e.Sources[topic].Begin()}
 			if pass := passOf(topic, &table.Definition); pass != nil {
 				pass.sinks = append(pass.sinks, sink)
 			}
 		}
 		return nil
 	}
-	placed := &placedStream{streamSink: streamSink{stream: stream, topic: e.Result, partitions: e.Partitions}}
+	placed := &placedStream{streamSink: streamSink{stream: stream, build: e.Build(), topic: e.Result, partitions: e.Partitions}}
 	a.streams = append(a.streams, placed)
 	for _, topic := range topics {
 		sink := placed.streamSink
@@ -344,7 +344,7 @@ func (p *Processors) compiled(e kafka.Entry) (*tables.Table, *tables.Stream, err
 func (p *Processors) warnMixed(entries map[string]kafka.Entry) {
 	for _, d := range p.definitions() {
 		for topic, source := range entries[d.Name].Sources {
-			if !source.Mixed && isMixed(d, topic, p.definitions(), entries) {
+			if source.Letters == "" && !source.Mixed && isMixed(d, topic, p.definitions(), entries) {
 				p.config.Log.Warn("the topic carries other feeds now and did not when the "+string(d.Kind)+" was made: a record without tag and _path still counts, whatever it is",
 					string(d.Kind), d.Name, "topic", topic, "hint", fmt.Sprintf("brotally reset %s %s anew", d.Name, verb(d.Kind)))
 			}

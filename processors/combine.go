@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/grouptable"
+	"github.com/brotally/brotally/internal/letters"
 	"github.com/brotally/brotally/tables"
 )
 
@@ -55,7 +57,10 @@ type combiner struct {
 	ended   *atomic.Bool  // nothing comes any more
 	tables  []*tableCombiner
 	streams []*streamer
-	early   []*entrance // of those tables and streams that do not take part yet
+	all     []*entrance // of the tables and streams
+	early   []*entrance // of those that do not take part yet
+	suffix  string      // of the keys of letters
+	again   bool        // the records are dead letters that come again
 
 	// Of this interval.
 	from        int64         // its first offset
@@ -76,19 +81,24 @@ type combiner struct {
 // entrance is where a table or a stream begins to take part: where passes were made one, some of them had come further than
 // others, and what a table has counted before it must not count again.
 type entrance struct {
+	build  string        // of the table or stream
 	at     int64         // the first offset that is its own
 	open   bool          // it takes part
-	missed codecs.Counts // what of the interval's shared counts came before
+	idle   bool          // the record at hand is not for it
+	missed codecs.Counts // what of the interval's shared counts came before, or was not for it
 	lost   int64         // offsets that retention removed, of those that were to be its own
 }
 
+// takes reports whether the record at hand is for it.
+func (e *entrance) takes() bool { return e.open && !e.idle }
+
 // newEntrance is that of a table or stream which starts at an offset, in a claim.
-func newEntrance(b begin, start int64) entrance {
+func newEntrance(b begin, build string, start int64) entrance {
 	at := max(b.from-b.lost, start)
 	if at >= b.from {
-		return entrance{at: at, open: at == b.from}
+		return entrance{build: build, at: at, open: at == b.from}
 	}
-	return entrance{at: b.from, open: true, lost: b.from - at}
+	return entrance{build: build, at: b.from, open: true, lost: b.from - at}
 }
 
 // counts returns what shared counts are of its own records, and begins the next interval.
@@ -115,6 +125,7 @@ type tableCombiner struct {
 type tableSink struct {
 	table      *tables.Table
 	own        string // what the table's topics are named after
+	build      string // which of all that have had its name, see [kafka.Entry.Build]
 	topic      goka.Stream
 	partitions int32
 	starts     map[int32]int64 // first offset that the table counts, by source partition; 0 where there is none
@@ -133,9 +144,12 @@ func newCombiner(b begin, pass *pass, schemas codecs.Schemas, skew time.Duration
 		return nil, err
 	}
 	layout.Mixed = pass.mixed
-	c := &combiner{source: b.source, time: -1, skew: skew, ended: ended, codes: map[string]int64{}, letterRoom: letterBurst, from: b.from, lost: b.lost, newest: codecs.NoTime}
+	c := &combiner{source: b.source, again: pass.letters, time: -1, skew: skew, ended: ended, codes: map[string]int64{}, letterRoom: letterBurst, from: b.from, lost: b.lost, newest: codecs.NoTime}
 	if i, ok := pass.feed.Column("ts"); ok {
 		c.time = layout.Slot(pass.feed.Columns[i])
+	}
+	if pass.name != pass.topic {
+		c.suffix = "/" + pass.name
 	}
 	c.decoder, c.avro = codecs.NewJSON(layout), codecs.NewAvro(layout, schemas)
 	for _, sink := range pass.sinks {
@@ -146,25 +160,26 @@ func newCombiner(b begin, pass *pass, schemas codecs.Schemas, skew time.Duration
 		if len(c.tables) > 0 {
 			inner.Share(c.tables[0].Combiner)
 		}
-		t := &tableCombiner{Combiner: inner, entrance: newEntrance(b, sink.starts[b.source.Partition]), sink: sink, split: newSplitter(sink.table, sink.partitions),
+		t := &tableCombiner{Combiner: inner, entrance: newEntrance(b, sink.build, sink.starts[b.source.Partition]), sink: sink, split: newSplitter(sink.table, sink.partitions),
 			ownTime: sink.table.HasOwnTime(), newest: codecs.NoTime}
 		c.tables = append(c.tables, t)
-		c.await(&t.entrance)
+		c.enlist(&t.entrance)
 	}
 	for _, sink := range pass.streams {
 		s, err := newStreamer(b.source, sink, layout)
 		if err != nil {
 			return nil, fmt.Errorf("stream %s: %w", sink.stream.Name, err)
 		}
-		s.entrance = newEntrance(b, sink.starts[b.source.Partition])
+		s.entrance = newEntrance(b, sink.build, sink.starts[b.source.Partition])
 		c.streams = append(c.streams, s)
-		c.await(&s.entrance)
+		c.enlist(&s.entrance)
 	}
 	return c, nil
 }
 
-// await notes an entrance that is not open yet.
-func (c *combiner) await(e *entrance) {
+// enlist notes an entrance.
+func (c *combiner) enlist(e *entrance) {
+	c.all = append(c.all, e)
 	if !e.open {
 		c.early = append(c.early, e)
 	}
@@ -186,6 +201,41 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 	if len(c.early) > 0 {
 		c.enter(m.Offset)
 	}
+	if c.again {
+		return c.addAgain(m)
+	}
+	return c.take(m)
+}
+
+// addAgain is add for a dead letter that comes again: it is for those that have missed it. The others may have decoded the original,
+// or may never have been to read it; to them it is of another feed.
+func (c *combiner) addAgain(m *sarama.ConsumerMessage) error {
+	var missing []string
+	for _, h := range m.Headers {
+		if string(h.Key) == letters.Missing {
+			missing = letters.Builds(h.Value)
+		}
+	}
+	for _, e := range c.all {
+		e.idle = !slices.Contains(missing, e.build)
+	}
+	before := c.shared
+	if err := c.take(m); err != nil {
+		return err
+	}
+	others := c.shared
+	others.Subtract(before)
+	others.Read, others.OtherFeed = others.Read-1, others.OtherFeed-1
+	for _, e := range c.all {
+		if e.open && e.idle {
+			e.missed.Add(others)
+		}
+	}
+	return nil
+}
+
+// take is what add does once it is known whom the record is for.
+func (c *combiner) take(m *sarama.ConsumerMessage) error {
 	var err error
 	if codecs.IsAvro(m.Value) {
 		if err = c.avro.Decode(m.Value, &c.record); errors.Is(err, codecs.ErrAskSchema) {
@@ -202,11 +252,14 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 	if err != nil {
 		c.shared.DeadLettered++
 		c.codes[letterCode(err)]++
-		if size := letterOverhead + min(len(m.Value), maxLetter); size <= c.letterRoom {
-			c.letters = append(c.letters, newLetter(m, err))
+		missing := c.missing()
+		switch size := letterOverhead + min(len(m.Value), letters.MaxValue); {
+		case len(missing) == 0: // it comes again, and those are gone whom it was for
+		case size <= c.letterRoom:
+			c.letters = append(c.letters, newLetter(m, err, c.suffix, missing))
 			c.letterBytes += size
 			c.letterRoom -= size
-		} else {
+		default:
 			c.uncopied++
 		}
 		if errors.Is(err, codecs.ErrNoRegistry) {
@@ -228,7 +281,7 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 		}
 	}
 	for _, t := range c.tables {
-		if !t.open {
+		if !t.takes() {
 			continue
 		}
 		if t.ownTime {
@@ -244,7 +297,7 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 		}
 	}
 	for _, s := range c.streams {
-		if !s.open {
+		if !s.takes() {
 			continue
 		}
 		if err := s.add(&c.record, m.Offset); err != nil {
@@ -252,6 +305,17 @@ func (c *combiner) add(m *sarama.ConsumerMessage) error {
 		}
 	}
 	return nil
+}
+
+// missing returns who has missed the record at hand.
+func (c *combiner) missing() []string {
+	var builds []string
+	for _, e := range c.all {
+		if e.takes() {
+			builds = append(builds, e.build)
+		}
+	}
+	return builds
 }
 
 // latest returns the latest time that a record can have: one from the future, of a sensor whose clock is wrong, must not close
@@ -430,15 +494,8 @@ type letter struct {
 	headers []sarama.RecordHeader
 }
 
-// LetterHeader begins the names of a dead letter's headers, as Kafka Streams has them: exception, message, topic, partition, offset;
-// truncated, the record's size, where it was cut.
-const LetterHeader = "__streams.errors."
-
 // OtherLetter is the reason of dead letters that none of [codecs.DecodeCodes] fits.
 const OtherLetter = "other"
-
-// maxLetter is how many bytes of a bad record the dead-letter topic keeps.
-const maxLetter = 64 << 10
 
 // letterOverhead is about what a letter takes in memory beside its value: key, headers, and the record that is made of it.
 const letterOverhead = 1 << 10
@@ -459,24 +516,24 @@ func letterCode(reason error) string {
 	return OtherLetter
 }
 
-// newLetter returns m as a dead letter, with the reason in headers as Kafka Streams names them (KIP-1034).
-func newLetter(m *sarama.ConsumerMessage, reason error) letter {
+// newLetter returns m as a dead letter, with the reason in headers.
+func newLetter(m *sarama.ConsumerMessage, reason error, suffix string, missing []string) letter {
 	header := func(name, value string) sarama.RecordHeader {
-		return sarama.RecordHeader{Key: []byte(LetterHeader + name), Value: []byte(value)}
+		return sarama.RecordHeader{Key: []byte(name), Value: []byte(value)}
 	}
-	partition, offset := strconv.Itoa(int(m.Partition)), strconv.FormatInt(m.Offset, 10)
 	l := letter{
-		key: m.Topic + "/" + partition + "/" + offset,
+		key: letters.Place(m.Topic, m.Partition, m.Offset) + suffix,
 		headers: []sarama.RecordHeader{
-			header("exception", fmt.Sprintf("%T", reason)), header("message", reason.Error()),
-			header("topic", m.Topic), header("partition", partition), header("offset", offset),
+			header(letters.Exception, fmt.Sprintf("%T", reason)), header(letters.Message, reason.Error()),
+			header(letters.Topic, m.Topic), header(letters.Partition, strconv.Itoa(int(m.Partition))), header(letters.Offset, strconv.FormatInt(m.Offset, 10)),
+			header(letters.Missing, strings.Join(missing, ",")),
 		},
 	}
 	if m.Value != nil {
-		l.value = append([]byte{}, m.Value[:min(len(m.Value), maxLetter)]...)
+		l.value = append([]byte{}, m.Value[:min(len(m.Value), letters.MaxValue)]...)
 	}
-	if len(m.Value) > maxLetter {
-		l.headers = append(l.headers, header("truncated", strconv.Itoa(len(m.Value))))
+	if len(m.Value) > letters.MaxValue {
+		l.headers = append(l.headers, header(letters.Truncated, strconv.Itoa(len(m.Value))))
 	}
 	return l
 }

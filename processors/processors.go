@@ -334,6 +334,7 @@ type pass struct {
 	id      string // of the topic, when the tables were made
 	feed    *feeds.Feed
 	mixed   bool            // the topic carries other feeds too
+	letters bool            // the topic has another one's dead letters, replayed
 	starts  map[int32]int64 // where partitions begin that have no committed offset, the least of its tables' and streams'; others at 0
 	sinks   []tableSink
 	streams []streamSink
@@ -405,6 +406,6 @@ func (a *arrangement) passOf(topic string, source kafka.Source, feed *feeds.Feed
 		}
 		return p
 	}
-	a.passes = append(a.passes, &pass{name: source.Pass, topic: topic, id: source.ID, feed: feed, mixed: source.Mixed, starts: maps.Clone(source.Begin())})
+	a.passes = append(a.passes, &pass{name: source.Pass, topic: topic, id: source.ID, feed: feed, mixed: source.Mixed, letters: source.Letters != "", starts: maps.Clone(source.Begin())})
 	return a.passes[len(a.passes)-1]
 }

@@ -1,6 +1,7 @@
 package processors
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -136,11 +137,11 @@ func (p *Processors) newEntry(t *tables.Definition, exist map[string]kafka.Topic
 
 // addSource makes an entry read one topic more.
 func (p *Processors) addSource(e *kafka.Entry, t *tables.Definition, topic string, exist map[string]kafka.Topic, book *passBook) error {
-	pass, err := book.passFor(t, topic)
+	pass, err := book.passFor(t, topic, t.Options.Start, isMixed(t, topic, p.definitions(), book.entries))
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", t.Kind, t.Name, err)
 	}
-	e.Sources[topic] = kafka.Source{ID: exist[topic].ID, Partitions: exist[topic].Partitions, Start: pass.starts, Pass: pass.name, Mixed: pass.mixed}
+	e.Sources[topic] = pass.source(exist[topic])
 	return nil
 }
 
@@ -162,7 +163,7 @@ func (p *Processors) altered(s Step, exist map[string]kafka.Topic, book *passBoo
 	e.SQL, e.Hash, e.Columns = t.SQL, kafka.HashSQL(t.SQL), columns
 	e.Sources = maps.Clone(e.Sources)
 	for topic, source := range e.Sources {
-		if !slices.Contains(t.FeedTopics(), topic) { // a stream's; of a table the rows would be other ones
+		if !slices.Contains(t.FeedTopics(), cmp.Or(source.Letters, topic)) { // a stream's; of a table the rows would be other ones
 			e.Retired = append(slices.Clone(e.Retired), kafka.Retired{Sources: map[string]kafka.Source{topic: source}})
 			delete(e.Sources, topic)
 		} else if err := p.fitsPass(t, source.Pass, book.entries); err != nil {
@@ -274,6 +275,11 @@ type freshPass struct {
 	of     []*tables.Definition
 }
 
+// source is how one reads a topic through the pass.
+func (f *freshPass) source(of kafka.Topic) kafka.Source {
+	return kafka.Source{ID: of.ID, Partitions: of.Partitions, Start: f.starts, Pass: f.name, Mixed: f.mixed}
+}
+
 // startsAt is what start offsets depend on. They are asked for once: a topic goes on growing meanwhile.
 type startsAt struct {
 	topic string
@@ -288,12 +294,12 @@ func isAvroStream(d *tables.Definition) bool {
 
 // passFor returns the pass that reads topic for t: that of other new ones of the same feed that start at the same
 // offsets, read its columns as the same types and agree on whether the topic is mixed, else a new one.
-func (b *passBook) passFor(t *tables.Definition, topic string) (*freshPass, error) {
-	at := startsAt{topic, t.Options.Start}
+func (b *passBook) passFor(t *tables.Definition, topic string, start tables.Start, mixed bool) (*freshPass, error) {
+	at := startsAt{topic, start}
 	starts, ok := b.starts[at]
 	if !ok {
 		var err error
-		if starts, err = b.processors.startOffsets(topic, t.Options.Start); err != nil {
+		if starts, err = b.processors.startOffsets(topic, start); err != nil {
 			return nil, err
 		}
 		if b.starts == nil {
@@ -301,7 +307,6 @@ func (b *passBook) passFor(t *tables.Definition, topic string) (*freshPass, erro
 		}
 		b.starts[at] = starts
 	}
-	mixed := isMixed(t, topic, b.processors.definitions(), b.entries)
 	for _, f := range b.fresh {
 		if f.topic != topic || f.mixed != mixed || isAvroStream(f.of[0]) != isAvroStream(t) || f.of[0].Feed.Name != t.Feed.Name || !maps.Equal(f.starts, starts) {
 			continue

@@ -245,12 +245,12 @@ func nextTopics(names kafka.Config, e kafka.Entry) []string {
 // more is another matter: see whyRebuild.
 func sameTopics(e kafka.Entry, d *tables.Definition) bool {
 	topics := slices.Sorted(slices.Values(d.FeedTopics()))
-	return slices.Equal(slices.Sorted(maps.Keys(e.Sources)), slices.Compact(topics))
+	return slices.Equal(e.FeedTopics(), slices.Compact(topics))
 }
 
 // whyRebuild says why a table's rows are of no use for another definition of it; empty: they are.
 func whyRebuild(e kafka.Entry, was, now *tables.Table) string {
-	for topic := range e.Sources {
+	for _, topic := range e.FeedTopics() {
 		if !slices.Contains(now.FeedTopics(), topic) {
 			return "it does not read topic " + topic + " any more"
 		}
@@ -279,7 +279,7 @@ func (p *Processors) rebuild(s *Step) error {
 	s.Own = next.Own()
 	s.Makes = append(s.Makes, p.config.Kafka.PartialsTopic(next.Own()), p.config.Kafka.ChangelogTopic(next.Own()))
 	s.Deletes = append(s.Deletes, p.config.Kafka.PartialsTopic(e.Own()), p.config.Kafka.ChangelogTopic(e.Own()))
-	for _, topic := range slices.Sorted(maps.Keys(e.Sources)) {
+	for _, topic := range e.FeedTopics() {
 		if !slices.Contains(d.FeedTopics(), topic) {
 			s.lose("what was counted of topic " + topic)
 			continue

@@ -13,6 +13,7 @@ import (
 // streamSink is where a stream's records go.
 type streamSink struct {
 	stream     *tables.Stream
+	build      string // which of all that have had its name, see [kafka.Entry.Build]
 	topic      string
 	avro       *avroTopic // nil: its records are JSON
 	partitions int32

@@ -33,6 +33,12 @@ func (p *Processors) deadLetterTopic() kafka.Topic {
 	return kafka.Topic{Name: p.config.Kafka.DeadLetterTopic(), Partitions: 1, Config: map[string]string{"cleanup.policy": "compact,delete", "retention.bytes": "1073741824"}}
 }
 
+// replayTopic is where the dead letters of a topic come again. It keeps what was counted of it for as long as it can, so that the
+// tables can be verified.
+func replayTopic(names kafka.Config, of string) kafka.Topic {
+	return kafka.Topic{Name: names.ReplayTopic(of), Partitions: 1, Config: map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "1073741824"}}
+}
+
 // topicsFor returns a definition's own topics as they must be; own is what those of its rows are named after, result the one
 // that others read.
 func (p *Processors) topicsFor(d *tables.Definition, own, result string, partitions int32) []kafka.Topic {

@@ -57,7 +57,7 @@ func (c *cast) arrange(entries map[string]kafka.Entry) error {
 		t, err := c.views.tableOf(e)
 		if err == nil {
 			names := c.views.kafka
-			wanted[k] = newView(t, k, Topics{Feed: slices.Sorted(maps.Keys(e.Sources)), Result: e.Result, Partials: names.PartialsTopic(e.Own()), Changelog: names.ChangelogTopic(e.Own())}, c.views.gate)
+			wanted[k] = newView(t, k, Topics{Feed: e.FeedTopics(), Result: e.Result, Partials: names.PartialsTopic(e.Own()), Changelog: names.ChangelogTopic(e.Own())}, c.views.gate)
 		}
 		return err
 	}

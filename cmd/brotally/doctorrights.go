@@ -32,7 +32,7 @@ func subjectsIn(entries map[string]kafka.Entry) (all []subject) {
 	for _, name := range slices.Sorted(maps.Keys(entries)) {
 		e := entries[name]
 		d := &tables.Definition{Name: name, Kind: tables.Kind(cmp.Or(e.Kind, string(tables.KindTable)))}
-		d.Options.Topic, d.Options.FeedTopics, d.Options.Partitions = e.Result, slices.Sorted(maps.Keys(e.Sources)), e.Partitions
+		d.Options.Topic, d.Options.FeedTopics, d.Options.Partitions = e.Result, e.FeedTopics(), e.Partitions
 		all = append(all, subject{d, &e})
 	}
 	return all

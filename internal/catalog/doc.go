@@ -4,7 +4,6 @@ package catalog
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/brotally/brotally/feeds"
@@ -20,7 +19,7 @@ func Compile(e kafka.Entry) (*tables.Definitions, error) {
 		return nil, fmt.Errorf("%s in the catalog: %w", e.Table, err)
 	}
 	o := &d.All()[0].Options
-	o.FeedTopics, o.MixedTopics = slices.Sorted(maps.Keys(e.Sources)), nil
+	o.FeedTopics, o.MixedTopics = e.FeedTopics(), nil
 	for _, topic := range o.FeedTopics {
 		if e.Sources[topic].Mixed {
 			o.MixedTopics = append(o.MixedTopics, topic)

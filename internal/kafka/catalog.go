@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -55,6 +56,23 @@ func (e *Entry) Own() string {
 	return fmt.Sprintf("%s.%d", e.Table, e.Generation+1)
 }
 
+// Build tells what counts, or writes, from any other that has had its name: one that is counted anew is another one.
+func (e *Entry) Build() string {
+	return e.Own() + "@" + strconv.FormatInt(e.Created.UnixMilli(), 36)
+}
+
+// FeedTopics returns the topics of the entry's feed, sorted: what it reads, but for the dead letters of these.
+func (e *Entry) FeedTopics() []string {
+	var topics []string
+	for topic, source := range e.Sources {
+		if source.Letters == "" {
+			topics = append(topics, topic)
+		}
+	}
+	slices.Sort(topics)
+	return topics
+}
+
 // Retired is what a definition has left behind.
 type Retired struct {
 	Own     string            `json:"own,omitempty"`     // what its partials, changelog and group are named after; empty: they are still in use
@@ -65,13 +83,14 @@ type Retired struct {
 
 // Source is how a table reads one topic.
 type Source struct {
-	ID         string          `json:"id"`              // the topic's id when the table was made: another one is another topic
-	Partitions int32           `json:"partitions"`      // how many it had then; those that came later start at their beginning
-	Start      map[int32]int64 `json:"start"`           // first offset to count, by partition
-	Pass       string          `json:"pass"`            // consumer group that reads it for the table
-	From       map[int32]int64 `json:"from,omitempty"`  // first offset to take from that pass, by partition: others had read what came before; empty: Start
-	Mixed      bool            `json:"mixed,omitempty"` // it carried other feeds too when the table was made
-	Merge      string          `json:"merge,omitempty"` // pass that is going to read it instead; until then nobody does
+	ID         string          `json:"id"`                // the topic's id when the table was made: another one is another topic
+	Partitions int32           `json:"partitions"`        // how many it had then; those that came later start at their beginning
+	Start      map[int32]int64 `json:"start"`             // first offset to count, by partition
+	Pass       string          `json:"pass"`              // consumer group that reads it for the table
+	From       map[int32]int64 `json:"from,omitempty"`    // first offset to take from that pass, by partition: others had read what came before; empty: Start
+	Mixed      bool            `json:"mixed,omitempty"`   // it carried other feeds too when the table was made
+	Merge      string          `json:"merge,omitempty"`   // pass that is going to read it instead; until then nobody does
+	Letters    string          `json:"letters,omitempty"` // it has that topic's dead letters, replayed; empty: it is a topic of the feed
 }
 
 // Begin returns the first offset that the table takes from its pass, by partition.

@@ -230,8 +230,8 @@ func tell(c chan struct{}) {
 func (p *fetching) open(topic string, got *fetched) Fetched {
 	clear(p.messages) // or they would hold the memory of the answer before
 	p.messages = p.messages[:0]
-	_ = committed(got.block, p.given, func(offset int64, key, value []byte, ts time.Time, _ []*sarama.RecordHeader) error {
-		p.messages = append(p.messages, sarama.ConsumerMessage{Topic: topic, Partition: p.id, Offset: offset, Key: key, Value: value, Timestamp: ts})
+	_ = committed(got.block, p.given, func(offset int64, key, value []byte, ts time.Time, headers []*sarama.RecordHeader) error {
+		p.messages = append(p.messages, sarama.ConsumerMessage{Topic: topic, Partition: p.id, Offset: offset, Key: key, Value: value, Timestamp: ts, Headers: headers})
 		return nil // and so is what committed returns
 	})
 	p.given = got.next

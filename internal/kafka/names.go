@@ -17,6 +17,12 @@ func (c Config) CatalogTopic() string { return c.App + "-catalog" }
 // DeadLetterTopic is where records go that cannot be decoded.
 func (c Config) DeadLetterTopic() string { return c.App + "-dead-letter" }
 
+// ReplayTopic is where the dead letters of a topic come again.
+func (c Config) ReplayTopic(topic string) string { return c.App + "-replay-" + topic }
+
+// ReplayID is the transactional id of whoever replays dead letters: there is one at a time.
+func (c Config) ReplayID() string { return c.App + "-replay" }
+
 // CombineGroup is the consumer group of a pass.
 func (c Config) CombineGroup(pass string) string { return c.App + "-combine-" + pass }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/grouptable"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/letters"
 	"github.com/brotally/brotally/tables"
 )
 
@@ -87,6 +88,7 @@ type recounting struct {
 	counts   codecs.Counts
 	from     int64   // of what is combined
 	cuts     []int64 // where partitions of the table end, those that are still ahead
+	again    bool    // its records are dead letters that came again
 }
 
 // recount reads a source partition up to where the table is that is furthest.
@@ -106,7 +108,12 @@ func (r *Run) recount(ctx context.Context, source codecs.Source, into *fold) (co
 		return codecs.Counts{}, err
 	}
 	c.cuts = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(r.cuts[source]))), func(cut int64) bool { return cut <= start })
-	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: r.c.Admin.Client(), Topic: source.Topic, Partition: source.Partition, From: start})
+	c.again = r.c.Entry.Sources[source.Topic].Letters != ""
+	mine := false // the record at hand came again for this table
+	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: r.c.Admin.Client(), Topic: source.Topic, Partition: source.Partition, From: start,
+		Header: func(key, value []byte) {
+			mine = mine || string(key) == letters.Missing && slices.Contains(letters.Builds(value), r.c.Entry.Build())
+		}})
 	if err != nil {
 		return codecs.Counts{}, err
 	}
@@ -118,7 +125,9 @@ func (r *Run) recount(ctx context.Context, source codecs.Source, into *fold) (co
 		}
 		r.read.Add(offset + 1 - last)
 		last = offset + 1
-		return c.take(ctx, offset, value)
+		other := c.again && !mine
+		mine = false
+		return c.take(ctx, offset, value, other)
 	})
 	if err == nil {
 		err = c.flush(end)
@@ -126,8 +135,8 @@ func (r *Run) recount(ctx context.Context, source codecs.Source, into *fold) (co
 	return c.counts, err
 }
 
-// take takes in one record.
-func (c *recounting) take(ctx context.Context, offset int64, value []byte) error {
+// take takes in one record; other says that it came again for others.
+func (c *recounting) take(ctx context.Context, offset int64, value []byte, other bool) error {
 	for len(c.cuts) > 0 && offset >= c.cuts[0] {
 		if err := c.flush(c.cuts[0]); err != nil {
 			return err
@@ -135,6 +144,14 @@ func (c *recounting) take(ctx context.Context, offset int64, value []byte) error
 		c.cuts = c.cuts[1:]
 	}
 	c.counts.Read++
+	switch {
+	case other:
+		c.counts.OtherFeed++
+		return nil
+	case len(c.run.dead) > 0 && c.run.dead[letters.Place(c.source.Topic, c.source.Partition, offset)]:
+		c.counts.DeadLettered++
+		return nil
+	}
 	switch err := c.decode(ctx, value); {
 	case errors.Is(err, codecs.ErrOtherFeed):
 		c.counts.OtherFeed++

@@ -17,6 +17,7 @@ import (
 	"github.com/brotally/brotally/internal/catalog"
 	"github.com/brotally/brotally/internal/grouptable"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/letters"
 	"github.com/brotally/brotally/tables"
 )
 
@@ -86,6 +87,7 @@ type Run struct {
 	starts map[codecs.Source]int64
 	cuts   map[codecs.Source][]int64 // how far each partition of the table is, by source partition
 	counts map[codecs.Source]codecs.Counts
+	dead   map[string]bool // places of the table's dead letters: what it could not decode then counts as that, though it may today
 
 	read, total atomic.Int64
 }
@@ -113,7 +115,44 @@ func New(ctx context.Context, c Config) (*Run, error) {
 	if err := r.cut(); err != nil {
 		return nil, err
 	}
-	return r, r.reachable()
+	if err := r.reachable(); err != nil {
+		return nil, err
+	}
+	return r, r.deadLetters(ctx)
+}
+
+// deadLetters finds out which records the table has missed, those among them that came again.
+func (r *Run) deadLetters(ctx context.Context) error {
+	dead := int64(0)
+	for _, c := range r.counts {
+		dead += c.DeadLettered
+	}
+	if r.dead = map[string]bool{}; dead == 0 {
+		return nil
+	}
+	build := r.c.Entry.Build()
+	note := func(key string, missing []string) {
+		if slices.Contains(missing, build) {
+			r.dead[key] = true
+		}
+	}
+	err := letters.Each(ctx, r.c.Admin, r.c.Kafka, func(l *letters.Letter) error {
+		note(l.Place(), l.Missing)
+		return nil
+	})
+	var none *letters.NoTopic
+	if err != nil && !errors.As(err, &none) {
+		return err
+	}
+	for topic, source := range r.c.Entry.Sources {
+		if source.Letters == "" {
+			continue
+		}
+		if err := letters.EachAgain(ctx, r.c.Admin, topic, func(l letters.Again) { note(l.Place, l.Missing) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Run) impossible(format string, args ...any) error {

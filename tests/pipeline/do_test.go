@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/brotally/brotally/feeds"
+	"github.com/brotally/brotally/internal/testregistry"
 	"github.com/brotally/brotally/tables/sql"
 )
 
@@ -25,6 +27,7 @@ var doing = map[string]func(*world, context.Context, *part) error{
 	"feed": (*world).feed, "table": (*world).table, "stream": (*world).table, "drop": (*world).drop, "topic": (*world).topic, "delete": (*world).delete,
 	"produce": (*world).produce, "start": (*world).start, "stop": (*world).stop, "kill": (*world).kill, "crash": (*world).crash,
 	"expire": (*world).expire, "pause": (*world).pause, "resume": (*world).resume, "advance": (*world).advance, "corrupt": (*world).corrupt,
+	"schema": (*world).schema,
 }
 
 func (w *world) feed(ctx context.Context, p *part) error {
@@ -51,6 +54,16 @@ func (w *world) feed(ctx context.Context, p *part) error {
 		}
 	}
 	return nil
+}
+
+// schema makes a registry, if there is none yet, and puts a schema there: the first has id 1.
+func (w *world) schema(_ context.Context, p *part) error {
+	if w.registry == nil {
+		w.registry = testregistry.New()
+	}
+	subject, text, _ := strings.Cut(p.args, " ")
+	_, _, err := w.registry.RegisterSchema(subject, sr.Schema{Schema: text})
+	return err
 }
 
 // feedFlags returns --feed for the feeds whose topics are not called like them: with a prefix, all of them.

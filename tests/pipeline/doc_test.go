@@ -16,6 +16,7 @@
 //	topic NAME [partitions=N] [SETTING=VALUE]  makes a topic that is not Brotally's
 //	delete TOPIC                               deletes it
 //	produce TOPIC/N [at=TIME]                  sends records, a line each, with their Kafka timestamp if it matters
+//	schema SUBJECT JSON                        puts an Avro schema into the script's registry, which is made with the first: it has id 1
 //	expire TOPIC/N OFFSET                      deletes the records before the offset, as retention does
 //	start [NAME] [FLAG ..]                     starts an instance (a) and waits until it says what it reads
 //	stop [NAME]                                ends it as Ctrl-C does, and waits

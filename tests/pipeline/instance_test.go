@@ -173,6 +173,9 @@ func (w *world) common(command string) []string {
 	if command == "run" {
 		flags = append(flags, w.feedFlags()...)
 	}
+	if w.registry != nil && (command == "run" || command == "verify") {
+		flags = append(flags, "--schema-registry", w.registry.URL())
+	}
 	return flags
 }
 

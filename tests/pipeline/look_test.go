@@ -219,9 +219,12 @@ func (w *world) brotally(ctx context.Context, p *part) ([]string, error) {
 	rest := words[1:]
 	if words[0] == "dead-letters" && len(rest) > 0 {
 		args, rest = append(append(args, rest[0]), w.common("dead-letters")...), slices.Clone(rest[1:])
-		if args[1] == "show" {
-			rest[0] = w.cluster.prefix + rest[0]
+		for i, arg := range rest {
+			if strings.Contains(arg, "/") || i > 0 && rest[i-1] == "--topic" {
+				rest[i] = w.cluster.prefix + arg
+			}
 		}
+		w.replayed = w.replayed || args[1] == "replay"
 	}
 	code, output, err := w.run(ctx, append(args, rest...))
 	if err != nil {

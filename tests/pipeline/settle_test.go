@@ -141,7 +141,42 @@ func (w *world) reached(ctx context.Context, t *tableJSON) (bool, error) {
 			}
 		}
 	}
+	if again, err := w.hasAgain(ctx, t); err != nil || !again {
+		return false, err
+	}
 	return t.Ready, nil
+}
+
+// hasAgain reports whether a table has the dead letters that have come again for it.
+func (w *world) hasAgain(ctx context.Context, t *tableJSON) (bool, error) {
+	if !w.replayed {
+		return true, nil
+	}
+	last, err := w.cluster.last(ctx, "brotally-catalog")
+	if err != nil || last[t.Name] == nil {
+		return err == nil, err
+	}
+	var e struct {
+		Sources map[string]struct{ Letters string }
+	}
+	if err := json.Unmarshal(last[t.Name].Value, &e); err != nil {
+		return false, err
+	}
+	for topic, source := range e.Sources {
+		if source.Letters == "" {
+			continue
+		}
+		records, err := w.cluster.records(ctx, strings.TrimPrefix(topic, w.cluster.prefix))
+		if err != nil {
+			return false, err
+		}
+		for _, r := range records {
+			if t.AsOf[topic]["0"] <= r.Offset {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // begun says whether every partition of a table has heard of every partition of its topics: of records it cannot hear.

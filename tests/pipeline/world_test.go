@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/brotally/brotally/internal/testregistry"
 )
 
 // world is what one run of a script does its steps in.
@@ -28,8 +30,10 @@ type world struct {
 	topics      map[string][]string // of feeds that are not called like their topic, without prefix
 	instances   []*instance         // that were started; those that have ended, too
 	launched    int
-	ahead       time.Duration // of the time of day is the instances' clock
-	advanced    time.Time     // where it stood when it was last moved
+	ahead       time.Duration          // of the time of day is the instances' clock
+	advanced    time.Time              // where it stood when it was last moved
+	registry    *testregistry.Registry // nil: the script has none
+	replayed    bool                   // dead letters have come again
 }
 
 // definition is a table or a stream as the script has it.
@@ -63,6 +67,9 @@ func (w *world) play(update bool) (wrong []mismatch, err error) {
 	defer func() {
 		for _, i := range w.instances {
 			i.kill()
+		}
+		if w.registry != nil {
+			w.registry.Close()
 		}
 		if len(wrong) > 0 || err != nil {
 			err = errors.Join(err, w.logs())
