@@ -83,28 +83,31 @@ func AppendPartial(b []byte, t *tables.Table, key string, s tables.State) []byte
 	return t.AppendState(b, s)
 }
 
-// MergePartials adds a pack's partials to groups. scratch is a state of t's that it overwrites. late is how many of their records come
-// too late when the table's clock stands there, see [tables.Table.Late].
-func MergePartials(partials []byte, t *tables.Table, groups *tables.Groups, scratch tables.State, clock int64) (late int64, err error) {
+// MergePartials adds a pack's partials to groups. scratch is a state of t's that it overwrites. late is called with those that come too
+// late when the table's clock stands there, and how many records they are of, see [tables.Table.Late]; a key is valid during the call.
+func MergePartials(partials []byte, t *tables.Table, groups *tables.Groups, scratch tables.State, clock int64, late func(key string, records int64)) (err error) {
 	closes := t.HasClock()
 	for len(partials) > 0 {
 		size, n := binary.Uvarint(partials)
 		if n <= 0 || size > uint64(len(partials)-n) {
-			return late, fmt.Errorf("read partial: key %w", errShort)
+			return fmt.Errorf("read partial: key %w", errShort)
 		}
 		key := partials[n : n+int(size)]
 		if partials, err = t.ReadState(partials[n+int(size):], scratch); err != nil {
-			return late, fmt.Errorf("read partial: %w", err)
+			return fmt.Errorf("read partial: %w", err)
 		}
 		if closes {
-			n, _, err := t.Late(unsafe.String(unsafe.SliceData(key), len(key)), scratch, clock) // it keeps nothing of it
+			text := unsafe.String(unsafe.SliceData(key), len(key))
+			n, tooLate, err := t.Late(text, scratch, clock) // it keeps nothing of it
 			if err != nil {
-				return late, fmt.Errorf("read partial: %w", err)
+				return fmt.Errorf("read partial: %w", err)
 			}
-			late += n
+			if tooLate && n > 0 {
+				late(text, n)
+			}
 		}
 		state, _ := groups.Upsert(key)
 		t.Merge(state, scratch)
 	}
-	return late, nil
+	return nil
 }

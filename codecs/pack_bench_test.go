@@ -70,7 +70,7 @@ func BenchmarkPack(b *testing.B) {
 		for b.Loop() {
 			pack, err := ReadPack(msg)
 			if err == nil {
-				_, err = MergePartials(pack.Partials, table, into, scratch, tables.NoClock)
+				err = MergePartials(pack.Partials, table, into, scratch, tables.NoClock, nil)
 			}
 			if err != nil {
 				b.Fatal(err)

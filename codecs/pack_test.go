@@ -85,7 +85,7 @@ func TestPacksReadBack(t *testing.T) {
 			t.Fatalf("-want +got:\n%s", diff)
 		}
 		read := table.NewGroups()
-		if _, err := MergePartials(got.Partials, table, read, table.NewState(), tables.NoClock); err != nil {
+		if err := MergePartials(got.Partials, table, read, table.NewState(), tables.NoClock, nil); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(flat(t, table, groups), flat(t, table, read)); diff != "" {
@@ -105,7 +105,7 @@ func TestPacksAddUp(t *testing.T) {
 		}
 		twice := table.NewGroups()
 		for range 2 {
-			if _, err := MergePartials(partials, table, twice, table.NewState(), tables.NoClock); err != nil {
+			if err := MergePartials(partials, table, twice, table.NewState(), tables.NoClock, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -147,7 +147,7 @@ func TestPacksThatAreCut(t *testing.T) {
 	for n := range whole {
 		p, err := ReadPack(whole[:n])
 		if err == nil {
-			_, err = MergePartials(p.Partials, table, table.NewGroups(), table.NewState(), tables.NoClock)
+			err = MergePartials(p.Partials, table, table.NewGroups(), table.NewState(), tables.NoClock, nil)
 		}
 		if (err == nil) != (n == bare) {
 			t.Errorf("the first %d of %d bytes: %v", n, len(whole), err)
@@ -173,7 +173,7 @@ func FuzzReadPack(f *testing.F) {
 			t.Errorf("%+v became %+v, %v", p, again, err)
 		}
 		groups := table.NewGroups()
-		if _, err := MergePartials(p.Partials, table, groups, table.NewState(), tables.NoClock); err != nil {
+		if err := MergePartials(p.Partials, table, groups, table.NewState(), tables.NoClock, nil); err != nil {
 			return
 		}
 		held := 0

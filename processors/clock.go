@@ -18,12 +18,17 @@ func newestTime(heard map[codecs.Source]codecs.Progress) int64 {
 
 // eventClock returns how far event time has come in a table's source, as one stage-2 partition has heard: the newest time of the
 // partition that is least far, among those that are alive. One that has been at its end for longer than idle, without records, does not
-// hold up the others; when all are, it is the newest time of any. What is known of none of those that must be heard is known of none.
+// hold up the others; when all are, it is the newest time of any. Who was idle when it was last heard of, which is longer ago than that, may
+// have much to read by now: only who reports is idle. What is known of none of those that must be heard is known of none.
 func eventClock(heard map[codecs.Source]codecs.Progress, must []codecs.Source, idle time.Duration) int64 {
 	for _, source := range must {
 		if _, ok := heard[source]; !ok {
 			return tables.NoClock
 		}
+	}
+	wall := int64(0) // when somebody was heard of last
+	for _, p := range heard {
+		wall = max(wall, p.WallTime)
 	}
 	least, alive, ended := int64(tables.EndOfTime), false, len(heard) > 0
 	for _, p := range heard {
@@ -31,7 +36,7 @@ func eventClock(heard map[codecs.Source]codecs.Progress, must []codecs.Source, i
 			continue
 		}
 		ended = false
-		if p.WallTime-p.Active < idle.Milliseconds() {
+		if p.WallTime-p.Active < idle.Milliseconds() || wall-p.WallTime > max(idle, unreported).Milliseconds() {
 			least, alive = min(least, p.NewestTime), true
 		}
 	}
@@ -43,6 +48,9 @@ func eventClock(heard map[codecs.Source]codecs.Progress, must []codecs.Source, i
 	}
 	return newestTime(heard)
 }
+
+// unreported is after how long without reports, of which there is one a second, nothing is known of a partition, where idle is shorter.
+const unreported = 10 * time.Second
 
 // End says that nothing comes any more: when all is read, each window has ended. Windows close, and rows go, as they would if time went on
 // for ever.

@@ -52,9 +52,9 @@ type combiner struct {
 	decoder *codecs.JSON
 	avro    *codecs.Avro // decodes the records that are Avro
 	record  feeds.Record
-	time    int           // the slot of ts, -1 when the feed has none
-	skew    time.Duration // how far a record's time may be ahead of when it came
-	ended   *atomic.Bool  // nothing comes any more
+	time    int // the slot of ts, -1 when the feed has none
+	clocks
+	wall    time.Time // what its clock said last
 	tables  []*tableCombiner
 	streams []*streamer
 	all     []*entrance // of the tables and streams
@@ -67,7 +67,7 @@ type combiner struct {
 	lost        int64         // offsets before it that retention had removed
 	shared      codecs.Counts // what is the same for all tables and streams
 	newest      int64
-	timed       bool // there was a record with a time
+	timed       bool // there was a record with a time that moves a clock
 	letters     []letter
 	letterBytes int              // memory that letters takes
 	codes       map[string]int64 // letters by reason, those that are not copied among them
@@ -76,6 +76,13 @@ type combiner struct {
 	reported    time.Time        // when progress was last sent
 
 	letterRoom int // bytes of letters that may be copied
+}
+
+// clocks is what there is to tell the time by.
+type clocks struct {
+	now   func() time.Time
+	skew  time.Duration // how far a record's time may be ahead of when it came
+	ended *atomic.Bool  // nothing comes any more
 }
 
 // entrance is where a table or a stream begins to take part: where passes were made one, some of them had come further than
@@ -131,7 +138,7 @@ type tableSink struct {
 	starts     map[int32]int64 // first offset that the table counts, by source partition; 0 where there is none
 }
 
-func newCombiner(b begin, pass *pass, schemas codecs.Schemas, skew time.Duration, ended *atomic.Bool) (*combiner, error) {
+func newCombiner(b begin, pass *pass, schemas codecs.Schemas, clocks clocks) (*combiner, error) {
 	var all []*tables.Definition
 	for _, sink := range pass.sinks {
 		all = append(all, &sink.table.Definition)
@@ -144,7 +151,7 @@ func newCombiner(b begin, pass *pass, schemas codecs.Schemas, skew time.Duration
 		return nil, err
 	}
 	layout.Mixed = pass.mixed
-	c := &combiner{source: b.source, again: pass.letters, time: -1, skew: skew, ended: ended, codes: map[string]int64{}, letterRoom: letterBurst, from: b.from, lost: b.lost, newest: codecs.NoTime}
+	c := &combiner{source: b.source, again: pass.letters, time: -1, clocks: clocks, codes: map[string]int64{}, letterRoom: letterBurst, from: b.from, lost: b.lost, newest: codecs.NoTime}
 	if i, ok := pass.feed.Column("ts"); ok {
 		c.time = layout.Slot(pass.feed.Columns[i])
 	}
@@ -272,9 +279,8 @@ func (c *combiner) take(m *sarama.ConsumerMessage) error {
 	latest := c.latest(m)
 	if c.time >= 0 {
 		if ts := c.record.Values[c.time]; !ts.IsNull() {
-			c.timed = true
 			if at := ts.Micros(); at <= latest {
-				c.newest = max(c.newest, at)
+				c.newest, c.timed = max(c.newest, at), true
 			} else {
 				c.shared.Skewed++
 			}
@@ -285,7 +291,7 @@ func (c *combiner) take(m *sarama.ConsumerMessage) error {
 			continue
 		}
 		if t.ownTime {
-			t.tell(&c.record, latest)
+			c.timed = t.tell(&c.record, latest) || c.timed
 		}
 		switch t.Add(&c.record) {
 		case tables.Counted:
@@ -319,24 +325,29 @@ func (c *combiner) missing() []string {
 }
 
 // latest returns the latest time that a record can have: one from the future, of a sensor whose clock is wrong, must not close
-// the windows of all others.
+// the windows of all others. Its Kafka timestamp may be from that clock, too, and no record comes before it is written.
 func (c *combiner) latest(m *sarama.ConsumerMessage) int64 {
 	came := m.Timestamp
-	if came.UnixMilli() <= 0 { // its producer gave it none
-		came = time.Now()
+	if came.UnixMilli() <= 0 || came.After(c.wall) { // its producer gave it none, or our clock went on since we last looked
+		if c.wall = c.now(); came.UnixMilli() <= 0 || came.After(c.wall) {
+			came = c.wall
+		}
 	}
 	return came.Add(c.skew).UnixMicro()
 }
 
-// tell notes the time that a record has for the table's clock.
-func (t *tableCombiner) tell(rec *feeds.Record, latest int64) {
-	switch at, ok := t.EventTime(rec); {
+// tell notes the time that a record has for the table's clock, and reports whether it moves that.
+func (t *tableCombiner) tell(rec *feeds.Record, latest int64) bool {
+	at, ok := t.EventTime(rec)
+	switch {
 	case !ok:
-	case at <= latest:
-		t.newest = max(t.newest, at)
-	default:
+		return false
+	case at > latest:
 		t.own.Skewed++
+		return false
 	}
+	t.newest = max(t.newest, at)
+	return true
 }
 
 // bytesAGroup is about what a partial takes beside its key: its state, its place in the hash table, its record.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +26,7 @@ func compileOne(t testing.TB, text string) *tables.Table {
 
 func newTestCombiner(t testing.TB, b begin, table *tables.Table, partitions int32) *combiner {
 	t.Helper()
-	c, err := newCombiner(b, &pass{feed: table.Feed, sinks: []tableSink{{table: table, topic: "partials", partitions: partitions}}}, nil, 24*time.Hour, new(atomic.Bool))
+	c, err := newCombiner(b, &pass{feed: table.Feed, sinks: []tableSink{{table: table, topic: "partials", partitions: partitions}}}, nil, testClocks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +77,7 @@ func TestPacksAreSplit(t *testing.T) {
 				t.Errorf("the report of partition %d begins at %d (-want +got):\n%s", o.partition, pack.From, diff)
 			}
 		}
-		if _, err := codecs.MergePartials(pack.Partials, table, sums, scratch, tables.NoClock); err != nil {
+		if err := codecs.MergePartials(pack.Partials, table, sums, scratch, tables.NoClock, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -121,7 +120,7 @@ func TestManyValuesOfOneGroupAreSplit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := codecs.MergePartials(pack.Partials, table, sums, table.NewState(), tables.NoClock); err != nil {
+		if err := codecs.MergePartials(pack.Partials, table, sums, table.NewState(), tables.NoClock, nil); err != nil {
 			t.Fatal(err)
 		}
 		packs++

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,20 @@ type merged struct {
 	progress map[codecs.Source]codecs.Progress
 	clock    int64 // how far the table's clock has come with it
 	newest   int64 // of all times that records had
+
+	// maybe are records of sessions that are late unless these are within the gap of one that is open, by key.
+	maybe map[string][]lateRecords
+}
+
+// lateRecords are records of a source that came too late.
+type lateRecords struct {
+	source codecs.Source
+	n      int64
+}
+
+// late counts records of a source as late.
+func (m *merged) late(source codecs.Source, n int64) {
+	advance(m.progress, source, codecs.Progress{NewestTime: codecs.NoTime, Counts: codecs.Counts{Late: n}})
 }
 
 // merger is stage 2's intake of one partition of the partials topic: it adds up the packs of an interval, so that a key
@@ -42,7 +57,7 @@ type merger struct {
 // newMerger returns the intake of a partition whose rows stand at that progress and that clock.
 func newMerger(t *placedTable, have map[codecs.Source]codecs.Progress, clock int64, idle time.Duration) *merger {
 	fresh := func() *merged {
-		return &merged{groups: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}}
+		return &merged{groups: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}, maybe: map[string][]lateRecords{}}
 	}
 	m := &merger{table: t, heard: map[codecs.Source]codecs.Progress{}, clock: clock, idle: idle, due: func() bool { return false }, scratch: t.NewState(), current: fresh(), spare: fresh()}
 	maps.Copy(m.heard, have)
@@ -53,7 +68,14 @@ func (m *merger) add(msg *sarama.ConsumerMessage) error {
 	late := int64(0)
 	pack, err := codecs.ReadPack(msg.Value)
 	if err == nil {
-		late, err = codecs.MergePartials(pack.Partials, m.table.Table, m.current.groups, m.scratch, m.clock)
+		err = codecs.MergePartials(pack.Partials, m.table.Table, m.current.groups, m.scratch, m.clock, func(key string, n int64) {
+			if m.table.Window.Kind != tables.Session {
+				late += n
+				return
+			}
+			key = strings.Clone(key)
+			m.current.maybe[key] = append(m.current.maybe[key], lateRecords{pack.Source, n})
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("%s/%d@%d: %w", msg.Topic, msg.Partition, msg.Offset, err)
@@ -69,7 +91,7 @@ func (m *merger) add(msg *sarama.ConsumerMessage) error {
 		advance(m.current.progress, pack.Source, *pack.Progress)
 	}
 	if late > 0 {
-		advance(m.current.progress, pack.Source, codecs.Progress{NewestTime: codecs.NoTime, Counts: codecs.Counts{Late: late}})
+		m.current.late(pack.Source, late)
 	}
 	m.taken = true
 	return nil
@@ -79,13 +101,10 @@ func (m *merger) add(msg *sarama.ConsumerMessage) error {
 // has moved the offsets of its groups or removed from its topics, and then it must not look as if it were.
 func (m *merger) follows(p codecs.Pack) error {
 	last, heard := m.heard[p.Source]
-	want := last.Upto
-	if !heard {
-		if !slices.Contains(m.table.topics, p.Source.Topic) {
-			return fmt.Errorf("%w: %s is new", errOutdated, p.Source) // another instance has heard before us
-		}
-		want = m.table.starts[p.Source]
+	if !heard && !slices.Contains(m.table.topics, p.Source.Topic) {
+		return fmt.Errorf("%w: %s is new", errOutdated, p.Source) // another instance has heard before us
 	}
+	want := max(last.Upto, m.table.starts[p.Source]) // late records may have been counted of it before it was first heard of
 	have := p.From - p.Progress.Counts.Lost
 	if have == want {
 		return nil
@@ -117,6 +136,7 @@ func (m *merger) flush(place) (any, error) {
 	work.clock, work.newest = m.clock, newestTime(m.heard)
 	m.spare.groups.Reset()
 	clear(m.spare.progress)
+	clear(m.spare.maybe)
 	m.current, m.spare, m.taken = m.spare, work, false
 	return work, nil
 }
@@ -169,12 +189,13 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 		ctx.Fail(fmt.Errorf("partition %d of %s is not recovered", ctx.Partition(), w.changelog))
 	}
 	var left []tables.Leftover
+	gone := map[string]bool{}
 	done := false
 	clock := partition.Clock()
 	err := partition.Update(func(rows *tables.Groups, progress map[codecs.Source]codecs.Progress) (err error) {
 		live, open, err := w.publisher.begin(ctx.Partition(), rows, progress)
 		if err == nil {
-			left, err = w.apply(work.(*merged), ctx.Partition(), rows, progress, &clock, live, open)
+			left, err = w.apply(work.(*merged), ctx.Partition(), rows, progress, &clock, live, open, gone)
 		}
 		if err == nil {
 			done, err = w.publisher.publish(w.stage, ctx.Partition(), open, rows)
@@ -192,9 +213,9 @@ func (w *rowWriter) write(ctx goka.Context, work any) {
 	}
 	partition.SetClock(clock)
 	partition.Leave(left...)
-	partition.Forget(mostForgotten, func(key []byte) {
-		w.stage.transaction.Send(w.changelog, ctx.Partition(), key, nil)
-	})
+	forget := func(key []byte) { w.stage.transaction.Send(w.changelog, ctx.Partition(), key, nil) }
+	partition.ForgetRows(gone, forget)
+	partition.Forget(mostForgotten, forget)
 }
 
 // A commit deletes that many records of values in one partition, and closes or removes about that many rows: a million whose time has
@@ -210,8 +231,9 @@ const (
 )
 
 // apply changes the rows, and the result topic if it is live: open is its publication, if one is under way. clock is where the table's
-// stood before, and then where it stands. left are values whose records are to be deleted.
-func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progress map[codecs.Source]codecs.Progress, clock *codecs.Clock, live bool, open *publication) (left []tables.Leftover, err error) {
+// stood before, and then where it stands. left are values whose records are to be deleted; gone gets the rows that may come again, with
+// values of their own.
+func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progress map[codecs.Source]codecs.Progress, clock *codecs.Clock, live bool, open *publication, gone map[string]bool) (left []tables.Leftover, err error) {
 	var (
 		out  []byte // what is sent is sliced from here; it is never written twice
 		keys []feeds.Value
@@ -237,6 +259,9 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 		binary := grown(from)
 		if c.Gone {
 			send(w.changelog, binary, nil)
+			if w.table.Forgets() && w.table.HasValues() {
+				gone[c.Key] = true
+			}
 		} else {
 			from = begin()
 			out = codecs.AppendRow(out, w.table, c.State)
@@ -291,13 +316,19 @@ func (w *rowWriter) apply(m *merged, partition int32, held *tables.Groups, progr
 	})
 	rows.Begin(m.clock, m.newest)
 	for key, delta := range m.groups.All() {
-		if err := rows.Add(key, delta, changed); err != nil {
+		late, err := rows.Add(key, delta, changed)
+		if err != nil {
 			return nil, fmt.Errorf("row of %s: %w", w.table.Name, err)
+		}
+		if late {
+			for _, of := range m.maybe[key] {
+				m.late(of.source, of.n)
+			}
 		}
 	}
 	if w.only == partition && held.Len() == 0 {
 		// Without GROUP BY the table has one row, also over no records.
-		if err := rows.Add("", w.table.NewState(), changed); err != nil {
+		if _, err := rows.Add("", w.table.NewState(), changed); err != nil {
 			return nil, fmt.Errorf("row of %s: %w", w.table.Name, err)
 		}
 	}

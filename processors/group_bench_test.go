@@ -54,7 +54,7 @@ func BenchmarkApply(b *testing.B) {
 	rows, progress := table.NewGroups(), map[codecs.Source]codecs.Progress{}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := w.apply(work.(*merged), 0, rows, progress, &codecs.Clock{Time: tables.NoClock}, true, nil); err != nil {
+		if _, err := w.apply(work.(*merged), 0, rows, progress, &codecs.Clock{Time: tables.NoClock}, true, nil, map[string]bool{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -259,7 +259,7 @@ func (p *Processors) combineStage(pass *pass, stands *standing) *stage {
 		return err
 	}
 	s.intake = func(b begin) (intake, error) {
-		return newCombiner(b, pass, p.config.schemas(), p.config.MaxSkew, &p.ended)
+		return newCombiner(b, pass, p.config.schemas(), clocks{p.config.Now, p.config.MaxSkew, &p.ended})
 	}
 	if p.config.Registry != nil {
 		s.ask = func(ctx context.Context, of codecs.Source, schema int) error {

@@ -32,7 +32,7 @@ type intake interface {
 type place struct {
 	next  int64     // offset
 	now   time.Time // by the stage's clock
-	far   bool      // much is there that was not read yet
+	far   bool      // much is there that was not read yet, or something waits for its schema
 	blind bool      // what is there was not heard for some time
 }
 
@@ -84,6 +84,7 @@ type pump struct {
 	taken   int64 // messages taken in since the last flush
 	waiting bool
 	full    bool
+	asking  bool // for a schema
 	lag     int64
 }
 
@@ -187,9 +188,13 @@ func (p *pump) take(ctx context.Context, batch []sarama.ConsumerMessage) error {
 // meanwhile, for nobody knows how long that takes: what was taken in is committed, and the session's other pumps go on.
 func (p *pump) learn(ctx context.Context, schema int) bool {
 	p.lag = 0 // who waits is not behind: the others need not combine longer for it
+	p.asking = true
 	p.notify()
 	p.mu.Unlock()
-	defer p.mu.Lock()
+	defer func() {
+		p.mu.Lock()
+		p.asking = false
+	}()
 	return p.ask(ctx, codecs.Source{Topic: p.topic, Partition: p.partition}, schema) == nil
 }
 
@@ -218,7 +223,7 @@ func (p *pump) goOn() {
 func (p *pump) flush(now time.Time) (work any, next, taken int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	work, err = p.intake.flush(place{p.next, now, p.source.lag(p.next) >= behind, !p.source.known()})
+	work, err = p.intake.flush(place{p.next, now, p.asking || p.source.lag(p.next) >= behind, !p.source.known()})
 	taken, p.taken = p.taken, 0
 	p.waiting, p.full = false, false
 	p.room.Broadcast()

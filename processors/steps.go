@@ -221,7 +221,13 @@ func (p *Processors) change(s *Step, exist map[string]kafka.Topic) error {
 		return p.rebuild(s)
 	}
 	s.Action, s.Why = Alter, "its rows stay, what is shown of them changes"
-	return p.newSources(s)
+	if err := p.newSources(s); err != nil {
+		return err
+	}
+	if len(e.FeedTopics()) < len(d.FeedTopics()) && (now.IsFinal() || now.Window != nil && now.Window.Retention > 0) {
+		s.lose("what the topics that it reads in addition have for windows that have closed, or went: that is late")
+	}
+	return nil
 }
 
 // lose adds to what is lost.
@@ -260,6 +266,9 @@ func whyRebuild(e kafka.Entry, was, now *tables.Table) string {
 	}
 	if was.StateText() != now.StateText() {
 		return "its rows are other ones: what they are counted from, their keys or aggregates changed"
+	}
+	if most := now.MaxGroups(); was.MaxGroups() > 0 && (most == 0 || most > was.MaxGroups()) {
+		return "it may have more groups: those that came above MAX GROUPS so far would only have what comes from now on"
 	}
 	if w := was.Window; w != nil && w.Retention > 0 && (now.Window.Retention == 0 || now.Window.Retention > w.Retention) {
 		return "its windows are kept for longer: those that are gone are counted anew"

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +23,7 @@ func newStreamCombiner(t *testing.T, text string, partitions int32) *combiner {
 		t.Fatal(err)
 	}
 	s := defs.Streams[0]
-	c, err := newCombiner(begin{codecs.Source{Topic: "dns", Partition: 3}, 100, 0}, &pass{feed: s.Feed, streams: []streamSink{{stream: s, topic: "out", partitions: partitions}}}, nil, 24*time.Hour, new(atomic.Bool))
+	c, err := newCombiner(begin{codecs.Source{Topic: "dns", Partition: 3}, 100, 0}, &pass{feed: s.Feed, streams: []streamSink{{stream: s, topic: "out", partitions: partitions}}}, nil, testClocks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +151,7 @@ func TestAStreamAllocatesNothingARecord(t *testing.T) {
 	c := newStreamCombiner(t, "CREATE STREAM s WITH (key = id.orig_h) AS SELECT ts, uid, id.orig_h, query, unnest(answers) AS answer, rtt FROM dns WHERE rcode = 0", 3)
 	m := &sarama.ConsumerMessage{Topic: "dns", Partition: 3, Offset: 100,
 		Value: []byte(`{"ts":1575413122.764317,"uid":"C1","id.orig_h":"10.0.0.1","query":"www.example.com","rcode":0,"rtt":0.25,"answers":["192.0.2.1","192.0.2.2"]}`)}
-	alone, err := newCombiner(begin{codecs.Source{Topic: "dns"}, 100, 0}, &pass{feed: c.streams[0].sink.stream.Feed}, nil, 24*time.Hour, new(atomic.Bool))
+	alone, err := newCombiner(begin{codecs.Source{Topic: "dns"}, 100, 0}, &pass{feed: c.streams[0].sink.stream.Feed}, nil, testClocks)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -468,6 +468,13 @@ func (a *aggregate) bindUnfiltered(slots []int) adder {
 	if c, ok := k.(counter); ok && (a.arg == nil || a.arg.konst && !a.arg.isNull()) {
 		return func(_ *env, s State) { s.W[c.w]++ }
 	}
+	if c, ok := k.(wholeRecords); ok {
+		return func(e *env, s State) {
+			if e.first {
+				s.W[c.w]++
+			}
+		}
+	}
 	value := a.arg.eval(slots)
 	slot := -1
 	if a.arg.column >= 0 {

@@ -55,26 +55,56 @@ func (c Certainty) Agree(a, b feeds.Value) bool {
 // Forgets reports whether a row begins anew when its group comes again: TTL.
 func (t *Table) Forgets() bool { return t.plan.lifetime != nil && t.plan.lifetime.ttl > 0 }
 
-// MayBeGone reports whether a row need not be there, although there were records of it, when the clock stands there: its window is
-// not kept any more. anyLate says that some record of the table was late: then one of a window that has closed may never have been
-// there. It returns an error when key is not a key of the table.
-func (t *Table) MayBeGone(key string, clock int64, anyLate bool) (bool, error) {
-	l := t.plan.lifetime
-	if l == nil || l.window == nil || IsOther(key) {
-		return false, nil
-	}
-	_, start, last, err := t.plan.cutWindow(key)
-	if err != nil {
-		return false, err
-	}
-	at, ever := l.goes(start, last)
-	return ever && at <= clock || l.final && anyLate && l.closes(start, last) <= clock, nil
+// Ended is what has become of a row's window when the clock stands somewhere.
+type Ended struct {
+	Group  string // the row's key without the window
+	Closed bool   // EMIT FINAL: it has closed
+	Gone   bool   // RETENTION: it is not kept any more
+	Part   bool   // a session that began when it did, and ended at once, is not kept any more
 }
 
-// LateIn returns how many records a row says came too late for it.
+// Ended returns that of a row. It returns an error when key is not one of the table. Without a clock nothing ends, nor does the row of
+// the others.
+func (t *Table) Ended(key string, clock int64) (e Ended, err error) {
+	l := t.plan.lifetime
+	if l == nil || l.window == nil || IsOther(key) {
+		return Ended{Group: key}, nil
+	}
+	group, start, last, err := t.plan.cutWindow(key)
+	if err != nil {
+		return e, err
+	}
+	due := func(last int64) bool {
+		at, ever := l.goes(start, last)
+		return ever && at <= clock
+	}
+	return Ended{Group: group, Closed: l.final && l.closes(start, last) <= clock, Gone: due(last), Part: due(start)}, nil
+}
+
+// LateIn returns how many of a row's records came too late for it.
 func (t *Table) LateIn(row State) int64 {
 	if l := t.plan.lifetime; l != nil && l.final {
 		return int64(row.W[l.closed.w])
 	}
 	return 0
+}
+
+// HasWindowsThatEnd reports whether windows close or go: EMIT FINAL, RETENTION. Then a row knows how many records it is of.
+func (t *Table) HasWindowsThatEnd() bool { return t.plan.lifetime != nil && t.plan.lifetime.window != nil }
+
+// RecordsIn returns how many records a row of such a table is of, one that is unnested as often as it is in it; 0 for other tables.
+func (t *Table) RecordsIn(row State) int64 {
+	if !t.HasWindowsThatEnd() {
+		return 0
+	}
+	return t.plan.lifetime.rows(row)
+}
+
+// Unnests reports whether a record of the table may be in several groups at once.
+func (t *Table) Unnests() bool { return len(t.plan.unnests) > 0 }
+
+// Keeps reports whether rows stay for good: there is neither RETENTION nor TTL.
+func (t *Table) Keeps() bool {
+	l := t.plan.lifetime
+	return l == nil || l.retention == 0 && l.ttl == 0
 }

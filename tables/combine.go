@@ -105,6 +105,7 @@ func (c *Combiner) Add(rec *feeds.Record) Outcome {
 	}
 	for i := range n {
 		c.rows.row(&c.env, i)
+		c.env.first = i == 0
 		c.addRow(micros)
 	}
 	return Counted

@@ -33,7 +33,7 @@ type distinctValues struct {
 	// looks at rows does without.
 	counted int
 	// anchor is the time, in microseconds since the Unix epoch, under which the values of a session are recorded: one in it,
-	// which stays when the session's bounds move. 0 where windows are no sessions.
+	// which stays when the session's bounds move, and no other session of the group ever has. 0 where windows are no sessions.
 	anchor int64
 }
 

@@ -139,7 +139,7 @@ func (c *changelog) commit(interval *Combiner, most int) {
 		return nil
 	}
 	for key, partial := range interval.Partials() {
-		if err := c.updater.Add(key, partial, changed); err != nil {
+		if _, err := c.updater.Add(key, partial, changed); err != nil {
 			c.t.Fatal(err)
 		}
 	}
@@ -314,7 +314,7 @@ func TestARowWithoutItsValuesIsNoticed(t *testing.T) {
 	var key string
 	for k, partial := range c.Partials() {
 		key = k
-		if err := u.Add(key, partial, func(Change) error { return nil }); err != nil {
+		if _, err := u.Add(key, partial, func(Change) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

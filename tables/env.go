@@ -11,6 +11,7 @@ type env struct {
 	// elements are those of the arrays that are unnested, in the current row: see unnester.
 	elements []feeds.Value
 	record   uint64 // counts the records whose arrays are unnested
+	first    bool   // it is the first of the record's rows
 	// overflows counts expressions that had no value where SQL's standard has an error: overflow, division by zero,
 	// a text that does not convert. They are NULL: no record can stop a table.
 	overflows int64

@@ -33,7 +33,7 @@ func (u *Updater) Expire(most int, changed func(Change) error) (left bool, err e
 		if err != nil {
 			return false, err
 		}
-		most -= n
+		most -= max(n, 1) // looking takes time, too
 	}
 	return true, nil
 }
@@ -154,11 +154,12 @@ func (u *Updater) forgetSession(key string) error {
 
 // addLate counts records that came too late for all windows that they are in, in those rows of them that are there. Of sessions that is
 // seldom: the row would have to have just these bounds. With EMIT CHANGES rows have no place for it.
-func (u *Updater) addLate(key string, records int64, changed func(Change) error) error {
+func (u *Updater) addLate(key string, partial State, changed func(Change) error) error {
 	l := u.table.plan.lifetime
 	if !l.final {
 		return nil
 	}
+	records := l.rows(partial)
 	if w := l.window; w.Kind == Hopping {
 		group, start, _, err := u.table.plan.cutWindow(key)
 		if err != nil {

@@ -91,13 +91,16 @@ func (c *committing) commit(all []visit, clock int64, most int) (late int64, lef
 				c.t.Fatal(err)
 			}
 			n, _, err := c.table.Late(key, partial, judged)
-			if err == nil {
-				err = c.updater.Add(key, partial, c.changed)
-			}
 			if err != nil {
 				c.t.Fatal(err)
 			}
-			late += n
+			tooLate, err := c.updater.Add(key, partial, c.changed)
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			if tooLate {
+				late += n
+			}
 		}
 	}
 	c.combine.Reset()
@@ -270,4 +273,145 @@ func TestRowsGoAfterTheirTTL(t *testing.T) {
 			}
 		}
 	})
+}
+
+// valueRecords are the records of values that a changelog has.
+type valueRecords map[string]struct {
+	key    string
+	number int
+	value  string
+}
+
+func (l valueRecords) attach(u *tables.Updater) {
+	name := func(key []byte, number int, value []byte) string { return fmt.Sprintf("%q %d %q", key, number, value) }
+	u.RecordValues(func(key []byte, number int, value []byte) {
+		l[name(key, number, value)] = struct {
+			key    string
+			number int
+			value  string
+		}{string(key), number, string(value)}
+	}, func(tables.Leftover) {})
+	u.RecordRemoved(func(key []byte, number int, value []byte) { delete(l, name(key, number, value)) })
+}
+
+// recover reads rows and values as stage 2 does after a restart.
+func (l valueRecords) recover(table *tables.Table, rows *tables.Groups) error {
+	again := table.NewGroups()
+	for key, s := range rows.All() {
+		to, _ := again.Upsert([]byte(key))
+		if _, err := table.ReadRow(table.AppendRow(nil, s), to); err != nil {
+			return err
+		}
+	}
+	v, err := table.NewValues(again, nil)
+	if err != nil {
+		return err
+	}
+	for _, r := range l {
+		if err := v.Set([]byte(r.key), r.number, []byte(r.value), true); err != nil {
+			return err
+		}
+	}
+	_, err = v.Return(again)
+	return err
+}
+
+// TestSessionsHaveValuesOfTheirOwn: one that begins where another one began that has closed does not share its values' records.
+func TestSessionsHaveValuesOfTheirOwn(t *testing.T) {
+	table := compileVisits(t, `CREATE TABLE t AS SELECT window_start, window_end, host, count(*) AS n, count(DISTINCT bytes) AS d FROM visits
+		WINDOW SESSION (GAP 5 SECONDS, RETENTION 20 SECONDS) GROUP BY host EMIT FINAL`)
+	rapid.Check(t, func(rt *rapid.T) {
+		c := newCommitting(rt, table)
+		values := valueRecords{}
+		values.attach(c.updater)
+		c.commit([]visit{{0, "a", 1}, {3e6, "a", 2}}, 0, 100)
+		c.commit(nil, 9e6, 100) // it has closed at 8 s
+		// The sensor sends its log again, which goes on.
+		late, _ := c.commit([]visit{{0, "a", 1}, {3e6, "a", 2}, {7e6, "a", 3}, {11e6, "a", 4}}, 9e6, 100)
+		if late != 0 || len(values) != 6 {
+			rt.Errorf("%d late, records of %d values, want 2 and 4", late, len(values))
+		}
+		if err := values.recover(table, c.rows); err != nil {
+			rt.Errorf("a restart fails: %v", err)
+		}
+		c.commit(nil, 30e6, 100) // the first one goes
+		if err := values.recover(table, c.rows); err != nil || len(values) != 4 {
+			rt.Errorf("a restart fails: %v; records of %d values", err, len(values))
+		}
+	})
+}
+
+// TestWhatIsWithinTheGapOfAnOpenSessionIsNotLate, however old it is by itself.
+func TestWhatIsWithinTheGapOfAnOpenSessionIsNotLate(t *testing.T) {
+	for _, definition := range []string{
+		`CREATE TABLE t AS SELECT window_start, window_end, host, count(*) AS n FROM visits WINDOW SESSION (GAP 5 SECONDS) GROUP BY host EMIT FINAL`,
+		`CREATE TABLE t AS SELECT window_start, window_end, host, count(*) AS n FROM visits WINDOW SESSION (GAP 5 SECONDS, RETENTION 1 SECOND) GROUP BY host`,
+	} {
+		table := compileVisits(t, definition)
+		rapid.Check(t, func(rt *rapid.T) {
+			c := newCommitting(rt, table)
+			c.commit([]visit{{0, "a", 1}, {4e6, "a", 1}, {8e6, "a", 1}, {12e6, "a", 1}}, 12e6, 100)
+			if late, _ := c.commit([]visit{{4e6, "a", 1}}, 12e6, 100); late != 0 {
+				rt.Errorf("%s: %d late, of a session that is open until 17 s", definition, late)
+			}
+			if late, _ := c.commit([]visit{{-10e6, "a", 1}, {4e6, "b", 1}}, 12e6, 100); late != 2 {
+				rt.Errorf("%s: %d late, want those of no session", definition, late)
+			}
+			if !table.IsFinal() {
+				return
+			}
+			c.commit(nil, 18e6, 100)
+			if late, _ := c.commit([]visit{{11e6, "a", 1}}, 18e6, 100); late != 1 {
+				rt.Errorf("%d late, of a session that has closed", late)
+			}
+			if rows := c.shown(); len(rows) != 1 || !strings.HasSuffix(rows[0], " 5") {
+				rt.Errorf("rows %v, want one of five records", rows)
+			}
+		})
+	}
+}
+
+// TestALateRecordIsOne, however many rows it is unnested into.
+func TestALateRecordIsOne(t *testing.T) {
+	feed := &feeds.Feed{Name: "visits", Columns: []feeds.Column{{Name: "ts", Type: feeds.T(feeds.Timestamp)}, {Name: "names", Type: feeds.ArrayOf(feeds.String)}}}
+	all, err := tables.CompileFile("t.sql", `CREATE TABLE t AS SELECT window_start, unnest(names) AS name, count(*) AS n, late FROM visits
+		WINDOW TUMBLING (SIZE 10 SECONDS) GROUP BY name EMIT FINAL`, func(string) (*feeds.Feed, bool) { return feed, true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	layout, err := tables.LayoutOf(all[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := all[0].NewCombiner(layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, names := range [][]string{{"x", "y", "z"}, {"y"}} {
+		rec := feeds.Record{Values: make([]feeds.Value, len(layout.Columns))}
+		for i, column := range layout.Columns {
+			rec.Values[i] = feeds.TimestampValue(0)
+			if column.Name == "names" {
+				var list []feeds.Value
+				for _, name := range names {
+					list = append(list, feeds.StringValue(name))
+				}
+				rec.Values[i] = feeds.ArrayValue(list)
+			}
+		}
+		if c.Add(&rec) != tables.Counted {
+			t.Fatal("it is not counted")
+		}
+	}
+	var late int64
+	for key, state := range c.Partials() {
+		n, tooLate, err := all[0].Late(key, state, 100e6)
+		if err != nil || !tooLate {
+			t.Fatal(tooLate, err)
+		}
+		late += n
+	}
+	if late != 2 {
+		t.Errorf("%d records are late, want 2", late)
+	}
 }

@@ -48,7 +48,7 @@ func (f *Fold) Flush(partition int) error {
 			if err != nil {
 				return err
 			}
-			if err := f.updater.Add(key, f.partial, unseen); err != nil {
+			if _, err := f.updater.Add(key, f.partial, unseen); err != nil {
 				return err
 			}
 		}

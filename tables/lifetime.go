@@ -31,6 +31,7 @@ type lifetime struct {
 	grain     int64   // times are rounded up to multiples of it, so that what is due about the same time is due at once
 
 	counted *aggregate // how many records a row or a partial has; nil with TTL
+	whole   *aggregate // the same, but that a record which is unnested is in the first of its rows alone
 	closed  *closing   // nil without EMIT FINAL
 	changed *stamp     // nil without TTL
 }
@@ -67,6 +68,12 @@ func (p *plan) compileLifetime(q *sql.Select) error {
 			return err
 		}
 		l.counted = p.aggregates[p.aggregateOf(sql.Format(call))]
+		if l.whole = l.counted; len(p.unnests) > 0 {
+			l.whole = &aggregate{text: "records", spec: &aggregateSpec{room: roomForCount, kernel: func(_ argument, c *cell) (kernel, feeds.Type, bool) {
+				return wholeRecords{counter{*c}}, feeds.T(feeds.Bigint), true
+			}}, typ: feeds.T(feeds.Bigint)}
+			p.store(l.whole)
+		}
 	}
 	switch {
 	case l.final:
@@ -161,7 +168,8 @@ func (t *Table) HasOwnTime() bool {
 func (t *Table) IsFinal() bool { return t.plan.lifetime != nil && t.plan.lifetime.final }
 
 // Late reports whether a partial comes too late for all its windows when the clock stands there: these have closed, or are not kept any
-// more; and how many records it is of, which may be none: see [Table.Parts]. It returns an error when key is not one of a partial of
+// more; and how many records it is of, which may be none: see [Table.Parts]. A session is judged by the partial's own bounds: it may yet be
+// within the gap of one that is open, which [Updater.Add] finds out. It returns an error when key is not one of a partial of
 // the table.
 func (t *Table) Late(key string, partial State, clock int64) (records int64, late bool, err error) {
 	l := t.plan.lifetime
@@ -175,8 +183,12 @@ func (t *Table) Late(key string, partial State, clock int64) (records int64, lat
 	return l.records(partial), true, nil
 }
 
-// records returns how many records a state is of.
-func (l *lifetime) records(s State) int64 { return int64(s.W[l.counted.cell.w]) }
+// records returns how many records a state is of; of those that are unnested, those whose first row is in it, so that states of all rows
+// add up to the records.
+func (l *lifetime) records(s State) int64 { return int64(s.W[l.whole.cell.w]) }
+
+// rows returns how many rows of records a state is of: the records, where nothing is unnested.
+func (l *lifetime) rows(s State) int64 { return int64(s.W[l.counted.cell.w]) }
 
 // after returns the time a length after another one, as rows are due.
 func (l *lifetime) after(micros, length int64) int64 {

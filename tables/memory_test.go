@@ -99,7 +99,7 @@ func fill(b *testing.B, t *Table, rows, values int) (partitions []*Groups, all i
 				c.Add(&rec)
 			}
 			for key, state := range c.Groups().All() {
-				if err := u.Add(key, state, func(Change) error { return nil }); err != nil {
+				if _, err := u.Add(key, state, func(Change) error { return nil }); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -29,6 +29,9 @@ func (c counter) read(b []byte, s State) ([]byte, bool) {
 
 func (c counter) value(s State) feeds.Value { return feeds.BigintValue(int64(s.W[c.w])) }
 
+// wholeRecords counts records that are unnested: each in the first of its rows.
+type wholeRecords struct{ counter }
+
 // integerSum is sum and avg over integers: three words of a 192-bit sum, low word first, which no number of records can
 // make overflow, so that the order of adding does not matter; avg has a fourth, the count.
 type integerSum struct {

@@ -53,8 +53,8 @@ func (t *Table) NewUpdater(rows *Groups, clock int64) (*Updater, error) {
 	u.before = map[string]before{}
 	if w.Kind == Session {
 		u.sessions, u.scratch = newSessions(w), t.NewState()
-		if l := t.plan.lifetime; l != nil && l.final {
-			u.sessions.closed = func(s span) bool { return l.closes(s.first, s.last) <= u.judged }
+		if l := t.plan.lifetime; l != nil {
+			u.sessions.closed = func(s span) bool { return l.isLate(s.first, s.last, u.judged) }
 		}
 		if err := u.sessions.load(t.plan, rows); err != nil {
 			return nil, err
@@ -75,19 +75,41 @@ func (u *Updater) RecordRemoved(removed func(key []byte, number int, value []byt
 }
 
 // site is where the values of a row are recorded; key is the row's, of a session the group's.
-func (u *Updater) site(key []byte, first int64) site {
-	return site{key: key, first: first, log: &u.log, session: u.sessions != nil}
+func (u *Updater) site(key []byte, last int64) site {
+	return site{key: key, last: last, log: &u.log, session: u.sessions != nil}
 }
 
 // Add adds a partial to the row or, with hopping windows, to the rows that it is part of. changed is called for a row that
-// no other partial of this commit can change, the others wait for Flush. Errors are changed's, or say that the key is not
-// one of the table.
-func (u *Updater) Add(key string, partial State, changed func(Change) error) error {
-	if records, late, err := u.table.Late(key, partial, u.judged); err != nil {
-		return err
-	} else if late {
-		return u.addLate(key, records, changed)
+// no other partial of this commit can change, the others wait for Flush. late says that it came too late for all its windows: see
+// [Table.Late]; one that is within the gap of a session which is open is not. Errors are changed's, or say that the key is not one of
+// the table.
+func (u *Updater) Add(key string, partial State, changed func(Change) error) (late bool, err error) {
+	if _, late, err = u.table.Late(key, partial, u.judged); late && u.sessions != nil {
+		var alone bool
+		alone, err = u.isNewSession(key)
+		late = alone
 	}
+	switch {
+	case err != nil:
+		return false, err
+	case late:
+		return true, u.addLate(key, partial, changed)
+	}
+	return false, u.add(key, partial, changed)
+}
+
+// isNewSession reports whether a partial would be a session of its own.
+func (u *Updater) isNewSession(key string) (bool, error) {
+	group, first, last, err := u.table.plan.cutWindow(key)
+	if err != nil {
+		return false, err
+	}
+	u.key = append(u.key[:0], group...)
+	return u.sessions.isNew(u.key, first, last), nil
+}
+
+// add is Add of what is not late.
+func (u *Updater) add(key string, partial State, changed func(Change) error) error {
 	switch {
 	case u.before == nil:
 		if u.key = append(u.key[:0], key...); u.tooMany(u.key) {
@@ -184,7 +206,7 @@ func (u *Updater) addToWindows(key string, pane State, changed func(Change) erro
 	for n := w.Size / w.Advance; n > 0; n-- {
 		u.key = w.appendWindow(append(u.key[:0], group...), start, 0)
 		if l != nil && l.isLate(start, 0, u.judged) { // those before are, too
-			return u.lateInWindows(group, start, int(n), l.records(pane))
+			return u.lateInWindows(group, start, int(n), l.rows(pane))
 		}
 		start -= w.Advance.Microseconds()
 		if u.tooMany(u.key) {
@@ -238,7 +260,7 @@ func (u *Updater) addToSession(key string, partial State, changed func(Change) e
 	if err != nil {
 		return err
 	}
-	s := u.site(u.key[:len(group)], joined.first)
+	s := u.site(u.key[:len(group)], joined.last)
 	if moved {
 		u.table.plan.moveRow(state, u.scratch, s)
 	}

@@ -61,9 +61,9 @@ func appendAnchor(group []byte, anchor int64) []byte {
 
 // site is where a row's values are recorded.
 type site struct {
-	key   []byte // the row's key; of a session the group's
-	first int64  // a time in a session, the anchor where there is none yet
-	log   *valueLog
+	key  []byte // the row's key; of a session the group's
+	last int64  // of a session, its last time: the anchor where there is none yet
+	log  *valueLog
 
 	session bool
 }
@@ -103,7 +103,7 @@ func (a countDistinct) mergeRow(row, delta State, s site) {
 	}
 	a.change(row, func(k *distinctValues) {
 		if k.set.n == 0 && k.many == nil {
-			k.anchor = s.first
+			k.anchor = s.last // that of a session which has closed, or gone, is earlier: else this would be late
 		}
 		a.takeIn(k, o, s)
 	})
@@ -196,6 +196,9 @@ func (l *Leftover) Take(most int, gone func(key string, number int, value []byte
 	}
 	return n
 }
+
+// Key is the key of the row that they were of; of a session it is another one.
+func (l *Leftover) Key() string { return l.key }
 
 // Len returns how many values are left.
 func (l *Leftover) Len() int { return l.set.n }

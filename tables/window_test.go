@@ -92,7 +92,7 @@ func stage2(t *rapid.T, table *tables.Table, all []visit) (rows []string, out to
 			if _, err := table.ReadState(table.AppendState(nil, state), partial); err != nil {
 				t.Fatal(err)
 			}
-			if err := updater.Add(key, partial, changed); err != nil {
+			if _, err := updater.Add(key, partial, changed); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -153,8 +153,8 @@ func (v *verifying) table(ctx context.Context, c verify.Config) (*verify.Report,
 		return nil, err
 	}
 	var parts []string
-	if report.Late > 0 {
-		parts = append(parts, count(report.Late, "row")+" left out: they lack late records, or went")
+	if report.Left > 0 {
+		parts = append(parts, count(report.Left, "row")+" compared by their records alone: some came too late, or are above MAX GROUPS, or the row goes")
 	}
 	if len(report.Skipped) > 0 {
 		parts = append(parts, "left out as they depend on what came first: "+strings.Join(report.Skipped, ", "))

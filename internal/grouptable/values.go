@@ -1,6 +1,8 @@
 package grouptable
 
 import (
+	"slices"
+
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/tables"
 )
@@ -44,6 +46,20 @@ func (p *Partition) Leave(left ...tables.Leftover) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.left = append(p.left, left...)
+}
+
+// ForgetRows drops all such values of rows that are gone, and calls gone with the key of each one's record: such a row may come again, with
+// the same values, before their turn would be. No session has those of another one.
+func (p *Partition) ForgetRows(rows map[string]bool, gone func(key []byte)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left = slices.DeleteFunc(p.left, func(l tables.Leftover) bool {
+		if !rows[l.Key()] {
+			return false
+		}
+		l.Take(l.Len(), func(row string, number int, value []byte) { gone(codecs.AppendValueKey(nil, number, row, value)) })
+		return true
+	})
 }
 
 // Forget drops up to most such values and calls gone with the key of each one's record. What is left is for the next time:

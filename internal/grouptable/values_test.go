@@ -51,7 +51,7 @@ func (c *changelog) count(tx kafka.Tx, p *Partition, most int, qtype string, que
 			return nil
 		}
 		for key, delta := range counted.Partials() {
-			if err := u.Add(key, delta, changed); err != nil {
+			if _, err := u.Add(key, delta, changed); err != nil {
 				return err
 			}
 		}
@@ -162,6 +162,44 @@ func TestValuesAreRecovered(t *testing.T) {
 		check("recovered onwards", c.recover(own, 0), step.exact)
 		check("only seen", c.recover(c.store(), 0), 0)
 	}
+}
+
+// TestARowThatComesAgainHasItsValues: those that were left of the one before are deleted when it goes.
+func TestARowThatComesAgainHasItsValues(t *testing.T) {
+	t.Parallel()
+	c := newChangelog(t, 1)
+	c.table = peers(t)
+	tx := c.writer("w")
+	config := Config{Client: c.admin.Client(), Table: c.table, Topic: c.topic, Values: true}
+	p := newPartition(config, func() {})
+	c.count(tx, p, 0, "A", "a", "b", "c", "d", "e")
+	c.count(tx, p, 0, "A", "f") // now it is estimated: five are left to be deleted
+	c.commit(tx)
+	gone := map[string]bool{}
+	if err := p.Update(func(rows *tables.Groups, _ map[codecs.Source]codecs.Progress) error {
+		for key := range rows.All() {
+			gone[key] = true
+			tx.Send(c.topic, 0, []byte(key), nil)
+		}
+		for key := range gone {
+			rows.Delete([]byte(key))
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	p.ForgetRows(gone, func(key []byte) { tx.Send(c.topic, 0, key, nil) })
+	c.count(tx, p, 2, "A", "a", "b")
+	c.count(tx, p, 2, "A", "c")
+	c.commit(tx)
+	if n := c.recorded(); n != 3 {
+		t.Errorf("%d values are recorded, want 3", n)
+	}
+	again, err := New(config).recover(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.want(again, "A 3")
 }
 
 // TestValuesThatAreMissing stop the recovery: a count would be wrong from then on.

@@ -58,7 +58,7 @@ func (f *fold) add(c *tables.Combiner, from int64, cuts []int64) error {
 			if _, err := f.table.ReadState(f.bytes, f.partial); err != nil {
 				return err
 			}
-			if err := f.updaters[p].Add(key, f.partial, unseen); err != nil {
+			if _, err := f.updaters[p].Add(key, f.partial, unseen); err != nil {
 				return err
 			}
 		}

@@ -40,10 +40,10 @@ type Config struct {
 // Report is what came of it.
 type Report struct {
 	Table   *tables.Table
-	AsOf    map[codecs.Source]int64 // up to where each source partition was recounted
+	AsOf    map[codecs.Source]int64 // up to where all of the table reflects each source partition; what was recounted is as far as each of its partitions is
 	Records int64                   // that were read
 	Rows    int64                   // that were compared
-	Late    int64                   // rows that were left out: records came too late for them, or for them to be there
+	Left    int64                   // rows that were left out, but for how many records they have: some came too late for them, or for them to be there; they are about to go; they are above MAX GROUPS
 	Skipped []string                // columns that were left out: they depend on what came first
 	Differ  int64                   // rows that are not the same
 	Rest    []Difference            // the first of them
@@ -193,7 +193,7 @@ func (r *Run) reachable() error {
 		if err != nil {
 			return err
 		}
-		if there[topic].ID != r.c.Entry.Sources[topic].ID {
+		if was, now := r.c.Entry.Sources[topic].ID, there[topic].ID; there[topic].Name == "" || was != "" && now != "" && was != now { // brokers before 2.8 have none
 			return r.impossible("topic %s is not the one any more that was counted: it was deleted, or made anew", topic)
 		}
 		held, err := r.c.Admin.Offsets(topic)
@@ -250,7 +250,7 @@ func (r *Run) Compare(ctx context.Context) (*Report, error) {
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(sideBySide)
 	for i, source := range sources {
-		out.AsOf[source] = r.end(source)
+		out.AsOf[source] = slices.Min(r.cuts[source])
 		g.Go(func() (err error) {
 			counted[i], err = r.recount(inner, source, fold)
 			return err
@@ -268,10 +268,17 @@ func (r *Run) Compare(ctx context.Context) (*Report, error) {
 			late += rows.Progress()[source].Counts.Late
 		}
 	}
-	if late > 0 && r.table.Window.Kind == tables.Session {
-		return nil, r.impossible("%d records came too late for their session, and what the others were depends on when they came", late)
+	if r.table.Window != nil && r.table.Window.Kind == tables.Session {
+		if late > 0 {
+			return nil, r.impossible("%d records came too late for their session, and what the others were depends on when they came", late)
+		}
+		for p := range r.c.Entry.Partitions {
+			if rows, _ := r.store.Partition(p); rows.HasOther() {
+				return nil, r.impossible("it has reached MAX GROUPS, and which records of a session have a row depends on when they came")
+			}
+		}
 	}
-	return out, r.compare(out, fold, late > 0)
+	return out, r.compare(out, fold)
 }
 
 // differences compares what became of the records of a source partition.
