@@ -90,7 +90,9 @@ func (t *Table) LateIn(row State) int64 {
 }
 
 // HasWindowsThatEnd reports whether windows close or go: EMIT FINAL, RETENTION. Then a row knows how many records it is of.
-func (t *Table) HasWindowsThatEnd() bool { return t.plan.lifetime != nil && t.plan.lifetime.window != nil }
+func (t *Table) HasWindowsThatEnd() bool {
+	return t.plan.lifetime != nil && t.plan.lifetime.window != nil
+}
 
 // RecordsIn returns how many records a row of such a table is of, one that is unnested as often as it is in it; 0 for other tables.
 func (t *Table) RecordsIn(row State) int64 {

@@ -27,7 +27,8 @@ func newVerify(p *program) *cobra.Command {
 
 Nothing is written, and the pipeline may go on meanwhile: each partition of the table's changelog says how far it reflects each
 partition of its source, and the recount is cut just there. It also compares what became of the records, by source partition. What
-differs is printed, and the exit code is 1. Both tables are in memory at once: the rows as stage 2 keeps them, twice.
+differs is printed, and the exit code is 1. The rows are in memory twice; where that is more than --memory, some partitions of the table
+at a time, and the source is read for each.
 
 It cannot be done when the source does not hold all records any more that were counted, nor for tables with a TTL. Columns that
 depend on what came first (top_k, array_agg, late) are left out and named; approx_percentile may be a fiftieth off.`,
@@ -45,6 +46,7 @@ depend on what came first (top_k, array_agg, late) are left out and named; appro
 	v.print.register(cmd)
 	cmd.Flags().BoolVar(&v.all, "all", false, "all tables of the app")
 	cmd.Flags().IntVar(&v.most, "most", 20, "rows that differ to print of each table; all are counted")
+	cmd.Flags().IntVar(&v.megabytes, "memory", 1024, "`MIB` that rows and their recount may take at a time; with more, the source is read several times")
 	mark(cmd.Flags(), "all", onlyFlag)
 	return cmd
 }
@@ -56,6 +58,8 @@ type verifying struct {
 	print printing
 	all   bool
 	most  int
+
+	megabytes int
 }
 
 func (v *verifying) run(ctx context.Context, names []string) error {
@@ -86,7 +90,7 @@ func (v *verifying) run(ctx context.Context, names []string) error {
 			}
 		}
 	}
-	c := verify.Config{Admin: admin, Kafka: cfg, Most: v.most}
+	c := verify.Config{Admin: admin, Kafka: cfg, Most: v.most, Memory: int64(v.megabytes) << 20}
 	schemas, err := v.conn.registryClient(v.log)
 	if err != nil {
 		return err
@@ -139,7 +143,7 @@ func unknownTable(cfg kafka.Config, name string, known []string) error {
 
 // table verifies one table, and says how it went.
 func (v *verifying) table(ctx context.Context, c verify.Config) (*verify.Report, error) {
-	run, err := verify.New(ctx, c)
+	run, err := verify.New(c)
 	if err != nil {
 		return nil, err
 	}

@@ -10,20 +10,15 @@ import (
 
 // comparison is that of all rows.
 type comparison struct {
-	run     *Run
+	run     *portion
 	out     *Report
 	certain []tables.Certainty
 }
 
 // compare compares what was recounted with the table's rows.
-func (r *Run) compare(out *Report, f *fold) error {
+func (r *portion) compare(out *Report, f *fold) error {
 	c := &comparison{run: r, out: out, certain: r.table.Certainties()}
-	for i, certain := range c.certain {
-		if certain == tables.Arrival {
-			out.Skipped = append(out.Skipped, r.table.Columns[i].Name)
-		}
-	}
-	for p := range r.c.Entry.Partitions {
+	for _, p := range r.partitions {
 		rows, _ := r.store.Partition(p)
 		late := int64(0)
 		for _, progress := range rows.Progress() {

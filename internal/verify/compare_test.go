@@ -94,7 +94,7 @@ func (h *held) add(clock int, lost bool, records ...[2]any) {
 func (h *held) compare() *Report {
 	h.t.Helper()
 	out := &Report{Table: h.table}
-	c := &comparison{run: &Run{c: Config{Kafka: kafka.Config{App: "test"}, Entry: kafka.Entry{Partitions: 1}, Most: 5}, table: h.table}, out: out, certain: h.table.Certainties()}
+	c := &comparison{run: &portion{Run: &Run{c: Config{Kafka: kafka.Config{App: "test"}, Entry: kafka.Entry{Partitions: 1}, Most: 5}, table: h.table}}, out: out, certain: h.table.Certainties()}
 	if err := c.partition(0, h.fold.rows[0], h.rows, h.clock, h.late); err != nil {
 		h.t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ const combineBytes = 32 << 20
 
 // recounting is that of one source partition.
 type recounting struct {
-	run      *Run
+	run      *portion
 	source   codecs.Source
 	fold     *fold
 	layout   *feeds.Layout
@@ -92,7 +92,7 @@ type recounting struct {
 }
 
 // recount reads a source partition up to where the table is that is furthest.
-func (r *Run) recount(ctx context.Context, source codecs.Source, into *fold) (codecs.Counts, error) {
+func (r *portion) recount(ctx context.Context, source codecs.Source, into *fold) (codecs.Counts, error) {
 	start, end := r.starts[source], r.end(source)
 	if end <= start {
 		return codecs.Counts{}, nil

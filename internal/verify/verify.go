@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type Config struct {
 	Entry   kafka.Entry // the catalog's, of a table
 	Schemas Schemas     // nil: none are known
 	Most    int         // differences that the report has; all are counted
+	Memory  int64       // bytes that rows and their recount may take at a time: with more, the source is read several times; a partition is not cut
 }
 
 // Report is what came of it.
@@ -82,18 +84,12 @@ func (e *Impossible) Error() string { return "cannot verify " + e.Table + ": " +
 type Run struct {
 	c     Config
 	table *tables.Table
-	store *grouptable.Store
-
-	starts map[codecs.Source]int64
-	cuts   map[codecs.Source][]int64 // how far each partition of the table is, by source partition
-	counts map[codecs.Source]codecs.Counts
-	dead   map[string]bool // places of the table's dead letters: what it could not decode then counts as that, though it may today
 
 	read, total atomic.Int64
 }
 
-// New reads the table, as it is now. Errors are *[Impossible], those of package kafka and of the catalog.
-func New(ctx context.Context, c Config) (*Run, error) {
+// New begins one. Errors are *[Impossible] and those of the catalog.
+func New(c Config) (*Run, error) {
 	defined, err := catalog.Compile(c.Entry)
 	if err != nil {
 		return nil, err
@@ -101,28 +97,61 @@ func New(ctx context.Context, c Config) (*Run, error) {
 	if len(defined.Tables) == 0 {
 		return nil, &Impossible{c.Entry.Table, "it is a stream, which keeps nothing"}
 	}
-	r := &Run{c: c, table: defined.Tables[0], starts: map[codecs.Source]int64{}, cuts: map[codecs.Source][]int64{}, counts: map[codecs.Source]codecs.Counts{}}
+	r := &Run{c: c, table: defined.Tables[0]}
 	if r.table.Forgets() {
 		return nil, r.impossible("it has a TTL: rows that went and came again began anew, and nobody knows when")
 	}
-	r.store = grouptable.New(grouptable.Config{Client: c.Admin.Client(), Table: r.table, Topic: c.Kafka.ChangelogTopic(c.Entry.Own()), Budget: c.Kafka.Budget()})
-	load := r.store.Builder(func() context.Context { return ctx })
-	for p := range c.Entry.Partitions {
-		if _, err := load(c.Kafka.ChangelogTopic(c.Entry.Own()), p); err != nil {
+	return r, nil
+}
+
+// portion is some of the table's partitions: as many as fit into memory, with their recount.
+type portion struct {
+	*Run
+	store      *grouptable.Store
+	partitions []int32
+
+	starts map[codecs.Source]int64
+	cuts   map[codecs.Source][]int64 // how far each partition of the table is, by source partition; 0 for those of other portions
+	counts map[codecs.Source]codecs.Counts
+	dead   map[string]bool // places of the table's dead letters: what it could not decode then counts as that, though it may today
+}
+
+// load reads partitions of the table from a number on, as they are now: at least one, and as many as fit.
+func (r *Run) load(ctx context.Context, from int32) (*portion, error) {
+	changelog := r.c.Kafka.ChangelogTopic(r.c.Entry.Own())
+	p := &portion{Run: r, starts: map[codecs.Source]int64{}, cuts: map[codecs.Source][]int64{}, counts: map[codecs.Source]codecs.Counts{}}
+	p.store = grouptable.New(grouptable.Config{Client: r.c.Admin.Client(), Table: r.table, Topic: changelog, Budget: r.c.Kafka.Budget()})
+	load := p.store.Builder(func() context.Context { return ctx })
+	most := 0 // of one partition
+	for n := from; n < r.c.Entry.Partitions; n++ {
+		if len(p.partitions) > 0 && 2*int64(p.bytes()+most) > r.c.Memory { // the recount takes as much again
+			break
+		}
+		before := p.bytes()
+		if _, err := load(changelog, n); err != nil {
 			return nil, err
 		}
+		most = max(most, p.bytes()-before)
+		p.partitions = append(p.partitions, n)
 	}
-	if err := r.cut(); err != nil {
+	if err := p.cut(); err != nil {
 		return nil, err
 	}
-	if err := r.reachable(); err != nil {
+	if err := p.reachable(); err != nil {
 		return nil, err
 	}
-	return r, r.deadLetters(ctx)
+	return p, p.deadLetters(ctx)
+}
+
+func (p *portion) bytes() (n int) {
+	for _, rows := range p.store.Held() {
+		n += rows.Bytes()
+	}
+	return n
 }
 
 // deadLetters finds out which records the table has missed, those among them that came again.
-func (r *Run) deadLetters(ctx context.Context) error {
+func (r *portion) deadLetters(ctx context.Context) error {
 	dead := int64(0)
 	for _, c := range r.counts {
 		dead += c.DeadLettered
@@ -160,9 +189,9 @@ func (r *Run) impossible(format string, args ...any) error {
 }
 
 // cut finds out how far the table is, and what it says of the records up to there.
-func (r *Run) cut() error {
+func (r *portion) cut() error {
 	n := r.c.Entry.Partitions
-	for p := range n {
+	for _, p := range r.partitions {
 		rows, _ := r.store.Partition(p)
 		for source, progress := range rows.Progress() {
 			if r.cuts[source] == nil {
@@ -175,9 +204,6 @@ func (r *Run) cut() error {
 			r.cuts[source][p] = progress.Upto
 		}
 	}
-	if len(r.cuts) == 0 {
-		return r.impossible("it has counted nothing yet")
-	}
 	for source, c := range r.counts {
 		if c.Lost > 0 {
 			return r.impossible("%d records of %s were removed before it had read them, and nobody knows which of those it counted", c.Lost, source)
@@ -187,7 +213,7 @@ func (r *Run) cut() error {
 }
 
 // reachable checks that the source still has all records that were counted.
-func (r *Run) reachable() error {
+func (r *portion) reachable() error {
 	for topic := range r.topics() {
 		there, err := r.c.Admin.Describe(topic)
 		if err != nil {
@@ -213,7 +239,7 @@ func (r *Run) reachable() error {
 	return nil
 }
 
-func (r *Run) topics() map[string]bool {
+func (r *portion) topics() map[string]bool {
 	all := map[string]bool{}
 	for source := range r.cuts {
 		all[source.Topic] = true
@@ -222,7 +248,7 @@ func (r *Run) topics() map[string]bool {
 }
 
 // end is how far the partition of the table is that is furthest.
-func (r *Run) end(source codecs.Source) int64 { return slices.Max(r.cuts[source]) }
+func (r *portion) end(source codecs.Source) int64 { return slices.Max(r.cuts[source]) }
 
 // Progress returns how many offsets of the source were read, of how many.
 func (r *Run) Progress() (done, total int64) { return r.read.Load(), r.total.Load() }
@@ -230,55 +256,81 @@ func (r *Run) Progress() (done, total int64) { return r.read.Load(), r.total.Loa
 // sideBySide is how many source partitions are read at a time.
 const sideBySide = 4
 
-// Compare recounts the table and compares.
+// Compare recounts the table and compares, one portion after the other.
 func (r *Run) Compare(ctx context.Context) (*Report, error) {
+	out := &Report{Table: r.table, AsOf: map[codecs.Source]int64{}}
+	for i, certain := range r.table.Certainties() {
+		if certain == tables.Arrival {
+			out.Skipped = append(out.Skipped, r.table.Columns[i].Name)
+		}
+	}
+	counted := false
+	for from := int32(0); from < r.c.Entry.Partitions; {
+		p, err := r.load(ctx, from)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.recountAll(ctx, out); err != nil {
+			return nil, err
+		}
+		counted = counted || len(p.cuts) > 0
+		from += int32(len(p.partitions))
+	}
+	if !counted {
+		return nil, r.impossible("it has counted nothing yet")
+	}
+	return out, nil
+}
+
+// recountAll recounts a portion and compares it.
+func (r *portion) recountAll(ctx context.Context, out *Report) error {
 	fold, err := newFold(r.table, r.c.Entry.Partitions)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out := &Report{Table: r.table, AsOf: map[codecs.Source]int64{}}
 	sources := slices.SortedFunc(maps.Keys(r.cuts), func(a, b codecs.Source) int {
-		if a.Topic != b.Topic {
-			if a.Topic < b.Topic {
-				return -1
-			}
-			return 1
-		}
-		return int(a.Partition - b.Partition)
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	counted := make([]codecs.Counts, len(sources))
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(sideBySide)
 	for i, source := range sources {
-		out.AsOf[source] = slices.Min(r.cuts[source])
+		for _, p := range r.partitions {
+			cut := r.cuts[source][p]
+			if before, known := out.AsOf[source]; known {
+				cut = min(cut, before)
+			}
+			out.AsOf[source] = cut
+		}
 		g.Go(func() (err error) {
 			counted[i], err = r.recount(inner, source, fold)
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return err
 	}
-	var late int64
+	var late, read int64
 	for i, source := range sources {
-		out.Records += counted[i].Read
+		read += counted[i].Read
 		out.Counts = append(out.Counts, differences(source, counted[i], r.counts[source])...)
-		for p := range r.c.Entry.Partitions {
+		for _, p := range r.partitions {
 			rows, _ := r.store.Partition(p)
 			late += rows.Progress()[source].Counts.Late
 		}
 	}
+	out.Records = max(out.Records, read)
 	if r.table.Window != nil && r.table.Window.Kind == tables.Session {
 		if late > 0 {
-			return nil, r.impossible("%d records came too late for their session, and what the others were depends on when they came", late)
+			return r.impossible("%d records came too late for their session, and what the others were depends on when they came", late)
 		}
-		for p := range r.c.Entry.Partitions {
+		for _, p := range r.partitions {
 			if rows, _ := r.store.Partition(p); rows.HasOther() {
-				return nil, r.impossible("it has reached MAX GROUPS, and which records of a session have a row depends on when they came")
+				return r.impossible("it has reached MAX GROUPS, and which records of a session have a row depends on when they came")
 			}
 		}
 	}
-	return out, r.compare(out, fold)
+	return r.compare(out, fold)
 }
 
 // differences compares what became of the records of a source partition.
