@@ -41,7 +41,7 @@
 //	result live TOPIC      the same without tombstones, where it depends on the moments of commits which there are
 //	result every TOPIC     every value of each key, in the order in which they came: where it does not depend on commits
 //	records TOPIC          a stream's topic: key => value of every record, read_committed, sorted
-//	dead-letters           the dead-letter topic: key, reason, record
+//	dead-letters           the dead-letter topic: key, reason, record; what has come again is (replayed)
 //	catalog                the catalog: each table's result and passes
 //	topics                 topics that the script has not made: partitions, and the settings that they were made with
 //	groups                 consumer groups

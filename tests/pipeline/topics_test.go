@@ -93,12 +93,16 @@ func (w *world) deadLetters(ctx context.Context, _ *part) ([]string, error) {
 	if err := w.settleAll(ctx); err != nil {
 		return nil, err
 	}
-	letters, err := w.cluster.records(ctx, "brotally-dead-letter")
+	letters, err := w.cluster.last(ctx, "brotally-dead-letter") // the topic is compacted
 	if err != nil {
 		return nil, err
 	}
 	var lines []string
 	for _, l := range letters {
+		if l.Value == nil && len(l.Headers) == 0 {
+			lines = append(lines, string(l.Key)+": (replayed)")
+			continue
+		}
 		reason := ""
 		for _, h := range l.Headers {
 			if h.Key == "__streams.errors.message" {
@@ -111,7 +115,7 @@ func (w *world) deadLetters(ctx context.Context, _ *part) ([]string, error) {
 		}
 		lines = append(lines, string(l.Key)+": "+visible(reason)+": "+value)
 	}
-	slices.Sort(lines) // partitions are read in any order
+	slices.Sort(lines)
 	return lines, nil
 }
 
