@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what takes milliseconds on an idle machine.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // pipeline is a broker with topics and what a test does to it.
 type pipeline struct {
