@@ -51,6 +51,7 @@ var foreign = map[string][]string{
 	"net/http":                        {"views", "web", "cmd", "internal/kafka", "internal/metrics", "internal/registry", "internal/testregistry", "tests/bench"}, // in internal/kafka for tokens alone
 	"golang.org/x/oauth2":             {"internal/kafka"},
 	"github.com/linkedin/goavro":      {"codecs"},
+	"github.com/apache/arrow-go":      {"internal/output"},
 	"github.com/axiomhq/hyperloglog":  {"tables"},
 	"github.com/google/btree":         {"tables"},
 	"github.com/hamba/avro":           {"internal/testregistry"},

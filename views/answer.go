@@ -24,15 +24,53 @@ const (
 	formatJSON   format = "json"   // {"columns":[..],"rows":[[..]],"meta":{..}}
 	formatNDJSON format = "ndjson" // an object a line
 	formatCSV    format = "csv"    // RFC 4180 with a header line; NULL is nothing, the empty string is ""
+	formatTSV    format = "tsv"    // the same with tabs
+	formatZeek   format = "zeek"   // a log as Zeek writes it
+	formatArrow  format = "arrow"  // an Arrow IPC stream
 )
 
-var formats = []format{formatJSON, formatNDJSON, formatCSV}
+var formats = []format{formatJSON, formatNDJSON, formatCSV, formatTSV, formatZeek, formatArrow}
 
 // mediaTypes are what Accept may say, and what Content-Type does: each format's first.
 var mediaTypes = map[format][]string{
 	formatJSON:   {"application/json"},
 	formatNDJSON: {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"},
 	formatCSV:    {"text/csv"},
+	formatTSV:    {"text/tab-separated-values"},
+	formatZeek:   {"text/x-zeek-log"},
+	formatArrow:  {"application/vnd.apache.arrow.stream"},
+}
+
+// form is a format with what a request says of it.
+type form struct {
+	format
+	null        string // for NULL in csv and tsv
+	spreadsheet bool   // csv and tsv are for one
+}
+
+// formOf reads the form that a request wants; name is what its body says of the format.
+func formOf(r *http.Request, query url.Values, name string) (f form, err error) {
+	if f.format, err = formatOf(r, or(query.Get(paramFormat), name)); err != nil {
+		return f, err
+	}
+	text := f.format == formatCSV || f.format == formatTSV
+	for _, param := range []string{paramNull, paramSpreadsheet} {
+		if query.Has(param) && !text {
+			return f, bad("bad_parameter", param+" is for csv and tsv", "say ?format=csv")
+		}
+	}
+	f.null = query.Get(paramNull)
+	if strings.ContainsAny(f.null, ",\t\"\r\n") {
+		return f, bad("bad_value", "null is a text without separators, quotes and line breaks", "")
+	}
+	switch query.Get(paramSpreadsheet) {
+	case "", "0", "false":
+	case "1", "true":
+		f.spreadsheet = true
+	default:
+		return f, bad("bad_value", "spreadsheet is 1 or 0", "")
+	}
+	return f, nil
 }
 
 // formatOf returns the format that a request wants: by name if it says one, else by Accept, json if that does not say.
@@ -41,7 +79,10 @@ func formatOf(r *http.Request, name string) (format, error) {
 		if f := format(strings.ToLower(name)); slices.Contains(formats, f) {
 			return f, nil
 		}
-		names := []string{string(formatJSON), string(formatNDJSON), string(formatCSV)}
+		var names []string
+		for _, f := range formats {
+			names = append(names, string(f))
+		}
 		return "", bad("bad_value", "no format "+name, or(sql.DidYouMean(name, names), "the formats are "+strings.Join(names, ", ")))
 	}
 	accept := r.Header.Values("Accept")
@@ -55,8 +96,8 @@ func formatOf(r *http.Request, name string) (format, error) {
 		}
 	}
 	if best == "" {
-		return "", &apiError{status: http.StatusNotAcceptable, Code: "not_acceptable", Message: "rows come as application/json, application/x-ndjson or text/csv",
-			Hint: "or say ?format=json, ndjson or csv"}
+		return "", &apiError{status: http.StatusNotAcceptable, Code: "not_acceptable", Message: "rows come as application/json, application/x-ndjson, text/csv, text/tab-separated-values, text/x-zeek-log or application/vnd.apache.arrow.stream",
+			Hint: "or say ?format=json, ndjson, csv, tsv, zeek or arrow"}
 	}
 	return best, nil
 }
@@ -98,7 +139,7 @@ func quality(accept []string, types []string) float64 {
 }
 
 // answer runs a look-up and writes what it found.
-func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req request, f freshness, how format) error {
+func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req request, f freshness, how form) error {
 	if err := view.await(r.Context(), f); err != nil {
 		return err
 	}
@@ -112,9 +153,9 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req 
 }
 
 // send writes the answer in the form that the request wants.
-func (a *Answer) send(w http.ResponseWriter, r *http.Request, how format) {
-	w.Header().Set("Content-Type", mediaTypes[how][0])
-	if how == formatJSON {
+func (a *Answer) send(w http.ResponseWriter, r *http.Request, how form) {
+	w.Header().Set("Content-Type", mediaTypes[how.format][0])
+	if how.format == formatJSON {
 		a.writeJSON(w)
 		return
 	}
@@ -134,19 +175,26 @@ func (a *Answer) send(w http.ResponseWriter, r *http.Request, how format) {
 		}
 		header.Set("Brotally-Approximate", strings.Join(names, ","))
 	}
-	if how == formatCSV {
+	// A table's name has letters, digits, _ and - only.
+	switch how.format {
+	case formatCSV:
 		header.Set("Content-Type", "text/csv; charset=utf-8; header=present")
-		header.Set("Content-Disposition", `attachment; filename="`+a.Table+`.csv"`) // a table's name has letters, digits, _ and - only
+		header.Set("Content-Disposition", `attachment; filename="`+a.Table+`.csv"`)
+	case formatTSV, formatZeek:
+		header.Set("Content-Type", mediaTypes[how.format][0]+"; charset=utf-8")
+		header.Set("Content-Disposition", `attachment; filename="`+a.Table+map[format]string{formatTSV: ".tsv", formatZeek: ".log"}[how.format]+`"`)
+	case formatArrow:
+		header.Set("Content-Disposition", `attachment; filename="`+a.Table+`.arrows"`)
 	}
 	if r.Method == http.MethodHead {
 		return
 	}
-	a.write(w, output.Format(how))
+	a.write(w, how)
 }
 
 // write writes the rows in one of the formats that carry nothing else. It stops when the client is gone.
-func (a *Answer) write(w http.ResponseWriter, how output.Format) {
-	out, err := output.New(w, how, output.Options{})
+func (a *Answer) write(w http.ResponseWriter, how form) {
+	out, err := output.New(w, output.Format(how.format), output.Options{Null: how.null, Guard: how.spreadsheet, Name: a.Table})
 	if err != nil {
 		panic(err) // a format of ours that package output does not know
 	}

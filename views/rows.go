@@ -18,6 +18,7 @@ import (
 
 // The parameters of a rows request. All others are columns; a column with one of these names is asked for as col.NAME.
 const (
+	paramNull      = "null"
 	paramOrder     = "order"
 	paramLimit     = "limit"
 	paramOffset    = "offset"
@@ -25,9 +26,11 @@ const (
 	paramMinOffset = "min_offset"
 	paramStale     = "stale"
 	columnPrefix   = "col."
+
+	paramSpreadsheet = "spreadsheet"
 )
 
-var rowsParams = []string{paramOrder, paramLimit, paramOffset, paramFormat, paramMinOffset, paramStale}
+var rowsParams = []string{paramOrder, paramLimit, paramOffset, paramFormat, paramNull, paramSpreadsheet, paramMinOffset, paramStale}
 
 // rows answers GET /api/v1/tables/{t}/rows.
 func (s *server) rows(w http.ResponseWriter, r *http.Request) error {
@@ -39,7 +42,7 @@ func (s *server) rows(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return bad("bad_parameter", "the query string is not one: "+err.Error(), "")
 	}
-	format, err := formatOf(r, query.Get(paramFormat))
+	form, err := formOf(r, query, "")
 	if err != nil {
 		return err
 	}
@@ -51,7 +54,7 @@ func (s *server) rows(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, view, req, freshness, format)
+	return s.answer(w, r, view, req, freshness, form)
 }
 
 // filter is one column that has to have a value.

@@ -162,6 +162,8 @@ func TestFormats(t *testing.T) {
 		{"csv by Accept", url, "text/html;q=0.5, text/csv", "text/csv; charset=utf-8; header=present", csv},
 		{"ndjson by name", url + "&format=ndjson", "", "application/x-ndjson", nd},
 		{"ndjson by Accept", url, "application/jsonl", "application/x-ndjson", nd},
+		{"tsv by name", url + "&format=tsv", "", "text/tab-separated-values; charset=utf-8", strings.NewReplacer("a,", "a,", ",", "\t").Replace(csv)},
+		{"csv with another NULL", url + "&format=csv&null=%5CN&limit=1", "", "text/csv; charset=utf-8; header=present", "query,n,rtt\n,1,\\N\n"},
 		{"the name wins", url + "&format=NDJSON", "text/csv", "application/x-ndjson", nd},
 		{"the better one", url, "text/csv;q=0.2, application/x-ndjson;q=0.9, */*;q=0.1", "application/x-ndjson", nd},
 	} {
@@ -188,6 +190,39 @@ func TestFormats(t *testing.T) {
 	}
 	if got := get(t, url, "Accept", "text/csv;q=0, application/json;q=0, application/x-ndjson;q=0").apiErr(t); !strings.HasPrefix(got, "Not Acceptable") {
 		t.Error(got)
+	}
+}
+
+// TestFormatsWithTypes: Zeek's log and Arrow say what the columns are; docs/HTTP.md has Python read them.
+func TestFormatsWithTypes(t *testing.T) {
+	f := newFixture(t, Limits{}, queries)
+	f.add(`{"ts":1.5,"query":"=1+1","rtt":0.5}`)
+	url := f.server(ServerConfig{}).URL + "/api/v1/tables/queries/rows"
+	r := get(t, url, "Accept", "text/x-zeek-log")
+	if r.header.Get("Content-Type") != "text/x-zeek-log; charset=utf-8" || r.header.Get("Content-Disposition") != `attachment; filename="queries.log"` ||
+		!strings.Contains(r.body, "\n#path\tqueries\n") || !strings.Contains(r.body, "\n#fields\tquery\tn\trtt\n#types\tstring\tint\tinterval\n=1+1\t1\t0.5\n#close\t") {
+		t.Errorf("%v\n%s", r.header, r.body)
+	}
+	r = get(t, url+"?format=arrow")
+	if r.header.Get("Content-Type") != "application/vnd.apache.arrow.stream" || r.header.Get("Brotally-Rows") != "1" || !strings.Contains(r.body, "=1+1") {
+		t.Errorf("%v\n%q", r.header, r.body)
+	}
+	if r := get(t, url+"?format=csv&spreadsheet=1"); r.body != "query,n,rtt\n'=1+1,1,0.5\n" {
+		t.Error(r.body)
+	}
+	if r := do(t, "POST", strings.Replace(url, "/tables/queries/rows", "/query?null=NULL", 1), `{"sql":"SELECT query, NULL AS x FROM queries","format":"tsv"}`, "Content-Type", "application/json"); r.body != "query\tx\n=1+1\tNULL\n" {
+		t.Error(r.body)
+	}
+	for query, want := range map[string]string{
+		"?null=x":                       "Bad Request bad_parameter: null is for csv and tsv; say ?format=csv",
+		"?spreadsheet=1&format=arrow":   "Bad Request bad_parameter: spreadsheet is for csv and tsv; say ?format=csv",
+		"?spreadsheet=maybe&format=csv": "Bad Request bad_value: spreadsheet is 1 or 0",
+		"?null=a%2Cb&format=csv":        "Bad Request bad_value: null is a text without separators, quotes and line breaks",
+		"?format=arow":                  "Bad Request bad_value: no format arow; did you mean arrow?",
+	} {
+		if got := get(t, url+query).apiErr(t); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
 	}
 }
 

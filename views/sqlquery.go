@@ -9,6 +9,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,7 +34,7 @@ func (s *server) query(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for name := range r.URL.Query() {
-		if name != paramFormat && name != paramStale && name != paramMinOffset {
+		if !slices.Contains(rowsParams[3:], name) {
 			return bad("unknown_parameter", "no parameter "+name, or(sql.DidYouMean(name, rowsParams[3:]), "the SQL text says the rest"))
 		}
 	}
@@ -52,7 +53,7 @@ func (s *server) query(w http.ResponseWriter, r *http.Request) error {
 		}
 		req.params = append(req.params, v)
 	}
-	format, err := formatOf(r, or(r.URL.Query().Get(paramFormat), body.Format))
+	form, err := formOf(r, r.URL.Query(), body.Format)
 	if err != nil {
 		return err
 	}
@@ -61,10 +62,10 @@ func (s *server) query(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if lookup.Explain {
-		lookup.View.Explain(lookup.Select).send(w, r, format)
+		lookup.View.Explain(lookup.Select).send(w, r, form)
 		return nil
 	}
-	return s.answer(w, r, lookup.View, req, f, format)
+	return s.answer(w, r, lookup.View, req, f, form)
 }
 
 func readQuery(r *http.Request) (body queryBody, err error) {

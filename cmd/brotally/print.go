@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/brotally/brotally/feeds"
@@ -14,7 +16,7 @@ type printing struct {
 }
 
 func (f *printing) register(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.format, "output", "o", "", "table, json, ndjson, csv or tsv (default table on a terminal, else ndjson)")
+	cmd.Flags().StringVarP(&f.format, "output", "o", "", "table, json, ndjson, csv, tsv, zeek or arrow (default table on a terminal, else ndjson)")
 	cmd.Flags().StringVar(&f.null, "null", "", "`TEXT` for NULL in csv and tsv (default nothing, and the empty string is quoted)")
 	names := make([]string, len(output.Formats))
 	for i, name := range output.Formats {
@@ -34,6 +36,9 @@ func (f *printing) check() error {
 	return nil
 }
 
+// errBinary says that a terminal cannot show a format.
+var errBinary = errors.New("arrow is no text: write it to a file or a pipe, with > FILE")
+
 // effective returns the format: as said, else by what standard output is.
 func (f *printing) effective(p *program) output.Format {
 	if f.format != "" {
@@ -48,6 +53,9 @@ func (f *printing) effective(p *program) output.Format {
 // writer returns a writer to standard output.
 func (f *printing) writer(p *program) (output.Writer, error) {
 	columns, isTerminal := terminal(p.stdout)
+	if isTerminal && f.effective(p) == output.Arrow {
+		return nil, &usageError{errBinary}
+	}
 	return output.New(p.stdout, f.effective(p), output.Options{Null: f.null, Terminal: isTerminal, Width: columns})
 }
 

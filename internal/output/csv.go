@@ -16,11 +16,12 @@ type csvWriter struct {
 	special  string // what a field must not hold bare
 	null     string
 	terminal bool
+	guard    bool
 	cell     []byte // scratch
 }
 
 func newCSV(w io.Writer, f Format, o Options) *csvWriter {
-	c := &csvWriter{w: bufio.NewWriterSize(w, 64<<10), sep: ',', null: o.Null, terminal: o.Terminal}
+	c := &csvWriter{w: bufio.NewWriterSize(w, 64<<10), sep: ',', null: o.Null, terminal: o.Terminal, guard: o.Guard}
 	if f == TSV {
 		c.sep = '\t'
 	}
@@ -33,7 +34,11 @@ func (c *csvWriter) Header(columns []Column) error {
 		if i > 0 {
 			c.w.WriteByte(c.sep) //nolint:errcheck // Flush returns the first error
 		}
-		c.field(col.Name)
+		name := col.Name
+		if c.guard {
+			name = guard(name)
+		}
+		c.field(name)
 	}
 	return c.w.WriteByte('\n')
 }
@@ -48,7 +53,11 @@ func (c *csvWriter) Row(row []feeds.Value) error {
 			continue
 		}
 		c.cell = v.AppendText(c.cell[:0])
-		c.field(string(c.cell))
+		text := string(c.cell)
+		if c.guard && v.Kind() == feeds.String {
+			text = guard(text)
+		}
+		c.field(text)
 	}
 	return c.w.WriteByte('\n')
 }

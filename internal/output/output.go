@@ -1,4 +1,4 @@
-// Package output writes results for people and programs: the five formats of -o.
+// Package output writes results for people and programs: the formats of -o.
 //
 //	w, err := output.New(os.Stdout, output.CSV, output.Options{Null: `\N`})
 //	err = w.Header([]output.Column{{Name: "id.orig_h", Type: feeds.T(feeds.Inet)}, {Name: "n", Type: feeds.T(feeds.Ubigint)}})
@@ -9,7 +9,11 @@
 //
 // Every format writes timestamps as RFC 3339 in UTC with microseconds, intervals as a number of seconds, integers of any
 // size in full, arrays as JSON. NULL, the empty string and the empty array stay three things: json has null, "" and []; csv
-// and tsv have the text of Options.Null, that text in quotes and []; table has NULL, nothing and [].
+// and tsv have the text of Options.Null, that text in quotes and []; table has NULL, nothing and []; zeek has -, (empty) and (empty),
+// as Zeek itself, which has one word for the last two.
+//
+// zeek and arrow are for programs with types: there timestamps are seconds since 1970, and microseconds. Arrow has numeric as
+// decimal128, intervals as seconds in a double, addresses as text; each field's metadata says brotally.type.
 //
 // # Terminals
 //
@@ -23,6 +27,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/tables/sql"
@@ -38,10 +43,12 @@ const (
 	NDJSON Format = "ndjson" // one object a line
 	CSV    Format = "csv"    // RFC 4180 with a header line, lines end in LF
 	TSV    Format = "tsv"    // the same with tabs, quoted the same way
+	Zeek   Format = "zeek"   // a log as Zeek writes it: tabs, and a header that zeek-cut reads
+	Arrow  Format = "arrow"  // an Arrow IPC stream
 )
 
 // Formats are all formats, in the order in which help lists them.
-var Formats = []Format{Table, JSON, NDJSON, CSV, TSV}
+var Formats = []Format{Table, JSON, NDJSON, CSV, TSV, Zeek, Arrow}
 
 // ParseFormat returns the format of that name; the error suggests the nearest.
 func ParseFormat(name string) (Format, error) {
@@ -70,6 +77,13 @@ type Options struct {
 	// Null is what csv and tsv write for NULL. A value that reads the same is put in quotes. Defaults to nothing.
 	Null string
 
+	// Guard makes csv and tsv harmless to spreadsheets: a text that these would take for a formula gets a single quote before it.
+	Guard bool
+
+	// Name is what zeek calls the log; At is when it says that it was written. Default to "result" and now.
+	Name string
+	At   time.Time
+
 	// Terminal says that the text goes to a terminal: csv and tsv then escape what could command it.
 	Terminal bool
 
@@ -95,6 +109,10 @@ func New(w io.Writer, f Format, o Options) (Writer, error) {
 		return newJSON(w, f), nil
 	case CSV, TSV:
 		return newCSV(w, f, o), nil
+	case Zeek:
+		return newZeek(w, o), nil
+	case Arrow:
+		return &arrowWriter{to: w}, nil
 	}
 	_, err := ParseFormat(string(f))
 	return nil, err

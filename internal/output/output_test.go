@@ -7,8 +7,10 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
+	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/brotally/brotally/feeds"
@@ -101,6 +103,19 @@ id.orig_h,query,n,answers
 			"10.0.0.1\texample.com\t13\t\"[\"\"192.0.2.1\"\",\"\"192.0.2.2\"\"]\"\n" +
 			"2001:db8::1\t\"\"\t0\t[]\n" +
 			"\t\t\t\n"},
+		{"csv for a spreadsheet", CSV, Options{Guard: true}, `
+id.orig_h,query,n,answers
+10.0.0.1,example.com,13,"[""192.0.2.1"",""192.0.2.2""]"
+2001:db8::1,"",0,[]
+,,,
+`},
+		{"zeek", Zeek, Options{Name: "dns_counts", At: time.Date(2026, 11, 27, 1, 2, 3, 0, time.UTC)}, "\n" +
+			"#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tdns_counts\n#open\t2026-11-27-01-02-03\n" +
+			"#fields\tid.orig_h\tquery\tn\tanswers\n#types\taddr\tstring\tcount\tvector[string]\n" +
+			"10.0.0.1\texample.com\t13\t192.0.2.1,192.0.2.2\n" +
+			"2001:db8::1\t(empty)\t0\t(empty)\n" +
+			"-\t-\t-\t-\n" +
+			"#close\t2026-11-27-01-02-03\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := render(t, test.format, test.options, columns, rows...)
@@ -136,9 +151,12 @@ func TestNullTextAsValue(t *testing.T) {
 // What strangers put into logs must not command the terminal.
 func TestTerminalIsSafe(t *testing.T) {
 	for _, f := range Formats {
+		if f == Arrow {
+			continue // no terminal gets it
+		}
 		text := render(t, f, Options{Terminal: true, Width: 200}, columns, hostile)
 		for _, r := range text {
-			if r != '\n' && !(r == '\t' && f == TSV) && !unicode.IsPrint(r) {
+			if r != '\n' && !(r == '\t' && (f == TSV || f == Zeek)) && !unicode.IsPrint(r) {
 				t.Errorf("%s: %U reaches the terminal: %q", f, r, text)
 			}
 		}
@@ -279,10 +297,69 @@ func TestParseFormat(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"cvs": `no format "cvs"; did you mean csv?`,
-		"xml": `no format "xml"; there are table, json, ndjson, csv, tsv`,
+		"xml": `no format "xml"; there are table, json, ndjson, csv, tsv, zeek, arrow`,
 	} {
 		if _, err := ParseFormat(name); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", name, err, want)
 		}
+	}
+}
+
+// TestSpreadsheetsGetNoFormulas: a text that begins like one has a quote before it; numbers have not.
+func TestSpreadsheetsGetNoFormulas(t *testing.T) {
+	cols := []Column{{"=name", feeds.T(feeds.String)}, {"n", feeds.T(feeds.Bigint)}}
+	var rows [][]feeds.Value
+	for _, text := range []string{`=1+1`, `+1`, `-1`, `@SUM(A1)`, "\t=1", "\r=1", "a=1"} {
+		rows = append(rows, []feeds.Value{feeds.StringValue(text), feeds.BigintValue(-1)})
+	}
+	want := "'=name,n\n'=1+1,-1\n'+1,-1\n'-1,-1\n'@SUM(A1),-1\n'\t=1,-1\n\"'\r=1\",-1\na=1,-1\n"
+	if diff := cmp.Diff(want, render(t, CSV, Options{Guard: true}, cols, rows...)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestArrowIsReadBack by the library's own reader, whatever the type, over several batches.
+func TestArrowIsReadBack(t *testing.T) {
+	cols := []Column{{"b", feeds.T(feeds.Bool)}, {"i", feeds.T(feeds.Bigint)}, {"u", feeds.T(feeds.Ubigint)}, {"n", feeds.T(feeds.Numeric)}, {"d", feeds.T(feeds.Double)},
+		{"t", feeds.T(feeds.Timestamp)}, {"iv", feeds.T(feeds.Interval)}, {"a", feeds.T(feeds.Inet)}, {"s", feeds.T(feeds.String)}, {"l", feeds.ArrayOf(feeds.Ubigint)}}
+	full := []feeds.Value{feeds.BoolValue(true), feeds.BigintValue(math.MinInt64), feeds.UbigintValue(math.MaxUint64), feeds.NumericValue(feeds.Int128{Hi: -1, Lo: 5}), feeds.DoubleValue(0.1),
+		feeds.TimestampValue(-1), feeds.IntervalValue(1.5), feeds.InetValue(netip.MustParseAddr("2001:db8::1")), feeds.StringValue("a\x00\xffé"), feeds.ArrayValue([]feeds.Value{feeds.UbigintValue(1), feeds.NullValue})}
+	none := make([]feeds.Value, len(cols))
+	var rows [][]feeds.Value
+	for range 20_000 {
+		rows = append(rows, full, none)
+	}
+	r, err := ipc.NewReader(strings.NewReader(render(t, Arrow, Options{}, cols, rows...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Release()
+	n, batches := int64(0), 0
+	for r.Next() {
+		batch := r.RecordBatch()
+		var have []string
+		at := 0 // a batch begins with either row
+		if batch.Column(0).IsNull(0) {
+			at = 1
+		}
+		for i := range cols {
+			have = append(have, batch.Column(i).ValueStr(at))
+		}
+		if diff := cmp.Diff([]string{"true", "-9223372036854775808", "18446744073709551615", "-18446744073709551611", "0.1", "1969-12-31T23:59:59.999999Z", "1.5", "2001:db8::1", "a\x00\ufffdé", "[1,null]"}, have); diff != "" {
+			t.Fatalf("(-want +got)\n%s", diff)
+		}
+		for i := range cols {
+			if !batch.Column(i).IsNull(1 - at) {
+				t.Fatalf("%s is not NULL", cols[i].Name)
+			}
+		}
+		n += batch.NumRows()
+		batches++
+	}
+	if r.Err() != nil || n != 40_000 || batches < 2 {
+		t.Errorf("%d rows in %d batches, %v", n, batches, r.Err())
+	}
+	if got := r.Schema().Field(7).Metadata.ToMap()["brotally.type"]; got != "inet" {
+		t.Errorf("the address is %s", got)
 	}
 }

@@ -169,7 +169,7 @@ type RowsOptions struct {
 type Offsets map[string]map[int32]int64
 
 // reserved are the server's own parameters: columns with these names are asked for in another way.
-var reserved = map[string]bool{"order": true, "limit": true, "offset": true, "format": true, "min_offset": true, "stale": true}
+var reserved = map[string]bool{"order": true, "limit": true, "offset": true, "format": true, "null": true, "spreadsheet": true, "min_offset": true, "stale": true}
 
 // Rows returns rows of a table.
 func (c *Client) Rows(ctx context.Context, table string, o RowsOptions) (*Rows, error) {
