@@ -118,11 +118,11 @@ func (p *Processors) units(a *arrangement) map[string]*unit {
 		key := "pass " + pass.name + ":"
 		u := &unit{group: p.config.Kafka.CombineGroup(pass.name)}
 		for _, sink := range pass.sinks {
-			key += " " + sink.own
+			key += " " + sink.build
 			u.names = append(u.names, sink.table.Name)
 		}
 		for _, sink := range pass.streams {
-			key += " " + sink.stream.Name + "=" + kafka.HashSQL(sink.stream.SQL)
+			key += " " + sink.build + "=" + kafka.HashSQL(sink.stream.SQL)
 			u.names = append(u.names, sink.stream.Name)
 		}
 		u.run = func(ctx context.Context) error {

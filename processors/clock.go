@@ -20,23 +20,21 @@ func newestTime(heard map[codecs.Source]codecs.Progress) int64 {
 // partition that is least far, among those that are alive. One that has been at its end for longer than idle, without records, does not
 // hold up the others; when all are, it is the newest time of any. Who was idle when it was last heard of, which is longer ago than that, may
 // have much to read by now: only who reports is idle. What is known of none of those that must be heard is known of none.
-func eventClock(heard map[codecs.Source]codecs.Progress, must []codecs.Source, idle time.Duration) int64 {
+//
+// reports says when each was heard of last, by the clock of who asks, at now: not all instances' clocks agree.
+func eventClock(heard map[codecs.Source]codecs.Progress, must []codecs.Source, idle time.Duration, reports map[codecs.Source]time.Time, now time.Time) int64 {
 	for _, source := range must {
 		if _, ok := heard[source]; !ok {
 			return tables.NoClock
 		}
 	}
-	wall := int64(0) // when somebody was heard of last
-	for _, p := range heard {
-		wall = max(wall, p.WallTime)
-	}
 	least, alive, ended := int64(tables.EndOfTime), false, len(heard) > 0
-	for _, p := range heard {
+	for source, p := range heard {
 		if p.Ended {
 			continue
 		}
 		ended = false
-		if p.WallTime-p.Active < idle.Milliseconds() || wall-p.WallTime > max(idle, unreported).Milliseconds() {
+		if p.WallTime-p.Active < idle.Milliseconds() || now.Sub(reports[source]) > max(idle, unreported) {
 			least, alive = min(least, p.NewestTime), true
 		}
 	}

@@ -34,11 +34,13 @@ type listening struct {
 	of    []*combiner
 	next  []int64
 	now   time.Time
+
+	reports map[codecs.Source]time.Time
 }
 
 // listen begins with n partitions of a table's feed.
 func listen(t *testing.T, table *tables.Table, n int) *listening {
-	l := &listening{t: t, heard: map[codecs.Source]codecs.Progress{}, next: make([]int64, n), now: noon}
+	l := &listening{t: t, heard: map[codecs.Source]codecs.Progress{}, next: make([]int64, n), now: noon, reports: map[codecs.Source]time.Time{}}
 	for p := range int32(n) {
 		source := codecs.Source{Topic: table.Feed.Name, Partition: p}
 		l.must = append(l.must, source)
@@ -77,12 +79,13 @@ func (l *listening) report(p int) {
 		pack.Progress.Active = pack.Progress.WallTime
 	}
 	advance(l.heard, pack.Source, *pack.Progress)
+	l.reports[pack.Source] = l.now
 }
 
 // wants compares the clock.
 func (l *listening) wants(what string, want time.Time) {
 	l.t.Helper()
-	if have := eventClock(l.heard, l.must, idle); have != want.UnixMicro() {
+	if have := eventClock(l.heard, l.must, idle, l.reports, l.now); have != want.UnixMicro() {
 		l.t.Errorf("%s: the clock is at %v, want %v", what, time.UnixMicro(have).UTC(), want)
 	}
 }
@@ -112,6 +115,19 @@ func TestWhoIsIdle(t *testing.T) {
 	l.wants("of the other one nothing was heard for an hour", noon)
 	l.report(1)
 	l.wants("it says that it is idle still", l.now)
+
+	// Its instance's clock is slow by more than that.
+	l.of[1].now = func() time.Time { return l.now.Add(-time.Hour) }
+	for range 40 {
+		l.now = l.now.Add(time.Second)
+		l.add(0, l.now, query(l.now))
+		l.report(0)
+		l.now = l.now.Add(-time.Hour)
+		l.report(1)
+		l.now = l.now.Add(time.Hour)
+		l.reports[l.must[1]] = l.now
+	}
+	l.wants("a slow clock is not silence", l.now)
 }
 
 // TestSensorsFromTheFutureDoNotMoveTheClock, nor hold it up.

@@ -45,6 +45,8 @@ func (m *merged) late(source codecs.Source, n int64) {
 type merger struct {
 	table   *placedTable
 	heard   map[codecs.Source]codecs.Progress // of all intervals, this one among them
+	reports map[codecs.Source]time.Time       // when these were heard of, in this session
+	news    []codecs.Source                   // who was heard of in this interval
 	clock   int64                             // how far the table's had come before this interval: what is late is judged by it
 	idle    time.Duration                     // see Config.IdleTimeout
 	due     func() bool                       // there are rows whose time has come
@@ -59,7 +61,7 @@ func newMerger(t *placedTable, have map[codecs.Source]codecs.Progress, clock int
 	fresh := func() *merged {
 		return &merged{groups: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}, maybe: map[string][]lateRecords{}}
 	}
-	m := &merger{table: t, heard: map[codecs.Source]codecs.Progress{}, clock: clock, idle: idle, due: func() bool { return false }, scratch: t.NewState(), current: fresh(), spare: fresh()}
+	m := &merger{table: t, heard: map[codecs.Source]codecs.Progress{}, reports: map[codecs.Source]time.Time{}, clock: clock, idle: idle, due: func() bool { return false }, scratch: t.NewState(), current: fresh(), spare: fresh()}
 	maps.Copy(m.heard, have)
 	return m
 }
@@ -88,6 +90,7 @@ func (m *merger) add(msg *sarama.ConsumerMessage) error {
 			pack.Progress.Active = pack.Progress.WallTime
 		}
 		advance(m.heard, pack.Source, *pack.Progress)
+		m.news = append(m.news, pack.Source)
 		advance(m.current.progress, pack.Source, *pack.Progress)
 	}
 	if late > 0 {
@@ -125,13 +128,17 @@ func (m *merger) bytes() int {
 	return (groupBytes(m.current.groups) + m.current.groups.Values()*bytesAValue) * m.table.RowsAPartial()
 }
 
-func (m *merger) flush(place) (any, error) {
+func (m *merger) flush(at place) (any, error) {
+	for _, source := range m.news {
+		m.reports[source] = at.now
+	}
+	m.news = m.news[:0]
 	if !m.taken && !m.due() {
 		return nil, nil
 	}
 	work := m.current
 	if m.table.HasClock() {
-		m.clock = max(m.clock, eventClock(m.heard, m.table.sources, m.idle))
+		m.clock = max(m.clock, eventClock(m.heard, m.table.sources, m.idle, m.reports, at.now))
 	}
 	work.clock, work.newest = m.clock, newestTime(m.heard)
 	m.spare.groups.Reset()

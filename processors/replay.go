@@ -24,15 +24,16 @@ type Replay struct {
 	Admin  *kafka.Admin // not closed
 	Kafka  kafka.Config
 	Wanted func(*letters.Letter) bool
-	DryRun bool // find out alone what would be done
+	DryRun bool         // find out alone what would be done
+	Chosen func() error // called when all letters were asked for, before anything is done; an error ends the replay. May be nil
 }
 
 // Replayed is what came of a replay.
 type Replayed struct {
-	Records map[string]int64 // that came again, by the topic that their tables read
-	For     []string         // the tables and streams that had missed them, sorted
-	Nobodys int64            // letters that nobody misses any more: who did was dropped, reset or counted anew
-	Refused []error          // letters that cannot come again
+	Records map[string]int64    // that came again, by the topic that their tables read
+	For     map[string][]string // the tables and streams that had missed them, sorted
+	Nobodys int64               // letters that nobody misses any more: who did was dropped, reset or counted anew
+	Refused []error             // letters that cannot come again
 }
 
 // replayed is a letter that is to come again.
@@ -67,8 +68,11 @@ func (r *Replay) Run(ctx context.Context) (*Replayed, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Replayed{Records: map[string]int64{}}
+	out := &Replayed{Records: map[string]int64{}, For: map[string][]string{}}
 	chosen, err := r.choose(ctx, entries, out)
+	if err == nil && r.Chosen != nil {
+		err = r.Chosen()
+	}
 	if err != nil || r.DryRun || len(chosen) == 0 {
 		return out, err
 	}
@@ -80,11 +84,11 @@ func (r *Replay) Run(ctx context.Context) (*Replayed, error) {
 
 // choose says which letters are to come again, by key.
 func (r *Replay) choose(ctx context.Context, entries map[string]kafka.Entry, out *Replayed) (map[string]replayed, error) {
-	builds := map[string]string{} // names, by build
-	feeds := map[string]string{}  // topics of feeds, by that of their letters
-	for name, e := range entries {
+	builds := map[string]*kafka.Entry{}
+	feeds := map[string]string{} // topics of feeds, by that of their letters
+	for _, e := range entries {
 		for of := range present(&e) {
-			builds[of.Build()] = name
+			builds[of.Build()] = of
 			for topic, source := range of.Sources {
 				if source.Letters != "" {
 					feeds[topic] = source.Letters
@@ -96,12 +100,22 @@ func (r *Replay) choose(ctx context.Context, entries map[string]kafka.Entry, out
 	if err != nil {
 		return nil, err
 	}
-	chosen, names := map[string]replayed{}, map[string]bool{}
+	chosen, names := map[string]replayed{}, map[string]map[string]bool{}
 	err = letters.Each(ctx, r.Admin, r.Kafka, func(l *letters.Letter) error {
 		if !r.Wanted(l) {
 			return nil
 		}
-		whose := slices.DeleteFunc(slices.Clone(l.Missing), func(build string) bool { return builds[build] == "" })
+		feed := l.Topic
+		if of := feeds[feed]; of != "" {
+			feed = of
+		}
+		whose := slices.DeleteFunc(slices.Clone(l.Missing), func(build string) bool {
+			if of := builds[build]; of != nil {
+				_, reads := of.Sources[feed] // a stream may read another topic now
+				return !reads
+			}
+			return true
+		})
 		switch {
 		case len(whose) == 0:
 			out.Nobodys++
@@ -113,18 +127,19 @@ func (r *Replay) choose(ctx context.Context, entries map[string]kafka.Entry, out
 		if _, err := letters.Record(ctx, r.Admin, l); l.Cut() && err != nil {
 			return r.refused(err, out)
 		}
-		feed := l.Topic
-		if of := feeds[feed]; of != "" {
-			feed = of
-		}
 		chosen[l.Key] = replayed{feed, whose}
+		if names[feed] == nil {
+			names[feed] = map[string]bool{}
+		}
 		for _, build := range whose {
-			names[builds[build]] = true
+			names[feed][builds[build].Table] = true
 		}
 		out.Records[feed]++
 		return nil
 	})
-	out.For = slices.Sorted(maps.Keys(names))
+	for feed, of := range names {
+		out.For[feed] = slices.Sorted(maps.Keys(of))
+	}
 	return chosen, err
 }
 
@@ -163,8 +178,11 @@ func (r *Replay) enter(ctx context.Context, registry *kafka.Catalog, chosen map[
 	}
 	var topics []string
 	for feed := range readers {
-		topic := replayTopic(r.Kafka, feed)
-		if err := r.Admin.Ensure(topic); err != nil {
+		topic, err := replayTopic(r.Kafka, feed)
+		if err == nil {
+			err = r.Admin.Ensure(topic)
+		}
+		if err != nil {
 			return err
 		}
 		topics = append(topics, topic.Name)
@@ -242,6 +260,11 @@ func (r *Replay) send(ctx context.Context, tx kafka.Tx, chosen map[string]replay
 		return nil
 	}
 	err := letters.Each(ctx, r.Admin, r.Kafka, func(l *letters.Letter) error {
+		if n > 0 && time.Since(began) >= replayTime {
+			if err := commit(); err != nil {
+				return err
+			}
+		}
 		to, ok := chosen[l.Key]
 		if !ok {
 			return nil
@@ -260,7 +283,7 @@ func (r *Replay) send(ctx context.Context, tx kafka.Tx, chosen map[string]replay
 		tx.Send(deadLetters, 0, key, nil)
 		under[to.feed]++
 		bytes += len(value)
-		if n++; n >= replayLetters || bytes >= replayBytes || time.Since(began) >= replayTime {
+		if n++; n >= replayLetters || bytes >= replayBytes {
 			return commit()
 		}
 		return nil

@@ -2,6 +2,7 @@ package processors
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/kafka"
@@ -30,13 +31,21 @@ func isMixed(t *tables.Definition, topic string, defined []*tables.Definition, e
 
 // deadLetterTopic returns the dead-letter topic as it must be.
 func (p *Processors) deadLetterTopic() kafka.Topic {
-	return kafka.Topic{Name: p.config.Kafka.DeadLetterTopic(), Partitions: 1, Config: map[string]string{"cleanup.policy": "compact,delete", "retention.bytes": "1073741824"}}
+	return kafka.Topic{Name: p.config.Kafka.DeadLetterTopic(), Partitions: 1, Config: map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "-1", "retention.bytes": "1073741824"}}
 }
 
-// replayTopic is where the dead letters of a topic come again. It keeps what was counted of it for as long as it can, so that the
-// tables can be verified.
-func replayTopic(names kafka.Config, of string) kafka.Topic {
-	return kafka.Topic{Name: names.ReplayTopic(of), Partitions: 1, Config: map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "1073741824"}}
+// replayTopic is where the dead letters of a topic come again. It keeps all: the letters are gone when they are there, nobody may have
+// counted them yet, and the tables are to be verified.
+func replayTopic(names kafka.Config, of string) (kafka.Topic, error) {
+	conf, err := names.Sarama()
+	if err != nil {
+		return kafka.Topic{}, err
+	}
+	t := kafka.Topic{Name: names.ReplayTopic(of), Partitions: 1, Config: map[string]string{"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}}
+	if n := conf.Producer.MaxMessageBytes; n > kafka.MaxMessageBytes { // brokers take that much anyway
+		t.Config["max.message.bytes"] = strconv.Itoa(n + 1<<10)
+	}
+	return t, nil
 }
 
 // topicsFor returns a definition's own topics as they must be; own is what those of its rows are named after, result the one

@@ -63,12 +63,12 @@ func (s *sessions) load(p *plan, rows *Groups) error {
 		if err != nil {
 			return err
 		}
+		if s.closed != nil && s.closed(span{first: first, last: last}) {
+			continue
+		}
 		spans := s.of[group]
 		if spans == nil {
 			spans = s.group(strings.Clone(group)) // or the rows' memory would stay as long as the session
-		}
-		if s.closed != nil && s.closed(span{first: first, last: last}) {
-			continue
 		}
 		if _, gone := s.near(spans, first, last); len(gone) > 0 {
 			return fmt.Errorf("sessions of group %q overlap: the changelog was not written by one owner at a time", group)

@@ -218,6 +218,13 @@ func (l *lettersLook) replay(ctx context.Context, places []string) error {
 		wanted := l.all || x.Topic == l.topic || l.topic != "" && x.Topic == cfg.ReplayTopic(l.topic) || slices.Contains(places, x.Place())
 		found[x.Place()] = found[x.Place()] || wanted
 		return wanted
+	}, Chosen: func() error {
+		for _, place := range places {
+			if !found[place] {
+				return noLetter(place)
+			}
+		}
+		return nil
 	}}
 	done, err := r.Run(ctx)
 	switch {
@@ -228,17 +235,12 @@ func (l *lettersLook) replay(ctx context.Context, places []string) error {
 	case err != nil:
 		return err
 	}
-	for _, place := range places {
-		if !found[place] {
-			return noLetter(place)
-		}
-	}
 	for _, feed := range slices.Sorted(maps.Keys(done.Records)) {
 		said := "replayed"
 		if !l.execute {
 			said = "would replay"
 		}
-		l.say("%s %s of %s, for %s", said, count(done.Records[feed], "dead letter"), feed, strings.Join(done.For, ", "))
+		l.say("%s %s of %s, for %s", said, count(done.Records[feed], "dead letter"), feed, strings.Join(done.For[feed], ", "))
 	}
 	if done.Nobodys > 0 {
 		l.say("left %s that nobody misses any more: who did was dropped, reset or counted anew", count(done.Nobodys, "dead letter"))

@@ -46,8 +46,8 @@ func (c *comparison) partition(p int32, recounted, have *tables.Groups, clock, l
 	if len(t.Keys()) == 0 && have.Len() > 0 {
 		recounted.Upsert(nil) // without GROUP BY there is one row, also over no records
 	}
-	if t.Window != nil && t.Window.Kind == tables.Session && t.IsFinal() {
-		return c.finalSessions(p, recounted, have, clock)
+	if t.Window != nil && t.Window.Kind == tables.Session && t.HasWindowsThatEnd() {
+		return c.sessionsThatEnd(p, recounted, have, clock)
 	}
 	// Who has a row, where there is a limit, depends on who came first: what the others have in sum does not.
 	others, limited := have.Get([]byte(tables.OtherKey))
@@ -71,6 +71,9 @@ func (c *comparison) partition(p int32, recounted, have *tables.Groups, clock, l
 			if has := t.RecordsIn(state); has+t.LateIn(state) != records {
 				err = c.differ(p, key, "", fmt.Sprint(records, " records"), fmt.Sprint(has, " records, ", t.LateIn(state), " late"))
 			}
+		case there && limited && !t.Keeps() && t.RecordsIn(state) < records: // it has a row since there was room
+			c.out.Left++
+			l.missing += records - t.RecordsIn(state)
 		case there:
 			err = c.rows(p, key, want, state)
 		case t.HasWindowsThatEnd() && (ended.Closed || limited):
@@ -103,73 +106,95 @@ func (c *comparison) partition(p int32, recounted, have *tables.Groups, clock, l
 }
 
 // balance checks that as many records are in no row of their own as the table says. Late for some of its hopping windows a record is not
-// late, and one that is unnested is late once: then it cannot be told.
+// late: then it cannot be told.
 func (c *comparison) balance(p int32, l ledger, others tables.State, late int64) {
 	t := c.run.table
-	if t.Window.Kind != tables.Tumbling || t.Unnests() {
+	if t.Window.Kind != tables.Tumbling {
 		return
 	}
 	has := late
 	if others.W != nil {
 		has += t.RecordsIn(others)
 	}
-	// Of windows that are not kept any more both have had some.
-	if without := l.missing + l.late; without > has || without < has && t.Keeps() {
+	without := l.missing + l.late
+	wrong := without > has || without < has && t.Keeps() // of windows that are not kept any more both have had some
+	if t.Unnests() && has > 0 {
+		wrong = false // one that is unnested is late once, and missing in several rows
+	}
+	if wrong {
 		c.out.Counts = append(c.out.Counts, CountDifference{codecs.Source{Topic: c.run.c.Kafka.ChangelogTopic(c.run.c.Entry.Own()), Partition: p},
 			"late, or above MAX GROUPS", without, has})
 	}
 }
 
-// finalSessions compares sessions that close: what comes later within the gap of one that has closed is a session of its own, which the
+// sessionsThatEnd compares sessions that close, or go: what comes later within the gap of such a one is a session of its own, which the
 // recount does not know. A group has as many records all the same.
-func (c *comparison) finalSessions(p int32, recounted, have *tables.Groups, clock int64) error {
+func (c *comparison) sessionsThatEnd(p int32, recounted, have *tables.Groups, clock int64) error {
 	t := c.run.table
-	type split struct{ recounted, has int64 }
-	groups, keys := map[string]*split{}, map[string]string{} // and one key of each
-	note := func(key string, ended tables.Ended) *split {
-		if groups[ended.Group] == nil {
-			groups[ended.Group], keys[ended.Group] = &split{}, key
-		}
-		return groups[ended.Group]
+	type group struct {
+		split          bool // its sessions are not those of the recount
+		gone           bool // parts of them may be
+		recounted, has int64
+		key            string // of one of them
 	}
-	gone := map[string]bool{} // groups of which parts may be gone
-	for key, want := range recounted.All() {
+	groups := map[string]*group{}
+	of := func(key string) (*group, tables.Ended, error) {
 		ended, err := t.Ended(key, clock)
+		if groups[ended.Group] == nil {
+			groups[ended.Group] = &group{key: key}
+		}
+		return groups[ended.Group], ended, err
+	}
+	for key := range recounted.All() {
+		g, ended, err := of(key)
 		if err != nil {
 			return err
 		}
-		state, there := have.Get([]byte(key))
-		switch {
+		_, there := have.Get([]byte(key))
+		g.split = g.split || !there && !ended.Gone
+		g.gone = g.gone || ended.Gone || ended.Part
+	}
+	for key := range have.All() {
+		g, _, err := of(key)
+		if err != nil {
+			return err
+		}
+		_, there := recounted.Get([]byte(key))
+		g.split = g.split || !there
+	}
+	for key, want := range recounted.All() {
+		g, ended, err := of(key)
+		switch state, there := have.Get([]byte(key)); {
+		case err != nil:
+		case g.split:
+			g.recounted += t.RecordsIn(want)
 		case ended.Gone:
-			gone[ended.Group] = true
 			c.out.Left++
 		case there:
 			err = c.rows(p, key, want, state)
-		default:
-			note(key, ended).recounted += t.RecordsIn(want)
-			gone[ended.Group] = gone[ended.Group] || ended.Part
 		}
 		if err != nil {
 			return err
 		}
 	}
 	for key, state := range have.All() {
-		if _, there := recounted.Get([]byte(key)); there || tables.IsOther(key) {
-			continue
-		}
-		ended, err := t.Ended(key, clock)
+		g, _, err := of(key)
 		if err != nil {
 			return err
 		}
-		note(key, ended).has += t.RecordsIn(state)
-	}
-	for group, of := range groups {
-		if of.recounted == of.has || gone[group] {
-			c.out.Left++
-			continue
+		if g.split {
+			g.has += t.RecordsIn(state)
 		}
-		if err := c.differ(p, keys[group], "", fmt.Sprint(of.recounted, " records"), fmt.Sprint(of.has, " records")); err != nil {
-			return err
+	}
+	for _, g := range groups {
+		switch {
+		case !g.split:
+		case g.recounted == g.has || g.gone && g.has < g.recounted:
+			c.out.Left++
+		default:
+			if err := c.differ(p, g.key, "", fmt.Sprint(g.recounted, " records"), fmt.Sprint(g.has, " records")); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/brotally/brotally/codecs"
@@ -53,7 +54,7 @@ func (h *held) add(clock int, lost bool, records ...[2]any) {
 		}
 		var rec feeds.Record
 		for _, r := range records {
-			if err := json.Decode(fmt.Appendf(nil, `{"ts":%d.0,"query":%q}`, r[0], r[1]), &rec); err != nil {
+			if err := json.Decode(fmt.Appendf(nil, `{"ts":%d.0,"query":%q,"answers":[%q]}`, r[0], r[1], r[1]), &rec); err != nil {
 				h.t.Fatal(err)
 			}
 			c.Add(&rec)
@@ -154,6 +155,27 @@ func TestWhatEndsIsCompared(t *testing.T) {
 			h.add(6, false, r{0, "a"}, r{6, "b"})
 			h.add(6, false, r{4, "a"})
 		}, 1, 1, true},
+		{"one that grows back over one that has closed", sessions, func(h *held) {
+			h.add(10, false, r{0, "a"}, r{4, "a"}, r{10, "b"})
+			h.add(10, false, r{8, "a"})
+			h.add(10, false, r{4, "a"})
+			h.add(10, false, r{0, "a"})
+		}, 1, 1, true},
+		{"a session that goes on after one before it has gone", `CREATE TABLE t AS SELECT window_start, window_end, query, count(*) AS n FROM dns WINDOW SESSION (GAP 10 SECONDS, RETENTION 5 SECONDS) GROUP BY query`, func(h *held) {
+			h.add(10, false, r{0, "a"}, r{10, "a"})
+			h.add(27, false, r{27, "b"})
+			h.add(27, false, r{18, "a"})
+		}, 1, 1, true},
+		{"a row since there is room", fmt.Sprintf(strings.Replace(tumbling, ", late", "", 1), ", RETENTION 60 SECONDS", " MAX GROUPS 2"), func(h *held) {
+			h.add(0, false, r{1, "a"}, r{1, "b"})
+			h.add(130, false, r{130, "c"})
+			h.add(130, false, r{130, "d"}, r{131, "d"})
+			h.add(130, false, r{131, "c"})
+		}, 1, 3, true},
+		{"rows are lost where records are unnested", `CREATE TABLE t AS SELECT window_start, unnest(answers) AS a, count(*) AS n FROM dns WINDOW TUMBLING (SIZE 60 SECONDS) GROUP BY a EMIT FINAL`, func(h *held) {
+			h.add(70, false, r{1, "a"}, r{70, "a"})
+			h.add(70, true, r{2, "b"})
+		}, 2, 1, false},
 		{"one of its records is lost", sessions, func(h *held) {
 			h.add(6, false, r{0, "a"}, r{6, "b"})
 			h.add(6, false, r{4, "a"})

@@ -173,10 +173,16 @@ func (r *portion) deadLetters(ctx context.Context) error {
 	if err != nil && !errors.As(err, &none) {
 		return err
 	}
-	for topic, source := range r.c.Entry.Sources {
-		if source.Letters == "" {
-			continue
-		}
+	// What has come again by now is no letter any more, whatever the catalog said of it when we looked.
+	var replays []string
+	for _, topic := range r.c.Entry.FeedTopics() {
+		replays = append(replays, r.c.Kafka.ReplayTopic(topic))
+	}
+	there, err := r.c.Admin.Describe(replays...)
+	if err != nil {
+		return err
+	}
+	for topic := range there {
 		if err := letters.EachAgain(ctx, r.c.Admin, topic, func(l letters.Again) { note(l.Place, l.Missing) }); err != nil {
 			return err
 		}
@@ -194,6 +200,9 @@ func (r *portion) cut() error {
 	for _, p := range r.partitions {
 		rows, _ := r.store.Partition(p)
 		for source, progress := range rows.Progress() {
+			if _, reads := r.c.Entry.Sources[source.Topic]; !reads {
+				return r.impossible("it began to read %s meanwhile: dead letters were replayed; verify it again", source.Topic)
+			}
 			if r.cuts[source] == nil {
 				r.cuts[source] = make([]int64, n)
 				r.starts[source] = r.c.Entry.Sources[source.Topic].Start[source.Partition]
