@@ -393,8 +393,8 @@ func (p *Processors) startOffsets(topic string, start tables.Start) (map[int32]i
 	}
 	starts := map[int32]int64{}
 	var at map[int32]int64
-	if !start.Latest && !start.At.IsZero() {
-		if at, err = p.admin.OffsetsForTime(topic, start.At); err != nil {
+	if from, ok := start.Time(p.config.Now()); ok {
+		if at, err = p.admin.OffsetsForTime(topic, from); err != nil {
 			return nil, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/internal/letters"
 	"github.com/brotally/brotally/tables"
@@ -191,7 +192,7 @@ func (r *Replay) enter(ctx context.Context, registry *kafka.Catalog, chosen map[
 	if err != nil {
 		return err
 	}
-	p := &Processors{config: Config{Kafka: r.Kafka}, admin: r.Admin}
+	p := &Processors{config: Config{Kafka: r.Kafka, Now: fault.Now}, admin: r.Admin}
 	return registry.Update(ctx, func(entries map[string]kafka.Entry) (map[string]*kafka.Entry, error) {
 		book := &passBook{processors: p, entries: entries}
 		changes := map[string]*kafka.Entry{}

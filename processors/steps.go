@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/brotally/brotally/internal/catalog"
+	"github.com/brotally/brotally/internal/fault"
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/tables"
 )
@@ -58,7 +59,7 @@ func (e *Unapproved) Error() string {
 // Plan returns what a run of the definitions would do, in their order, and behind them what they have not. It changes nothing. Errors are those of [Processors.Run]
 // before anything runs.
 func Plan(ctx context.Context, admin *kafka.Admin, names kafka.Config, defined *tables.Definitions) ([]Step, error) {
-	p := &Processors{config: Config{Kafka: names, Tables: defined.Tables, Streams: defined.Streams}, admin: admin}
+	p := &Processors{config: Config{Kafka: names, Tables: defined.Tables, Streams: defined.Streams, Now: fault.Now}, admin: admin}
 	registry, err := kafka.OpenCatalog(admin, names)
 	if err != nil {
 		return nil, err

@@ -150,6 +150,8 @@ func (t *Definition) readsText() string {
 		return text + ", from what comes next"
 	case !start.At.IsZero():
 		return text + ", from " + start.At.UTC().Format(time.RFC3339)
+	case start.Ago > 0:
+		return text + ", from " + start.Ago.String() + " before it is made"
 	}
 	return text + ", from the oldest record"
 }

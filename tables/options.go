@@ -42,7 +42,16 @@ const (
 // Start is where a table begins: at the oldest record (the zero value), behind the newest, or at a time.
 type Start struct {
 	Latest bool
-	At     time.Time // records with a Kafka timestamp at or after it; zero: not by time
+	At     time.Time     // records with a Kafka timestamp at or after it; zero: not by time
+	Ago    time.Duration // that long before the table is made; 0: not by time
+}
+
+// Time returns the time that it is by when the table is made now; ok is false where it is by none.
+func (s Start) Time(now time.Time) (at time.Time, ok bool) {
+	if s.Ago > 0 {
+		return now.Add(-s.Ago), true
+	}
+	return s.At, !s.At.IsZero()
 }
 
 var optionNames = []string{"topic", "partitions", "start", "feed_topic", "format"}
@@ -168,5 +177,5 @@ func startOption(src *sql.Source, opt sql.Option) (Start, error) {
 	if why != "" || seconds >= 0 || seconds < -math.MaxInt64/1e9 {
 		return Start{}, src.Error(text.At, "start "+sql.Format(text)+" is neither a time nor a length of time before now", hint)
 	}
-	return Start{At: time.Now().Add(time.Duration(seconds * float64(time.Second))).UTC()}, nil
+	return Start{Ago: time.Duration(-seconds * float64(time.Second))}, nil
 }
