@@ -33,6 +33,9 @@ func (w *world) launch(name string, flags []string, env ...string) (*instance, e
 		return nil, fmt.Errorf("%s runs already: of two processes of one name one ends", name)
 	}
 	w.launched++
+	if !w.advanced.IsZero() { // who starts anew has to hear of every source before the clock goes on
+		w.advanced = time.Now().Add(w.ahead)
+	}
 	i := &instance{name: name, flags: flags, log: filepath.Join(w.dir, fmt.Sprintf("%s-%d.log", name, w.launched)), gone: make(chan struct{})}
 	out, err := os.Create(i.log)
 	if err != nil {

@@ -31,7 +31,7 @@ type world struct {
 	instances   []*instance         // that were started; those that have ended, too
 	launched    int
 	ahead       time.Duration          // of the time of day is the instances' clock
-	advanced    time.Time              // where it stood when it was last moved
+	advanced    time.Time              // where it stood when it was last moved, or an instance was started since
 	registry    *testregistry.Registry // nil: the script has none
 	replayed    bool                   // dead letters have come again
 }
