@@ -340,6 +340,18 @@ func (p *Processors) compiled(e kafka.Entry) (*tables.Table, *tables.Stream, err
 	return nil, d.Streams[0], nil
 }
 
+// definition returns what an entry defines, be it a table or a stream.
+func (p *Processors) definition(e kafka.Entry) (*tables.Definition, error) {
+	table, stream, err := p.compiled(e)
+	if err != nil {
+		return nil, err
+	}
+	if table != nil {
+		return &table.Definition, nil
+	}
+	return &stream.Definition, nil
+}
+
 // warnMixed says which topics carry other feeds now that did not when their tables were made, and what comes of it.
 func (p *Processors) warnMixed(entries map[string]kafka.Entry) {
 	for _, d := range p.definitions() {

@@ -328,10 +328,12 @@ func (c *combiner) missing() []string {
 // the windows of all others. Its Kafka timestamp may be from that clock, too, and no record comes before it is written.
 func (c *combiner) latest(m *sarama.ConsumerMessage) int64 {
 	came := m.Timestamp
-	if came.UnixMilli() <= 0 || came.After(c.wall) { // its producer gave it none, or our clock went on since we last looked
-		if c.wall = c.now(); came.UnixMilli() <= 0 || came.After(c.wall) {
-			came = c.wall
-		}
+	stamped := came.UnixMilli() > 0 // else its producer gave it no time
+	if !stamped || came.After(c.wall) {
+		c.wall = c.now() // it went on since we last looked
+	}
+	if !stamped || came.After(c.wall) {
+		came = c.wall
 	}
 	return came.Add(c.skew).UnixMicro()
 }

@@ -73,7 +73,7 @@ func (p *Processors) readings(entries map[string]kafka.Entry) (map[string]*readi
 			}
 			continue
 		}
-		table, stream, err := p.compiled(e)
+		d, err := p.definition(e)
 		if err != nil {
 			return nil, err
 		}
@@ -87,11 +87,7 @@ func (p *Processors) readings(entries map[string]kafka.Entry) (map[string]*readi
 				r.begin[partition] = min(r.begin[partition], source.Begin()[partition])
 			}
 			r.of = append(r.of, name)
-			if table != nil {
-				r.defs = append(r.defs, &table.Definition)
-			} else {
-				r.defs = append(r.defs, &stream.Definition)
-			}
+			r.defs = append(r.defs, d)
 		}
 	}
 	maps.DeleteFunc(passes, func(name string, r *reading) bool { return unsettled[name] && !r.idle })

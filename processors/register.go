@@ -193,15 +193,11 @@ func (p *Processors) fitsPass(t *tables.Definition, pass string, entries map[str
 		if _, _, passes := Belongings(p.config.Kafka, e); name == t.Name || e.Dropped || !slices.Contains(passes, pass) {
 			continue
 		}
-		table, stream, err := p.compiled(e)
+		d, err := p.definition(e)
 		if err != nil {
 			return err
 		}
-		if table != nil {
-			all = append(all, &table.Definition)
-		} else {
-			all = append(all, &stream.Definition)
-		}
+		all = append(all, d)
 	}
 	if _, err := tables.SharedLayout(all...); err != nil {
 		return refusal(t, "cannot be read together with the others of its pass: "+err.Error(), fmt.Sprintf("give it another name, or `brotally reset %s` gives it a pass of its own", t.Name))

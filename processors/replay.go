@@ -125,8 +125,10 @@ func (r *Replay) choose(ctx context.Context, entries map[string]kafka.Entry, out
 			out.Refused = append(out.Refused, fmt.Errorf("%s: it has %d bytes, and a record of ours may have %d: max.request.size sets that", l.Place(), l.Size, conf.Producer.MaxMessageBytes))
 			return nil
 		}
-		if _, err := letters.Record(ctx, r.Admin, l); l.Cut() && err != nil {
-			return r.refused(err, out)
+		if l.Cut() { // whether the original is still there
+			if _, err := letters.Record(ctx, r.Admin, l); err != nil {
+				return r.refused(err, out)
+			}
 		}
 		chosen[l.Key] = replayed{feed, whose}
 		if names[feed] == nil {
@@ -221,15 +223,9 @@ func (r *Replay) enter(ctx context.Context, registry *kafka.Catalog, chosen map[
 
 // addLetters makes an entry read the dead letters of a topic, those that come from now on.
 func (p *Processors) addLetters(e *kafka.Entry, feed string, exist map[string]kafka.Topic, book *passBook) error {
-	table, stream, err := p.compiled(*e)
+	d, err := p.definition(*e)
 	if err != nil {
 		return err
-	}
-	var d *tables.Definition
-	if table != nil {
-		d = &table.Definition
-	} else {
-		d = &stream.Definition
 	}
 	topic := p.config.Kafka.ReplayTopic(feed)
 	pass, err := book.passFor(d, topic, tables.Start{Latest: true}, e.Sources[feed].Mixed)

@@ -63,14 +63,8 @@ func formOf(r *http.Request, query url.Values, name string) (f form, err error) 
 	if strings.ContainsAny(f.null, ",\t\"\r\n") {
 		return f, bad("bad_value", "null is a text without separators, quotes and line breaks", "")
 	}
-	switch query.Get(paramSpreadsheet) {
-	case "", "0", "false":
-	case "1", "true":
-		f.spreadsheet = true
-	default:
-		return f, bad("bad_value", "spreadsheet is 1 or 0", "")
-	}
-	return f, nil
+	f.spreadsheet, err = parseBool(paramSpreadsheet, query.Get(paramSpreadsheet))
+	return f, err
 }
 
 // formatOf returns the format that a request wants: by name if it says one, else by Accept, json if that does not say.

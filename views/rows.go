@@ -313,14 +313,21 @@ type freshness struct {
 	all     int64 // offset of every source partition; 0: not asked for
 }
 
+// parseBool reads a parameter that is true or false; it is false where there is none.
+func parseBool(name, text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "", "false", "0":
+		return false, nil
+	case "true", "1":
+		return true, nil
+	}
+	return false, bad("bad_value", fmt.Sprintf("%s: %q is neither true nor false", name, text), "")
+}
+
 // parseFreshness reads stale=true and min_offset=dns/0:41,dns/1:17 or min_offset=41.
 func parseFreshness(stale, minOffset string) (f freshness, err error) {
-	switch strings.ToLower(stale) {
-	case "", "false", "0":
-	case "true", "1":
-		f.stale = true
-	default:
-		return f, bad("bad_value", fmt.Sprintf("stale: %q is neither true nor false", stale), "")
+	if f.stale, err = parseBool(paramStale, stale); err != nil {
+		return f, err
 	}
 	if minOffset == "" {
 		return f, nil

@@ -216,7 +216,7 @@ func TestFormatsWithTypes(t *testing.T) {
 	for query, want := range map[string]string{
 		"?null=x":                       "Bad Request bad_parameter: null is for csv and tsv; say ?format=csv",
 		"?spreadsheet=1&format=arrow":   "Bad Request bad_parameter: spreadsheet is for csv and tsv; say ?format=csv",
-		"?spreadsheet=maybe&format=csv": "Bad Request bad_value: spreadsheet is 1 or 0",
+		"?spreadsheet=maybe&format=csv": `Bad Request bad_value: spreadsheet: "maybe" is neither true nor false`,
 		"?null=a%2Cb&format=csv":        "Bad Request bad_value: null is a text without separators, quotes and line breaks",
 		"?format=arow":                  "Bad Request bad_value: no format arow; did you mean arrow?",
 	} {

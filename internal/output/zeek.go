@@ -2,8 +2,8 @@ package output
 
 import (
 	"bufio"
+	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -127,13 +127,9 @@ func (z *zeekWriter) appendValue(b []byte, v feeds.Value, element bool) []byte {
 // appendSeconds appends microseconds as seconds with six decimals, without a double between.
 func appendSeconds(b []byte, micros int64) []byte {
 	if micros < 0 {
-		b = append(b, '-')
-		micros = -micros
+		b, micros = append(b, '-'), -micros
 	}
-	b = strconv.AppendInt(b, micros/1e6, 10)
-	b = append(b, '.')
-	rest := strconv.FormatInt(micros%1e6, 10)
-	return append(append(b, "000000"[len(rest):]...), rest...)
+	return fmt.Appendf(b, "%d.%06d", micros/1e6, micros%1e6)
 }
 
 // appendText appends a text so that it is one field, or one element, and neither NULL nor empty by mistake. Bytes that are no UTF-8 are
