@@ -86,7 +86,7 @@ func (b *bench) lookups(ctx context.Context) error {
 	if _, err := i.reached(ctx, "dns_counts", j.topic, j.records); err != nil {
 		return err
 	}
-	bare, address, err := b.startBare(ctx, i)
+	bare, address, err := b.startBare(ctx, i, rowPath(hostName(0), qtypes[0].name))
 	if err != nil {
 		return err
 	}
@@ -126,9 +126,9 @@ func (b *bench) lookups(ctx context.Context) error {
 	return nil
 }
 
-// startBare starts this program as a handler that answers what the instance does.
-func (b *bench) startBare(ctx context.Context, i *instance) (*process, string, error) {
-	res, err := get(ctx, i.base+rowPath(hostName(0), qtypes[0].name))
+// startBare starts this program as a handler that always answers what the instance does to a path.
+func (b *bench) startBare(ctx context.Context, i *instance, path string) (*process, string, error) {
+	res, err := get(ctx, i.base+path)
 	if err != nil {
 		return nil, "", err
 	}
@@ -145,7 +145,7 @@ func (b *bench) startBare(ctx context.Context, i *instance) (*process, string, e
 	if err != nil {
 		return nil, "", err
 	}
-	cmd := exec.Command(self, bareCommand, file)
+	cmd := exec.Command(self, bareCommand, file, res.Header.Get("Content-Type"))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, "", err
@@ -162,10 +162,10 @@ func (b *bench) startBare(ctx context.Context, i *instance) (*process, string, e
 	return p, address[:len(address)-1], nil
 }
 
-// bareCommand makes this program a handler that always answers with the bytes of a file.
+// bareCommand makes this program a handler that always answers with the bytes of a file, of a media type.
 const bareCommand = "serve-bare"
 
-func serveBare(file string) error {
+func serveBare(file, media string) error {
 	body, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func serveBare(file string) error {
 	}
 	fmt.Printf("http://%s\n", l.Addr())
 	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Type", media)
 		_, _ = w.Write(body)
 	}))
 }

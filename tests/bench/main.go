@@ -65,8 +65,8 @@ type bench struct {
 }
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == bareCommand {
-		fail(serveBare(os.Args[2]))
+	if len(os.Args) == 4 && os.Args[1] == bareCommand {
+		fail(serveBare(os.Args[2], os.Args[3]))
 		return
 	}
 	cfg, err := parse(os.Args[1:])
@@ -87,7 +87,7 @@ func fail(err error) {
 }
 
 // allParts are what can be measured, in the order in which it is.
-var allParts = []string{"throughput", "latency", "lookups", "restore", "members", "many", "flood", "expire", "growth", "pieces"}
+var allParts = []string{"throughput", "latency", "lookups", "restore", "members", "many", "flood", "expire", "wrk", "growth", "pieces"}
 
 func parse(args []string) (c config, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
@@ -201,7 +201,7 @@ func measure(ctx context.Context, c config) (failed error) {
 		}
 		defer stop()
 	}
-	parts := map[string]func(context.Context) error{"throughput": b.throughput, "latency": b.latency, "lookups": b.lookups, "restore": b.restore, "members": b.members, "many": b.many, "flood": b.flood, "expire": b.expire, "growth": b.growth, "pieces": b.pieces}
+	parts := map[string]func(context.Context) error{"throughput": b.throughput, "latency": b.latency, "lookups": b.lookups, "restore": b.restore, "members": b.members, "many": b.many, "flood": b.flood, "expire": b.expire, "wrk": b.wrk, "growth": b.growth, "pieces": b.pieces}
 	for _, part := range allParts {
 		if !slices.Contains(b.Parts, part) {
 			continue
