@@ -86,6 +86,9 @@ func (g *consumerGroup) Consume(ctx context.Context, topics []string, h sarama.C
 		leave(nil)
 		switch {
 		case ctx.Err() != nil:
+			if g.stage.outer.Err() != nil {
+				g.stage.leave(context.Cause(g.stage.outer)) // now: what Goka has to do yet the others need not wait for
+			}
 			return nil
 		case unread && (err == nil || errors.Is(err, context.Canceled)):
 			if err := g.stage.admin.RemoveMember(string(g.stage.group), g.stage.name()); err != nil {
@@ -171,7 +174,20 @@ func (h *handler) Cleanup(cs sarama.ConsumerGroupSession) error {
 		h.stage.fail(failed)
 		return failed
 	}
+	h.stage.ended = generation{cs.MemberID(), cs.GenerationID()}
 	return err
+}
+
+// generation is a session of the group that a member had. The zero value is none.
+type generation struct {
+	member string // given out anew whenever the group has done without it
+	number int32
+}
+
+// precedes reports whether there was no generation between this one and a session. Then nobody else had in the meantime what a member has
+// in both.
+func (g generation) precedes(s sarama.ConsumerGroupSession) bool {
+	return g.member != "" && g.member == s.MemberID() && s.GenerationID()-g.number <= 1
 }
 
 // ConsumeClaim runs one claim's pump beside Goka's loop.
@@ -248,7 +264,7 @@ func (o offsets) set(topic string, partition int32, next int64) {
 func (s *session) start() error {
 	topic := s.stage.input
 	partitions := s.Claims()[topic]
-	s.stage.assigned(partitions)
+	s.stage.assigned(partitions, s.stage.ended.precedes(s.ConsumerGroupSession))
 	if len(partitions) == 0 {
 		return nil
 	}

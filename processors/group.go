@@ -164,13 +164,13 @@ type rowWriter struct {
 	updaters map[int32]*tables.Updater // of this session's partitions
 }
 
-// assigned keeps the rows of the session's partitions alone. What was known of them beside the rows is made anew: a partition
-// that was ours before may have been another's meanwhile, without us noticing.
-func (w *rowWriter) assigned(partitions []int32) {
-	w.store.Keep(partitions)
+// assigned keeps the rows of the session's partitions alone. What is known of them beside the rows is made anew for those that may have
+// been another's meanwhile.
+func (w *rowWriter) assigned(partitions []int32, alone bool) {
+	current := w.store.Keep(partitions, alone)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	clear(w.updaters)
+	maps.DeleteFunc(w.updaters, func(n int32, _ *tables.Updater) bool { return !current[n] })
 }
 
 // updater returns what changes a partition's rows, which stand at that clock.

@@ -241,7 +241,7 @@ func (p *Processors) newStage(stands *standing, input string) *stage {
 		startAt:    func(int32) int64 { return 0 },
 		sameTopic:  func() error { return nil },
 		stillThere: func(context.Context) error { return nil },
-		assigned:   func([]int32) {},
+		assigned:   func([]int32, bool) {},
 		recovered:  func(context.Context, []int32) error { return nil },
 		more:       func() bool { return false },
 		committed:  func(offsets) {},

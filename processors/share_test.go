@@ -20,11 +20,16 @@ func TestInstancesComeAndGo(t *testing.T) {
 	p.shared(combine, 1, 4)
 	p.produce("dns", 4, office(1, 400)...)
 
+	p.exact(notebook, nil)
+	read := one.restored()
 	two := p.run(notebook, instance("two"))
 	p.shared(combine, 2, 4)
 	p.shared(group, 2, 4)
 	p.produce("dns", 4, office(2, 400)...)
 	p.exact(notebook, nil)
+	if again := one.restored() - read; again != 0 {
+		t.Errorf("%d records of the changelog were read by the one that had written them", again)
+	}
 	if one.processors.Records() == 0 || two.processors.Records() == 0 {
 		t.Errorf("one counted %d records, two %d: they do not share the work", one.processors.Records(), two.processors.Records())
 	}
@@ -47,6 +52,14 @@ func TestInstancesComeAndGo(t *testing.T) {
 	p.produce("dns", 4, office(7, 400)...)
 	p.exact(notebook, nil)
 	two.stop()
+}
+
+// restored returns how many records of changelogs it has read to recover rows.
+func (r *running) restored() (n int64) {
+	for _, s := range r.processors.Snapshot().Stages {
+		n += s.Rows.Restored
+	}
+	return n
 }
 
 // TestTwoOfOneName starts a second process under the name of one that runs. One of them goes on, and counts everything

@@ -43,9 +43,9 @@ type stage struct {
 	rows       *grouptable.Store                                             // of stage 2
 	edges      []goka.Edge                                                   // beside the input
 	options    []goka.ProcessorOption
-	startAt    func(partition int32) int64     // where a partition without a committed offset starts
-	stillThere func(ctx context.Context) error // says that the catalog has no such stage any more; asked once this process is a member
-	assigned   func(partitions []int32)
+	startAt    func(partition int32) int64                         // where a partition without a committed offset starts
+	stillThere func(ctx context.Context) error                     // says that the catalog has no such stage any more; asked once this process is a member
+	assigned   func(partitions []int32, alone bool)                // see [grouptable.Store.Keep]
 	recovered  func(ctx context.Context, partitions []int32) error // what is to be done before anything is taken in
 	more       func() bool                                         // there is work that nothing has to come for
 	committed  func(offsets)
@@ -58,6 +58,7 @@ type stage struct {
 	sarama      *sarama.Config
 	context     context.Context // of run; Goka's builders are given none
 	outer       context.Context // whose end is no failure
+	ended       generation      // the last one that ended with all committed
 }
 
 // begin is where a claim begins.

@@ -27,6 +27,7 @@ type Partition struct {
 	mark     string            // what the results of its rows in the result topic are of; empty: of nothing yet
 	clock    codecs.Clock      // how far the table's clock stands
 	next     int64             // the changelog's next offset: what lies below is in rows
+	whole    bool              // no recovery of it was broken off
 	left     []tables.Leftover // records of values that are to be deleted
 	loose    *tables.Values    // the rows' values while the changelog is read; nil: they have them
 }
@@ -49,6 +50,13 @@ func (p *Partition) locked(fn func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return fn()
+}
+
+// isWhole reports whether its last recovery came to its end.
+func (p *Partition) isWhole() bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.whole
 }
 
 // Read calls fn with the rows, which fn must neither change nor keep.

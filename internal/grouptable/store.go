@@ -44,7 +44,8 @@ type Store struct {
 
 	mu         sync.Mutex // guards all below
 	partitions map[int32]*Partition
-	changed    chan struct{} // closed, and replaced, when progress moves
+	current    map[int32]bool // partitions that are as their changelog is, and need not be read
+	changed    chan struct{}  // closed, and replaced, when progress moves
 }
 
 // New returns a Store without partitions.
@@ -101,19 +102,24 @@ func (s *Store) notify() {
 }
 
 // Drop forgets all partitions. It must be called when a transaction failed: the rows then hold what was never committed.
-func (s *Store) Drop() { s.Keep(nil) }
+func (s *Store) Drop() { s.Keep(nil, false) }
 
-// Keep forgets all partitions but those: who does not own a partition does not see its tombstones either.
-func (s *Store) Keep(numbers []int32) {
+// Keep forgets all partitions but those: who does not own a partition does not see its tombstones either. alone says that since
+// they were recovered nobody but this process can have written any of them, and all that it wrote is committed: those are not
+// read again when they are asked for next. Else all that came since the last recovery is, what this process wrote included.
+// It returns which are as their changelog is.
+func (s *Store) Keep(numbers []int32, alone bool) (current map[int32]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	kept := map[int32]*Partition{}
+	kept, current := map[int32]*Partition{}, map[int32]bool{}
 	for _, n := range numbers {
 		if p, ok := s.partitions[n]; ok {
 			kept[n] = p
+			current[n] = alone && p.isWhole()
 		}
 	}
-	s.partitions = kept
+	s.partitions, s.current = kept, current
+	return maps.Clone(current)
 }
 
 // Builder returns Goka's storage.Builder: it recovers the partition, from where this process has it or from the
@@ -129,7 +135,13 @@ func (s *Store) Builder(current func() context.Context) storage.Builder {
 }
 
 func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
-	p, ok := s.Partition(number)
+	s.mu.Lock()
+	p, ok := s.partitions[number]
+	current := s.current[number]
+	s.mu.Unlock()
+	if current {
+		return p, nil
+	}
 	if !ok {
 		p = newPartition(s.config, s.notify)
 	}

@@ -287,7 +287,7 @@ func TestRecoversOnwards(t *testing.T) {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 
-	s.Keep([]int32{1, 5})
+	s.Keep([]int32{1, 5}, false)
 	if _, ok := s.Partition(0); ok || s.Len() != 1 {
 		t.Errorf("%d partitions are kept, partition 0: %v", s.Len(), ok)
 	}
@@ -309,6 +309,65 @@ func TestRecoversOnwards(t *testing.T) {
 }
 
 // TestAbortedRowsAreNotRecovered, nor does their place at the end of the changelog hold anything up.
+// TestWhatIsKeptAloneIsNotReadAgain: what a process wrote itself since it recovered a partition it knows, as long as nobody else had that. A
+// recovery that was broken off may have left it with older rows than those.
+func TestWhatIsKeptAloneIsNotReadAgain(t *testing.T) {
+	t.Parallel()
+	c := newChangelog(t, 2)
+	tx := c.writer("w")
+	for n := range int32(2) {
+		tx.Send(c.topic, n, c.key("a"), c.row(1))
+	}
+	c.commit(tx)
+	s := c.store()
+	for n := range int32(2) {
+		c.recover(s, n)
+	}
+	want := func(alone bool, want map[int32]bool, records int64) {
+		t.Helper()
+		if diff := cmp.Diff(want, s.Keep([]int32{0, 1}, alone)); diff != "" {
+			t.Errorf("as their changelog are (-want +got):\n%s", diff)
+		}
+		was := s.Recovered()
+		for n := range int32(2) {
+			c.recover(s, n)
+		}
+		if got := s.Recovered() - was; got != records {
+			t.Errorf("%d records were read, want %d", got, records)
+		}
+	}
+	both := map[int32]bool{0: true, 1: true}
+	want(true, both, 0)
+
+	tx.Send(c.topic, 0, c.key("a"), c.row(2))
+	c.commit(tx)
+	want(true, both, 0)
+	want(false, map[int32]bool{0: false, 1: false}, 1)
+
+	tx.Send(c.topic, 0, c.key("a"), c.row(3))
+	c.commit(tx)
+	s.Keep([]int32{0, 1}, false)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := s.recover(ctx, 0); err == nil {
+		t.Fatal("a recovery whose context has ended succeeds")
+	}
+	// That one had not begun to read. This one had.
+	p, _ := s.Partition(0)
+	if err := p.locked(p.recovering); err != nil {
+		t.Fatal(err)
+	}
+	want(true, map[int32]bool{0: false, 1: true}, 1)
+	c.want(p, "a 3")
+
+	if got := s.Keep([]int32{1}, true); len(got) != 1 {
+		t.Errorf("%v are as their changelog, want partition 1 alone", got)
+	}
+	if got := s.Keep([]int32{0, 1}, true); got[0] || !got[1] {
+		t.Errorf("%v are as their changelog, want partition 1 alone", got)
+	}
+}
+
 func TestAbortedRowsAreNotRecovered(t *testing.T) {
 	t.Parallel()
 	c := newChangelog(t, 1)

@@ -10,6 +10,7 @@ import (
 // recovering begins to read the changelog: values are held apart until all is read. The caller of this, recover and recovered
 // holds the lock.
 func (p *Partition) recovering() (err error) {
+	p.whole = false                 // what comes may be older than what this process wrote itself
 	if p.values && p.loose == nil { // else the last recovery ended early
 		p.loose, err = p.table.NewValues(p.rows, p.left)
 		p.left = nil
@@ -38,6 +39,7 @@ func (p *Partition) recovered() (err error) {
 		p.left, err = p.loose.Return(p.rows)
 		p.loose = nil
 	}
+	p.whole = err == nil
 	return err
 }
 
