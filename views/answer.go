@@ -149,6 +149,9 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req 
 // send writes the answer in the form that the request wants.
 func (a *Answer) send(w http.ResponseWriter, r *http.Request, how form) {
 	w.Header().Set("Content-Type", mediaTypes[how.format][0])
+	if a.next != "" {
+		w.Header().Set("Link", nextLink(r.URL, a.next))
+	}
 	if how.format == formatJSON {
 		a.writeJSON(w)
 		return
@@ -161,6 +164,9 @@ func (a *Answer) send(w http.ResponseWriter, r *http.Request, how form) {
 	}
 	if a.Partial {
 		header.Set("Brotally-Partial", "true")
+	}
+	if a.next != "" {
+		header.Set("Brotally-Next", a.next)
 	}
 	if len(a.Approximate) > 0 {
 		var names []string
@@ -273,6 +279,9 @@ func (a *Answer) appendMeta(b []byte) []byte {
 		b = append(b, `,"max_groups_reached":true`...)
 	}
 	b = a.appendApproximate(b)
+	if a.next != "" {
+		b = append(append(append(b, `,"next":"`...), a.next...), '"')
+	}
 	b = append(b, `,"took_ms":`...)
 	b = strconv.AppendFloat(b, float64(a.Took.Microseconds())/1000, 'f', -1, 64)
 	return append(b, '}')

@@ -81,6 +81,22 @@ func TestClient(t *testing.T) {
 		t.Errorf("no table: %v", err)
 	}
 
+	var hosts []string
+	for row, err := range c.All(ctx, "dns_counts", client.RowsOptions{Where: map[string]any{"count.gte": 2, "id.orig_h.subnet": netip.MustParsePrefix("10.0.0.0/8")}, Order: "-count", Limit: 1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		hosts = append(hosts, row.Text("id.orig_h")+" "+row.Text("count"))
+	}
+	if diff := cmp.Diff([]string{"10.0.0.1 5", "10.0.0.2 3", "10.0.0.1 2"}, hosts); diff != "" {
+		t.Error(diff)
+	}
+	for _, err := range c.All(ctx, "dns_counts", client.RowsOptions{Order: "cont"}) {
+		if !errors.As(err, &e) || e.Code != "unknown_column" {
+			t.Errorf("pages in no order: %v", err)
+		}
+	}
+
 	tables, err := c.Tables(ctx)
 	if err != nil || len(tables) != 3 || tables[0].Name != "dns_counts" || tables[0].Groups != 5 || !tables[0].Ready {
 		t.Errorf("tables: %+v, %v", tables, err)

@@ -47,7 +47,7 @@ type server struct {
 //
 //	GET  /api/v1/tables              the tables
 //	GET  /api/v1/tables/{t}          one of them: columns, topics, progress
-//	GET  /api/v1/tables/{t}/rows     its rows: ?COLUMN=value&order=-count,qtype_name&limit=20&offset=0
+//	GET  /api/v1/tables/{t}/rows     its rows: ?COLUMN=value&COLUMN.gte=value&order=-count,qtype_name&limit=20&after=TOKEN
 //	POST /api/v1/query               {"sql": "SELECT ..", "params": [..]}
 //
 // Rows come as json, ndjson or csv, by Accept or ?format=. Both ways to rows take ?min_offset= and ?stale=true.
