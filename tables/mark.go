@@ -152,10 +152,10 @@ type Estimates struct {
 }
 
 // estimates returns what the marks of the answer's rows say; the marks lie behind all other values.
-func (c *collector) estimates(marks []int, offset int) (all []Estimates) {
+func (c *collector) estimates(marks []int) (all []Estimates) {
 	for i, column := range marks {
 		var rows []int
-		for n, row := range c.kept[min(offset, len(c.kept)):] {
+		for n, row := range c.kept[min(c.offset, len(c.kept)):] {
 			if row.values[len(row.values)-len(marks)+i].IsTrue() {
 				rows = append(rows, n)
 			}

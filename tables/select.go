@@ -318,9 +318,8 @@ func (s *Select) run(rows iter.Seq[[]feeds.Value], params []feeds.Value, out *co
 	if s.distinct {
 		out.seen = map[string]struct{}{}
 	}
-	offset := 0
 	if s.offset != nil {
-		if offset, err = s.offset.count(&e, "OFFSET"); err != nil {
+		if out.offset, err = s.offset.count(&e, "OFFSET"); err != nil {
 			return nil, err
 		}
 	}
@@ -328,8 +327,8 @@ func (s *Select) run(rows iter.Seq[[]feeds.Value], params []feeds.Value, out *co
 		if out.limit, err = s.limit.count(&e, "LIMIT"); err != nil {
 			return nil, err
 		}
-		if out.limit > 0 && out.limit < math.MaxInt-offset {
-			out.limit += offset
+		if out.limit > 0 && out.limit < math.MaxInt-out.offset {
+			out.limit += out.offset
 		}
 	}
 	if s.table != nil && len(s.table.marks) > 0 {
@@ -348,7 +347,7 @@ func (s *Select) run(rows iter.Seq[[]feeds.Value], params []feeds.Value, out *co
 	case out.over != nil:
 		return nil, out.over
 	}
-	return &Rows{Columns: s.Columns, Values: out.rows(offset), Estimates: out.estimates(s.marks, offset)}, nil
+	return &Rows{Columns: s.Columns, Values: out.rows(), Estimates: out.estimates(s.marks)}, nil
 }
 
 // evals are the items, and behind them the marks.

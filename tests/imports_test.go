@@ -55,6 +55,7 @@ var foreign = map[string][]string{
 	"github.com/axiomhq/hyperloglog":  {"tables"},
 	"github.com/google/btree":         {"tables"},
 	"github.com/hamba/avro":           {"internal/testregistry"},
+	"github.com/klauspost/compress":   {"views"},
 	"github.com/rogpeppe/go-internal": {},
 	"gonum.org/v1/plot":               {"tests/bench"},
 }

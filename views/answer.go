@@ -133,11 +133,7 @@ func quality(accept []string, types []string) float64 {
 }
 
 // answer runs a look-up and writes what it found.
-func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req request, f freshness, how form) error {
-	if err := view.await(r.Context(), f); err != nil {
-		return err
-	}
-	req.partial = f.stale
+func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req request, how form) error {
 	a, err := view.run(r.Context(), req)
 	if err != nil {
 		return err
@@ -157,11 +153,8 @@ func (a *Answer) send(w http.ResponseWriter, r *http.Request, how form) {
 		return
 	}
 	header := w.Header()
-	header.Set("Brotally-As-Of", string(a.AsOf.AppendJSON(nil)))
+	a.AsOf.setHeader(header)
 	header.Set("Brotally-Rows", strconv.Itoa(len(a.Rows)))
-	if a.AsOf.EventTime != codecs.NoTime {
-		header.Set("Brotally-Event-Time", feeds.TimestampValue(a.AsOf.EventTime).String())
-	}
 	if a.Partial {
 		header.Set("Brotally-Partial", "true")
 	}

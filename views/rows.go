@@ -56,7 +56,16 @@ func (s *server) rows(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, view, req, freshness, form)
+	if err := view.await(r.Context(), freshness); err != nil {
+		return err
+	}
+	w.Header().Add("Vary", "Accept")
+	if view.unchanged(w, r, form) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	req.partial = freshness.stale
+	return s.answer(w, r, view, req, form)
 }
 
 // rowsRequest turns a query string into a look-up. Look-ups of one shape are compiled once.

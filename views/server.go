@@ -58,10 +58,10 @@ func NewServer(c ServerConfig) http.Handler {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	api := http.NewServeMux()
-	api.Handle("/api/v1/tables", s.handle(s.tables, http.MethodGet))
-	api.Handle("/api/v1/tables/{table}", s.handle(s.table, http.MethodGet))
-	api.Handle("/api/v1/tables/{table}/rows", s.handle(s.rows, http.MethodGet))
-	api.Handle("/api/v1/query", s.handle(s.query, http.MethodPost))
+	api.Handle("/api/v1/tables", compressed(s.handle(s.tables, http.MethodGet)))
+	api.Handle("/api/v1/tables/{table}", compressed(s.handle(s.table, http.MethodGet)))
+	api.Handle("/api/v1/tables/{table}/rows", compressed(s.handle(s.rows, http.MethodGet)))
+	api.Handle("/api/v1/query", compressed(s.handle(s.query, http.MethodPost)))
 	api.Handle("/api/", s.handle(s.nothing))
 	api.Handle("/healthz", s.handle(s.healthz, http.MethodGet))
 	api.Handle("/readyz", s.handle(s.readyz, http.MethodGet))
@@ -103,6 +103,8 @@ func (s *server) handle(h handler, methods ...string) http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		if err := h(w, r); err != nil {
+			w.Header().Del("ETag")
+			w.Header().Set("Cache-Control", "no-store")
 			s.fail(w, r, err)
 		}
 	})

@@ -64,11 +64,16 @@ func (s *server) query(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	w.Header().Add("Vary", "Accept")
 	if lookup.Explain {
 		lookup.View.Explain(lookup.Select).send(w, r, form)
 		return nil
 	}
-	return s.answer(w, r, lookup.View, req, f, form)
+	if err := lookup.View.await(r.Context(), f); err != nil {
+		return err
+	}
+	req.partial = f.stale
+	return s.answer(w, r, lookup.View, req, form)
 }
 
 func readQuery(r *http.Request) (body queryBody, err error) {
