@@ -77,9 +77,7 @@ func (v *View) run(ctx context.Context, r request) (*Answer, error) {
 	}
 	// Before the rows are read: what is there now is still there then.
 	a := &Answer{Table: v.table.Name, Partial: !h.ready, AsOf: v.AsOf()}
-	if !r.keyed {
-		r.key, r.keyed = r.sel.Point(r.params)
-	}
+	r.key, r.keyed = v.pointOf(r)
 	var rows *tables.Rows
 	var err error
 	if r.keyed {
@@ -98,6 +96,14 @@ func (v *View) run(ctx context.Context, r request) (*Answer, error) {
 	}
 	a.Took = time.Since(start)
 	return a, nil
+}
+
+// pointOf returns the key of the only group that can be in the answer, if there is only one.
+func (v *View) pointOf(r request) (key []byte, ok bool) {
+	if r.keyed {
+		return r.key, true
+	}
+	return r.sel.Point(r.params)
 }
 
 func (v *View) notReady(h *held) error {
@@ -177,7 +183,7 @@ func (v *View) scan(ctx context.Context, h *held, r request) (*tables.Rows, erro
 	if r.page != nil && within.Rows > 0 {
 		within.Rows++ // which only says that there is another page
 	}
-	rows, err := r.sel.RunWithin(v.rows(ctx, h, &broken), r.params, within)
+	rows, err := r.sel.RunWithin(v.rows(ctx, h, &broken, part{size: scanned}), r.params, within)
 	var large *tables.TooLarge
 	switch {
 	case broken != nil:
@@ -190,13 +196,20 @@ func (v *View) scan(ctx context.Context, h *held, r request) (*tables.Rows, erro
 	return rows, nil
 }
 
+// part says how rows are gone over a part at a time, each with its partition locked.
+type part struct {
+	size    int          // rows
+	full    func() bool  // asked after each row: the part ends here. nil: at size
+	between func() error // called after each part, with nothing locked; an error is the end. nil: nothing
+}
+
 // rows goes over all rows of the table. What is given out is valid until the next row. When it ends before the last row,
 // broken says why.
-func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feeds.Value] {
+func (v *View) rows(ctx context.Context, h *held, broken *error, parts part) iter.Seq[[]feeds.Value] {
 	return func(yield func([]feeds.Value) bool) {
 		var row []feeds.Value
 		var err error
-		n, more, number := 0, true, 0
+		n, more, full, number := 0, true, false, 0
 		each := func(key string, state tables.State) bool {
 			n++
 			var shown bool
@@ -212,7 +225,8 @@ func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feed
 			}
 			row = append(row, placeOf(key, number))
 			more = yield(row)
-			return more
+			full = more && parts.full != nil && parts.full()
+			return more && !full
 		}
 		for i, partition := range h.all() {
 			number = i
@@ -221,9 +235,16 @@ func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feed
 					*broken = context.Cause(ctx)
 					return
 				}
-				partition.Read(func(groups *tables.Groups) { at, rest = groups.Scan(at, scanned, each) })
+				full = false
+				partition.Read(func(groups *tables.Groups) { at, rest = groups.Scan(at, parts.size, each) })
 				if !more || err != nil {
 					return
+				}
+				rest = rest || full
+				if parts.between != nil {
+					if *broken = parts.between(); *broken != nil {
+						return
+					}
 				}
 			}
 		}
