@@ -18,8 +18,8 @@ func TestClient(t *testing.T) {
 	f := newFixture(t, Limits{}, dnsCounts, dnsTotal, queries)
 	f.add(office()...)
 	ctx := t.Context()
-	c := client.New(f.server(ServerConfig{Token: "s3cret"}).URL)
-	c.Token = "s3cret"
+	c := client.New(f.server(ServerConfig{Tokens: tokens(t, "read s3cret-s3cret-s3cret")}).URL)
+	c.Token = "s3cret-s3cret-s3cret"
 	t.Cleanup(c.HTTP.CloseIdleConnections)
 
 	row, err := c.Get(ctx, "dns_counts", netip.MustParseAddr("10.0.0.1"), "A")

@@ -129,17 +129,17 @@ func TestATokenIsOfOneRequest(t *testing.T) {
 	const another = "Bad Request bad_token: after: the token is of a request with other filters or another order, or of an earlier definition of the table; begin again without after"
 	const none = "Bad Request bad_token: after: that is no token; take it as it is from next of the page before, or begin again without after"
 	for path, want := range map[string]string{
-		"dns_counts/rows?count.lt=5&order=-count&limit=3&after=" + token:              "",
-		"dns_counts/rows?COUNT.lt=5&order=-count&format=csv&after=" + token:           "",
-		"dns_counts/rows?count.lt=4&order=-count&after=" + token:                      another,
-		"dns_counts/rows?count.lte=5&order=-count&after=" + token:                     another,
-		"dns_counts/rows?count.lt=5&order=count&after=" + token:                       another,
-		"dns_counts/rows?count.lt=5&after=" + token:                                   another,
-		"other/rows?count.lt=5&order=-count&after=" + token:                           another,
-		"dns_counts/rows?count.lt=5&order=-count&after=" + token[:len(token)-4]:       none,
-		"dns_counts/rows?count.lt=5&order=-count&after=" + token + "AAAA":             none,
-		"dns_counts/rows?count.lt=5&order=-count&after=" + strings.Repeat("A", 1<<15): none,
-		"dns_counts/rows?count.lt=5&order=-count&after=!":                             none,
+		"dns_counts/rows?count.lt=5&order=-count&limit=3&after=" + token:                   "",
+		"dns_counts/rows?COUNT.lt=5&order=-count&format=csv&after=" + token:                "",
+		"dns_counts/rows?count.lt=4&order=-count&after=" + token:                           another,
+		"dns_counts/rows?count.lte=5&order=-count&after=" + token:                          another,
+		"dns_counts/rows?count.lt=5&order=count&after=" + token:                            another,
+		"dns_counts/rows?count.lt=5&after=" + token:                                        another,
+		"other/rows?count.lt=5&order=-count&after=" + token:                                another,
+		"dns_counts/rows?count.lt=5&order=-count&after=" + token[:len(token)-4]:            none,
+		"dns_counts/rows?count.lt=5&order=-count&after=" + token + "AAAA":                  none,
+		"dns_counts/rows?count.lt=5&order=-count&after=" + strings.Repeat("A", maxToken+1): none,
+		"dns_counts/rows?count.lt=5&order=-count&after=!":                                  none,
 	} {
 		switch r := get(t, rows+path); {
 		case want == "" && r.status != http.StatusOK:

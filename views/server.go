@@ -15,9 +15,9 @@ type ServerConfig struct {
 	// Page answers what is not the API: the web page. Defaults to nothing.
 	Page http.Handler
 
-	// Token, if set, has to come with every request but /healthz and /readyz: as "Authorization: Bearer TOKEN", or as the
-	// password of any user, which is what browsers ask for.
-	Token string
+	// Tokens, if set, are what has to come with every request but /healthz and /readyz: one of them as "Authorization: Bearer
+	// TOKEN", or as the password of any user, which is what browsers ask for. /metrics is for those of operators.
+	Tokens *Tokens
 
 	// Hosts are further names that the server goes by, with or without port. Where it is reached over loopback it answers
 	// to localhost, loopback addresses and these only: else a page of a stranger could read the tables through the
@@ -35,8 +35,10 @@ type ServerConfig struct {
 	Log *slog.Logger
 }
 
-// maxBody is how large a request's body may be.
-const maxBody = 1 << 20
+const (
+	maxBody = 1 << 20  // bytes of a request's body
+	maxURI  = 32 << 10 // bytes of its address
+)
 
 type server struct {
 	views *Views
@@ -76,7 +78,7 @@ func NewServer(c ServerConfig) http.Handler {
 	return observed(c.Observe, s.guard(c, api))
 }
 
-// Guard lets through to h what a server with that configuration would answer: from its hosts, with its token.
+// Guard lets through to h what a server with that configuration would answer: from its hosts, with its tokens.
 func Guard(c ServerConfig, h http.Handler) http.Handler {
 	s := &server{log: c.Log}
 	if s.log == nil {
