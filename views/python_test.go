@@ -2,6 +2,7 @@ package views
 
 import (
 	"flag"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -49,5 +50,29 @@ func TestPythonReadsRows(t *testing.T) {
 		if err := os.WriteFile(file, []byte(strings.Join(parts, "```python\n")), 0o666); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestSchemathesis has the schemathesis that SCHEMATHESIS names make up requests from /openapi.json: no answer may be a fault of the
+// server, or another one than is described.
+func TestSchemathesis(t *testing.T) {
+	program := os.Getenv("SCHEMATHESIS")
+	if program == "" {
+		t.Skip("no schemathesis: set SCHEMATHESIS, see `make test-clients`")
+	}
+	f := newFixture(t, Limits{}, dnsCounts, dnsTotal, queries)
+	f.add(office()...)
+	numbers := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		_, _ = w.Write([]byte("up 1\n"))
+	})
+	url := f.server(ServerConfig{Metrics: numbers}).URL
+	cmd := exec.Command(program, "run", url+"/openapi.json", "--checks", "all", "--exclude-path-regex", "/changes$", // which does not end
+		"--exclude-checks", "negative_data_rejection,positive_data_acceptance,unsupported_method", // names of tables and columns are not in the description, and HEAD is answered as GET
+		"--max-examples", "40", "--seed", "1", "--generation-database", "none", "--no-color", "--warnings", "off")
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "No issues found") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

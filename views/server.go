@@ -65,6 +65,7 @@ func NewServer(c ServerConfig) http.Handler {
 	api.Handle("/api/v1/tables/{table}/rows", compressed(s.handle(s.rows, http.MethodGet)))
 	api.Handle("/api/v1/query", compressed(s.handle(s.query, http.MethodPost)))
 	api.Handle("/api/", s.handle(s.nothing))
+	api.Handle("/openapi.json", compressed(s.handle(s.openAPI, http.MethodGet)))
 	api.Handle("/healthz", s.handle(s.healthz, http.MethodGet))
 	api.Handle("/readyz", s.handle(s.readyz, http.MethodGet))
 	if c.Metrics != nil {
