@@ -114,9 +114,6 @@ func record(properties object, required ...string) object {
 
 func list(of object) object { return object{"type": "array", "items": of} }
 
-// nullable is a schema's type or null.
-func nullable(kind string) object { return object{"type": []string{kind, "null"}} }
-
 var (
 	text    = object{"type": "string"}
 	integer = object{"type": "integer"}

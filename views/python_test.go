@@ -68,11 +68,13 @@ func TestSchemathesis(t *testing.T) {
 	})
 	url := f.server(ServerConfig{Metrics: numbers}).URL
 	cmd := exec.Command(program, "run", url+"/openapi.json", "--checks", "all", "--exclude-path-regex", "/changes$", // which does not end
-		"--exclude-checks", "negative_data_rejection,positive_data_acceptance,unsupported_method", // names of tables and columns are not in the description, and HEAD is answered as GET
+		"--exclude-checks", "positive_data_acceptance", // names of tables and columns are not in the description
 		"--max-examples", "40", "--seed", "1", "--generation-database", "none", "--no-color", "--warnings", "off")
 	cmd.Dir = t.TempDir()
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "No issues found") {
-		t.Errorf("%v\n%s", err, out)
+		t.Fatalf("%v\n%s", err, out)
 	}
+	_, summary, _ := strings.Cut(string(out), "SUMMARY")
+	t.Log(summary)
 }

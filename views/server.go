@@ -69,7 +69,7 @@ func NewServer(c ServerConfig) http.Handler {
 	api.Handle("/healthz", s.handle(s.healthz, http.MethodGet))
 	api.Handle("/readyz", s.handle(s.readyz, http.MethodGet))
 	if c.Metrics != nil {
-		api.Handle("/metrics", c.Metrics)
+		api.Handle("/metrics", s.handle(func(w http.ResponseWriter, r *http.Request) error { c.Metrics.ServeHTTP(w, r); return nil }, http.MethodGet))
 	}
 	if c.Page != nil {
 		api.Handle("/", c.Page)
