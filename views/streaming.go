@@ -21,8 +21,9 @@ const (
 	streamedRows  = 1024
 	streamedBytes = 256 << 10
 
-	// stalled is how long a client may receive nothing of a part before it is let go.
-	stalled = 30 * time.Second
+	// stalled is how long a client may take to receive so many bytes before it is let go.
+	stalled      = 30 * time.Second
+	stalledBytes = 32 << 10
 )
 
 // errReplaced says that the rows that a look-up reads are given up.
@@ -165,11 +166,12 @@ func (st *stream) send() error {
 }
 
 func (st *stream) write() error {
-	_ = st.control.SetWriteDeadline(time.Now().Add(stalled)) // a writer without deadlines has its own
-	if _, err := st.to.Write(st.buf.Bytes()); err != nil {
-		return fmt.Errorf("send rows: %w", err)
+	for st.buf.Len() > 0 {
+		_ = st.control.SetWriteDeadline(time.Now().Add(stalled)) // a writer without deadlines has its own
+		if _, err := st.to.Write(st.buf.Next(stalledBytes)); err != nil {
+			return fmt.Errorf("send rows: %w", err)
+		}
 	}
-	st.buf.Reset()
 	return nil
 }
 
