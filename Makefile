@@ -35,11 +35,14 @@ test-race: ## the tests that run in one process, under the race detector (needs 
 test-kafka: ## the whole-program tests against a real Kafka broker and a schema registry (Java 17, Maven, Python; the broker is BROKERS=host:9092 if set)
 	tests/kafka/run.sh $(GOTEST_FLAGS)
 
-test-clients: ## what docs/HTTP.md says of Python, and the notebook, run by it (Python 3.11 or newer; packages come from PyPI into bin/)
+test-clients: ## what docs/HTTP.md and the notebook say of Python, run by it, and what schemathesis makes of /openapi.json (Python 3.11 or newer; packages come from PyPI into bin/)
 	python3 -m venv bin/python
 	bin/python/bin/pip install -q --disable-pip-version-check pandas==3.1.1 pyarrow==26.0.1 duckdb==2.0.1 polars==2.1.0 \
 	  nbclient==0.11.0 ipykernel==7.4.0 matplotlib==3.11.2 confluent-kafka==2.16.1
-	PYTHON=$(CURDIR)/bin/python/bin/python go test $(GOTEST_FLAGS) ./views ./tests -run TestPython
+	python3 -m venv bin/schemathesis
+	bin/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==4.32.5
+	PYTHON=$(CURDIR)/bin/python/bin/python SCHEMATHESIS=$(CURDIR)/bin/schemathesis/bin/schemathesis \
+	  go test $(GOTEST_FLAGS) ./views ./tests -run 'TestPython|TestSchemathesis'
 
 lint: ## vet, staticcheck, gofmt
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: the files above are not formatted'; exit 1; }

@@ -13,8 +13,10 @@ type collector struct {
 	visible int // columns that the answer shows; the others only order it
 	order   []ordering
 	limit   int // rows to keep at most, those that OFFSET skips included
+	offset  int // those
 	seen    map[string]struct{}
 	within  Within
+	give    func(row []feeds.Value) (more bool) // takes each row instead of keeping it, which no order may need; nil: they are kept
 
 	kept    []keptRow // with order and limit: a heap, the last row of the answer on top
 	offered int
@@ -41,6 +43,8 @@ func (c *collector) offer(e *env, items []eval) (full bool) {
 	}
 	c.offered++
 	switch {
+	case c.give != nil:
+		return c.offered > c.offset && !c.give(c.scratch) || c.offered >= c.limit
 	case len(c.order) == 0:
 		c.kept = append(c.kept, row.clone())
 		c.bytes += row.weight()
@@ -77,13 +81,13 @@ func (r keptRow) clone() keptRow {
 	return keptRow{values, r.number}
 }
 
-// rows returns the answer without its first offset rows.
-func (c *collector) rows(offset int) [][]feeds.Value {
+// rows returns the answer without the rows that OFFSET skips.
+func (c *collector) rows() [][]feeds.Value {
 	if len(c.order) > 0 {
 		slices.SortFunc(c.kept, c.compare)
 	}
-	out := make([][]feeds.Value, 0, max(len(c.kept)-offset, 0))
-	for _, r := range c.kept[min(offset, len(c.kept)):] {
+	out := make([][]feeds.Value, 0, max(len(c.kept)-c.offset, 0))
+	for _, r := range c.kept[min(c.offset, len(c.kept)):] {
 		out = append(out, r.values[:c.visible:c.visible])
 	}
 	return out

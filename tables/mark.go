@@ -104,10 +104,12 @@ func (t *Table) MarkedRow(key string, s State, row []feeds.Value) ([]feeds.Value
 // markInputs gives the rows of the look-up's table their marks and compiles those of the answer, after all that a user wrote,
 // who knows nothing of them. It returns the rows' columns.
 func (s *Select) markInputs(rows *feeds.Feed) ([]feeds.Column, error) {
-	columns := slices.Clip(rows.Columns)
+	own := len(s.table.Columns)
+	columns := slices.Clip(rows.Columns[:own])
 	for _, i := range s.table.marks {
 		columns = append(columns, feeds.Column{Name: markName(s.table.Columns[i].Name), Type: feeds.T(feeds.Bool)})
 	}
+	columns = append(columns, rows.Columns[own:]...)
 	s.plan.feed = &feeds.Feed{Name: rows.Name, Columns: columns}
 	return columns, s.addMarks()
 }
@@ -150,10 +152,10 @@ type Estimates struct {
 }
 
 // estimates returns what the marks of the answer's rows say; the marks lie behind all other values.
-func (c *collector) estimates(marks []int, offset int) (all []Estimates) {
+func (c *collector) estimates(marks []int) (all []Estimates) {
 	for i, column := range marks {
 		var rows []int
-		for n, row := range c.kept[min(offset, len(c.kept)):] {
+		for n, row := range c.kept[min(c.offset, len(c.kept)):] {
 			if row.values[len(row.values)-len(marks)+i].IsTrue() {
 				rows = append(rows, n)
 			}

@@ -49,6 +49,21 @@ type Rows struct {
 
 // CompileSelect compiles a look-up in t. Errors are *sql.Error.
 func CompileSelect(stmt *sql.Select, t *Table) (*Select, error) {
+	return compileSelect(stmt, t)
+}
+
+// Place is a column that tells rows apart which have equal group columns, see [CompilePlaced].
+const Place = "place of the row"
+
+// CompilePlaced is [CompileSelect] for a statement that also names [Place], a bigint. It is the last of Inputs. Rows of groups
+// have the same one, and each row of the others ([IsOther]) another: their group columns are NULL, as may be those of a group. Such
+// a statement lists its columns, for * would show the place too.
+func CompilePlaced(stmt *sql.Select, t *Table) (*Select, error) {
+	return compileSelect(stmt, t, feeds.Column{Name: Place, Type: feeds.T(feeds.Bigint)})
+}
+
+// compileSelect compiles a look-up in t, whose rows have some more columns.
+func compileSelect(stmt *sql.Select, t *Table, more ...feeds.Column) (*Select, error) {
 	from := stmt.From
 	if from.Text != t.Name && (from.Quoted || !strings.EqualFold(from.Text, t.Name)) {
 		return nil, stmt.Source.Error(from.At, "no table "+from.Text, sql.DidYouMean(from.Text, []string{t.Name}))
@@ -57,6 +72,7 @@ func CompileSelect(stmt *sql.Select, t *Table) (*Select, error) {
 	for _, c := range t.Columns {
 		rows.Columns = append(rows.Columns, feeds.Column{Name: c.Name, Type: c.Type})
 	}
+	rows.Columns = append(rows.Columns, more...)
 	s, err := newSelect(stmt, rows, false)
 	if err != nil {
 		return nil, err
@@ -302,9 +318,8 @@ func (s *Select) run(rows iter.Seq[[]feeds.Value], params []feeds.Value, out *co
 	if s.distinct {
 		out.seen = map[string]struct{}{}
 	}
-	offset := 0
 	if s.offset != nil {
-		if offset, err = s.offset.count(&e, "OFFSET"); err != nil {
+		if out.offset, err = s.offset.count(&e, "OFFSET"); err != nil {
 			return nil, err
 		}
 	}
@@ -312,8 +327,8 @@ func (s *Select) run(rows iter.Seq[[]feeds.Value], params []feeds.Value, out *co
 		if out.limit, err = s.limit.count(&e, "LIMIT"); err != nil {
 			return nil, err
 		}
-		if out.limit > 0 && out.limit < math.MaxInt-offset {
-			out.limit += offset
+		if out.limit > 0 && out.limit < math.MaxInt-out.offset {
+			out.limit += out.offset
 		}
 	}
 	if s.table != nil && len(s.table.marks) > 0 {
@@ -332,7 +347,7 @@ func (s *Select) run(rows iter.Seq[[]feeds.Value], params []feeds.Value, out *co
 	case out.over != nil:
 		return nil, out.over
 	}
-	return &Rows{Columns: s.Columns, Values: out.rows(offset), Estimates: out.estimates(s.marks, offset)}, nil
+	return &Rows{Columns: s.Columns, Values: out.rows(), Estimates: out.estimates(s.marks)}, nil
 }
 
 // evals are the items, and behind them the marks.

@@ -55,6 +55,8 @@ var foreign = map[string][]string{
 	"github.com/axiomhq/hyperloglog":  {"tables"},
 	"github.com/google/btree":         {"tables"},
 	"github.com/hamba/avro":           {"internal/testregistry"},
+	"github.com/klauspost/compress":   {"views"},
+	"github.com/getkin/kin-openapi":   {}, // tests alone
 	"github.com/rogpeppe/go-internal": {},
 	"gonum.org/v1/plot":               {"tests/bench"},
 }

@@ -2,6 +2,7 @@ package views
 
 import (
 	"encoding/json"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -133,11 +134,12 @@ func quality(accept []string, types []string) float64 {
 }
 
 // answer runs a look-up and writes what it found.
-func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req request, f freshness, how form) error {
-	if err := view.await(r.Context(), f); err != nil {
-		return err
+func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req request, how form) error {
+	if req.sel.Streams() && req.page == nil {
+		if req.key, req.keyed = view.pointOf(req); !req.keyed {
+			return s.stream(w, r, view, req, how)
+		}
 	}
-	req.partial = f.stale
 	a, err := view.run(r.Context(), req)
 	if err != nil {
 		return err
@@ -148,26 +150,38 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req 
 
 // send writes the answer in the form that the request wants.
 func (a *Answer) send(w http.ResponseWriter, r *http.Request, how form) {
-	w.Header().Set("Content-Type", mediaTypes[how.format][0])
-	if how.format == formatJSON {
-		a.writeJSON(w)
+	a.setHeader(w.Header(), how)
+	if a.next != "" {
+		w.Header().Set("Link", nextLink(r.URL, a.next))
+	}
+	a.setCounts(w.Header(), how, len(a.Rows))
+	if r.Method == http.MethodHead {
 		return
 	}
-	header := w.Header()
-	header.Set("Brotally-As-Of", string(a.AsOf.AppendJSON(nil)))
-	header.Set("Brotally-Rows", strconv.Itoa(len(a.Rows)))
-	if a.AsOf.EventTime != codecs.NoTime {
-		header.Set("Brotally-Event-Time", feeds.TimestampValue(a.AsOf.EventTime).String())
+	out := a.writer(w, how)
+	if out.Header(a.outputColumns()) != nil {
+		return
 	}
+	for _, row := range a.Rows {
+		if out.Row(row) != nil {
+			return
+		}
+	}
+	_ = out.Close() // who went away needs no answer
+}
+
+// setHeader sets the headers that are known before the rows are.
+func (a *Answer) setHeader(header http.Header, how form) {
+	header.Set("Content-Type", mediaTypes[how.format][0])
+	if how.format == formatJSON {
+		return // meta says it
+	}
+	a.AsOf.setHeader(header)
 	if a.Partial {
 		header.Set("Brotally-Partial", "true")
 	}
-	if len(a.Approximate) > 0 {
-		var names []string
-		for _, e := range a.Approximate {
-			names = append(names, url.QueryEscape(a.Columns[e.Column].Name))
-		}
-		header.Set("Brotally-Approximate", strings.Join(names, ","))
+	if a.next != "" {
+		header.Set("Brotally-Next", a.next)
 	}
 	// A table's name has letters, digits, _ and - only.
 	switch how.format {
@@ -180,31 +194,46 @@ func (a *Answer) send(w http.ResponseWriter, r *http.Request, how form) {
 	case formatArrow:
 		header.Set("Content-Disposition", `attachment; filename="`+a.Table+`.arrows"`)
 	}
-	if r.Method == http.MethodHead {
-		return
-	}
-	a.write(w, how)
 }
 
-// write writes the rows in one of the formats that carry nothing else. It stops when the client is gone.
-func (a *Answer) write(w http.ResponseWriter, how form) {
-	out, err := output.New(w, output.Format(how.format), output.Options{Null: how.null, Guard: how.spreadsheet, Name: a.Table})
-	if err != nil {
-		panic(err) // a format of ours that package output does not know
+// setCounts sets the headers that only all rows give.
+func (a *Answer) setCounts(header http.Header, how form, rows int) {
+	if how.format == formatJSON {
+		return
 	}
+	header.Set(headerRows, strconv.Itoa(rows))
+	if len(a.Approximate) > 0 {
+		var names []string
+		for _, e := range a.Approximate {
+			names = append(names, url.QueryEscape(a.Columns[e.Column].Name))
+		}
+		header.Set(headerApproximate, strings.Join(names, ","))
+	}
+}
+
+const (
+	headerRows        = "Brotally-Rows"
+	headerApproximate = "Brotally-Approximate"
+)
+
+func (a *Answer) outputColumns() []output.Column {
 	columns := make([]output.Column, len(a.Columns))
 	for i, c := range a.Columns {
 		columns[i] = output.Column{Name: c.Name, Type: c.Type}
 	}
-	if out.Header(columns) != nil {
-		return
+	return columns
+}
+
+// writer writes the answer's rows, and what belongs around them, to w.
+func (a *Answer) writer(w io.Writer, how form) output.Writer {
+	if how.format == formatJSON {
+		return &jsonAnswer{answer: a, to: w}
 	}
-	for _, row := range a.Rows {
-		if out.Row(row) != nil {
-			return
-		}
+	out, err := output.New(w, output.Format(how.format), output.Options{Null: how.null, Guard: how.spreadsheet, Name: a.Table})
+	if err != nil {
+		panic(err) // a format of ours that package output does not know
 	}
-	_ = out.Close() // who went away needs no answer
+	return out
 }
 
 // chunk is how much of a large answer is gathered before it is sent.
@@ -212,16 +241,19 @@ const chunk = 64 << 10
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
 
-// writeJSON writes columns, rows and meta. It stops when the client is gone.
-func (a *Answer) writeJSON(w http.ResponseWriter) {
-	buf := buffers.Get().(*[]byte)
-	defer func() {
-		if cap(*buf) <= 2*chunk {
-			buffers.Put(buf)
-		}
-	}()
-	b := append((*buf)[:0], `{"columns":[`...)
-	for i, c := range a.Columns {
+// jsonAnswer writes columns, rows and meta.
+type jsonAnswer struct {
+	answer *Answer
+	to     io.Writer
+	rows   int
+	pooled *[]byte
+	b      []byte
+}
+
+func (j *jsonAnswer) Header([]output.Column) error {
+	j.pooled = buffers.Get().(*[]byte)
+	b := append((*j.pooled)[:0], `{"columns":[`...)
+	for i, c := range j.answer.Columns {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -230,40 +262,55 @@ func (a *Answer) writeJSON(w http.ResponseWriter) {
 		b = append(b, `,"type":"`...)
 		b = append(append(b, c.Type.String()...), `"}`...)
 	}
-	b = append(b, `],"rows":[`...)
-	for i, row := range a.Rows {
+	j.b = append(b, `],"rows":[`...)
+	return nil
+}
+
+func (j *jsonAnswer) Row(row []feeds.Value) error {
+	b := j.b
+	if j.rows > 0 {
+		b = append(b, ',')
+	}
+	j.rows++
+	b = append(b, '[')
+	for i, v := range row {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, '[')
-		for j, v := range row {
-			if j > 0 {
-				b = append(b, ',')
-			}
-			b = output.AppendJSON(b, v)
-		}
-		b = append(b, ']')
-		if len(b) >= chunk {
-			if _, err := w.Write(b); err != nil {
-				return
-			}
-			b = b[:0]
-		}
+		b = output.AppendJSON(b, v)
 	}
-	b = append(b, `],"meta":`...)
-	b = append(a.appendMeta(b), "}\n"...)
-	*buf = b
-	_, _ = w.Write(b) // as above
+	j.b = append(b, ']')
+	if len(j.b) < chunk {
+		return nil
+	}
+	return j.flush()
 }
 
-func (a *Answer) appendMeta(b []byte) []byte {
+func (j *jsonAnswer) flush() error {
+	_, err := j.to.Write(j.b)
+	j.b = j.b[:0]
+	return err
+}
+
+func (j *jsonAnswer) Close() error {
+	j.b = append(j.b, `],"meta":`...)
+	j.b = append(j.answer.appendMeta(j.b, j.rows), "}\n"...)
+	err := j.flush()
+	if cap(j.b) <= 2*chunk {
+		*j.pooled = j.b
+		buffers.Put(j.pooled)
+	}
+	return err
+}
+
+func (a *Answer) appendMeta(b []byte, rows int) []byte {
 	b = append(b, `{"table":"`...)
 	b = append(append(b, a.Table...), `","as_of":`...)
 	b = a.AsOf.AppendJSON(b)
 	b = append(b, `,"event_time":`...)
 	b = eventTime(a.AsOf).AppendJSON(b)
 	b = append(b, `,"rows":`...)
-	b = strconv.AppendInt(b, int64(len(a.Rows)), 10)
+	b = strconv.AppendInt(b, int64(rows), 10)
 	b = append(b, `,"counts":`...)
 	b = append(b, a.AsOf.counts...)
 	if a.Partial {
@@ -273,6 +320,9 @@ func (a *Answer) appendMeta(b []byte) []byte {
 		b = append(b, `,"max_groups_reached":true`...)
 	}
 	b = a.appendApproximate(b)
+	if a.next != "" {
+		b = append(append(append(b, `,"next":"`...), a.next...), '"')
+	}
 	b = append(b, `,"took_ms":`...)
 	b = strconv.AppendFloat(b, float64(a.Took.Microseconds())/1000, 'f', -1, 64)
 	return append(b, '}')

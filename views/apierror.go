@@ -105,6 +105,12 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeJSON(w, e.status, map[string]*apiError{"error": e})
 }
 
+// Refuse answers with an error of the API's form, for handlers that stand beside it: code is one word for programs, message is on one
+// line, and hint, which may be empty, says what to do about it.
+func Refuse(w http.ResponseWriter, status int, code, message, hint string) {
+	writeJSON(w, status, map[string]*apiError{"error": {Code: code, Message: message, Hint: hint}})
+}
+
 // writeJSON answers with a JSON value.
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)

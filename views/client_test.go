@@ -18,8 +18,8 @@ func TestClient(t *testing.T) {
 	f := newFixture(t, Limits{}, dnsCounts, dnsTotal, queries)
 	f.add(office()...)
 	ctx := t.Context()
-	c := client.New(f.server(ServerConfig{Token: "s3cret"}).URL)
-	c.Token = "s3cret"
+	c := client.New(f.server(ServerConfig{Tokens: tokens(t, "read s3cret-s3cret-s3cret")}).URL)
+	c.Token = "s3cret-s3cret-s3cret"
 	t.Cleanup(c.HTTP.CloseIdleConnections)
 
 	row, err := c.Get(ctx, "dns_counts", netip.MustParseAddr("10.0.0.1"), "A")
@@ -79,6 +79,22 @@ func TestClient(t *testing.T) {
 	}
 	if _, err = c.Rows(ctx, "dns_count", client.RowsOptions{}); !errors.As(err, &e) || e.Code != "unknown_table" || err.Error() != "no table dns_count; did you mean dns_counts?" {
 		t.Errorf("no table: %v", err)
+	}
+
+	var hosts []string
+	for row, err := range c.All(ctx, "dns_counts", client.RowsOptions{Where: map[string]any{"count.gte": 2, "id.orig_h.subnet": netip.MustParsePrefix("10.0.0.0/8")}, Order: "-count", Limit: 1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		hosts = append(hosts, row.Text("id.orig_h")+" "+row.Text("count"))
+	}
+	if diff := cmp.Diff([]string{"10.0.0.1 5", "10.0.0.2 3", "10.0.0.1 2"}, hosts); diff != "" {
+		t.Error(diff)
+	}
+	for _, err := range c.All(ctx, "dns_counts", client.RowsOptions{Order: "cont"}) {
+		if !errors.As(err, &e) || e.Code != "unknown_column" {
+			t.Errorf("pages in no order: %v", err)
+		}
 	}
 
 	tables, err := c.Tables(ctx)

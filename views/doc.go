@@ -18,7 +18,8 @@
 // # Limits
 //
 // Look-ups are bounded, see [Limits]: in time, rows and bytes, and in how many scan at once. A look-up that names one value
-// for each group column does not scan, it reads one row. What goes beyond a limit is a [*LimitError].
+// for each group column does not scan, it reads one row. What goes beyond a limit is a [*LimitError]. Over HTTP, look-ups that need no
+// row twice keep none: their answers are as large as the table.
 //
 // # Recovery
 //

@@ -1,8 +1,7 @@
 package views
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,7 +12,6 @@ import (
 func (s *server) guard(c ServerConfig, next http.Handler) http.Handler {
 	// Other sites' pages get no answer to read (there is no CORS) and cannot send anything but plain requests.
 	crossOrigin := http.NewCrossOriginProtection()
-	token := sha256.Sum256([]byte(c.Token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
@@ -28,11 +26,23 @@ func (s *server) guard(c ServerConfig, next http.Handler) http.Handler {
 			s.fail(w, r, &apiError{status: http.StatusForbidden, Code: "cross_origin", Message: "the request comes from another site's page"})
 			return
 		}
-		if probe := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"; c.Token != "" && !probe && !authorized(r, token) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="brotally", charset="UTF-8"`)
-			s.fail(w, r, &apiError{status: http.StatusUnauthorized, Code: "unauthorized",
-				Message: "the server wants its token", Hint: "send it as Authorization: Bearer TOKEN"})
+		if len(r.RequestURI) > maxURI {
+			s.fail(w, r, &apiError{status: http.StatusRequestURITooLong, Code: "too_long",
+				Message: fmt.Sprintf("the address is longer than %d bytes", maxURI), Hint: "POST /api/v1/query takes its question in the body"})
 			return
+		}
+		if need := roleFor(r.URL.Path); c.Tokens != nil && need > NoRole {
+			switch role := c.Tokens.Role(tokenOf(r)); {
+			case role == NoRole:
+				w.Header().Set("WWW-Authenticate", `Basic realm="brotally", charset="UTF-8"`)
+				s.fail(w, r, &apiError{status: http.StatusUnauthorized, Code: "unauthorized",
+					Message: "the server wants a token", Hint: "send it as Authorization: Bearer TOKEN"})
+				return
+			case role < need:
+				s.fail(w, r, &apiError{status: http.StatusForbidden, Code: "forbidden",
+					Message: r.URL.Path + " is for operators", Hint: "use a token whose role is admin"})
+				return
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -82,15 +92,23 @@ func loopbackAddr(addr string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// authorized reports whether the request carries the token with that hash. Hashes take the same time to compare whatever
-// they are, and whatever the length of what was sent.
-func authorized(r *http.Request, token [sha256.Size]byte) bool {
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		if _, given, ok = r.BasicAuth(); !ok {
-			return false
-		}
+// roleFor returns what is needed to ask for a path: nothing for probes, which have nowhere to keep a token; reading for the tables,
+// their definitions and topics, which readers need; and more for how the program does.
+func roleFor(path string) Role {
+	switch {
+	case path == "/healthz" || path == "/readyz":
+		return NoRole
+	case path == "/metrics" || strings.HasPrefix(path, "/debug/"):
+		return AdminRole
 	}
-	sum := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(sum[:], token[:]) == 1
+	return ReadRole
+}
+
+// tokenOf returns the token that a request carries, or nothing: as a bearer's, or as the password of any user.
+func tokenOf(r *http.Request) string {
+	if given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		return given
+	}
+	_, given, _ := r.BasicAuth()
+	return given
 }

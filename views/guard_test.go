@@ -69,7 +69,8 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 		if r.header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: browsers may guess its type", path)
 		}
-		if r.header.Get("Cache-Control") != "no-store" && path != "/" && path != "/panic" {
+		kept := r.header.Get("Cache-Control")
+		if rows := strings.HasSuffix(path, "/rows"); rows && kept != "private, no-cache" || !rows && kept != "no-store" && path != "/" && path != "/panic" {
 			t.Errorf("%s: may be kept", path)
 		}
 	}
@@ -83,18 +84,18 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 
 func TestToken(t *testing.T) {
 	f := newFixture(t, Limits{}, dnsCounts)
-	url := f.server(ServerConfig{Token: "s3cret"}).URL
+	url := f.server(ServerConfig{Tokens: tokens(t, "read s3cret-s3cret-s3cret")}).URL
 	basic := httptest.NewRequest("GET", "/", nil)
-	basic.SetBasicAuth("anybody", "s3cret")
+	basic.SetBasicAuth("anybody", "s3cret-s3cret-s3cret")
 	for _, test := range []struct {
 		path, authorization string
 		status              int
 	}{
 		{"/api/v1/tables", "", 401},
 		{"/", "", 401},
-		{"/api/v1/tables", "Bearer s3cre", 401},
-		{"/api/v1/tables", "s3cret", 401},
-		{"/api/v1/tables", "Bearer s3cret", 200},
+		{"/api/v1/tables", "Bearer s3cret-s3cret-s3cre", 401},
+		{"/api/v1/tables", "s3cret-s3cret-s3cret", 401},
+		{"/api/v1/tables", "Bearer s3cret-s3cret-s3cret", 200},
 		{"/api/v1/tables", basic.Header.Get("Authorization"), 200},
 		{"/healthz", "", 200},
 		{"/readyz", "", 200},
@@ -103,7 +104,7 @@ func TestToken(t *testing.T) {
 		if r.status != test.status {
 			t.Errorf("%s with %q: %d", test.path, test.authorization, r.status)
 		}
-		if strings.Contains(r.body, "s3cret") {
+		if strings.Contains(r.body, "s3cret-s3cret-s3cret") {
 			t.Errorf("%s says the token", test.path)
 		}
 	}
@@ -112,11 +113,11 @@ func TestToken(t *testing.T) {
 func TestMetricsAreBehindTheToken(t *testing.T) {
 	f := newFixture(t, Limits{}, dnsCounts)
 	numbers := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
-	url := f.server(ServerConfig{Metrics: numbers, Token: "secret"}).URL + "/metrics"
+	url := f.server(ServerConfig{Metrics: numbers, Tokens: tokens(t, "admin secret-secret-secret")}).URL + "/metrics"
 	if r := do(t, "GET", url, ""); r.status != http.StatusUnauthorized {
 		t.Errorf("without it: %d %s", r.status, r.body)
 	}
-	if r := do(t, "GET", url, "", "Authorization", "Bearer secret"); r.status != http.StatusOK || r.body != "up 1\n" {
+	if r := do(t, "GET", url, "", "Authorization", "Bearer secret-secret-secret"); r.status != http.StatusOK || r.body != "up 1\n" {
 		t.Errorf("with it: %d %s", r.status, r.body)
 	}
 	if r := do(t, "GET", f.server(ServerConfig{}).URL+"/metrics", ""); r.status != http.StatusNotFound {

@@ -26,6 +26,10 @@ type Limits struct {
 
 	// Bytes is how much memory the rows of an answer may take. Defaults to 256 MiB.
 	Bytes int
+
+	// Stream is how long a look-up may read whose rows are sent as they are found, beside the time that its client takes to
+	// receive them; Time, Rows and Bytes do not hold for it, for nothing is kept. Defaults to 1 minute.
+	Stream time.Duration
 }
 
 func (l Limits) orDefaults() Limits {
@@ -42,6 +46,9 @@ func (l Limits) orDefaults() Limits {
 	}
 	if l.Time == 0 {
 		l.Time = 10 * time.Second
+	}
+	if l.Stream == 0 {
+		l.Stream = time.Minute
 	}
 	return l
 }
@@ -113,12 +120,28 @@ func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
+// again waits for another turn of a look-up that had one, for as long as anybody waits for its answer.
+func (g *gate) again(ctx context.Context) (leave func(), err error) {
+	if g.slots == nil {
+		return func() {}, nil
+	}
+	select {
+	case g.slots <- struct{}{}:
+		return func() { <-g.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// tooSlow says that a look-up read for longer than it may.
+func tooSlow(limit time.Duration) *LimitError {
+	return &LimitError{What: "time", Limit: limit.String(), Hint: "ask for less: name every group column, or add a WHERE that fewer rows meet"}
+}
+
 // timed gives ctx the time limit.
 func (g *gate) timed(ctx context.Context) (context.Context, context.CancelFunc) {
 	if g.limits.Time < 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, g.limits.Time, &LimitError{
-		What: "time", Limit: g.limits.Time.String(), Hint: "ask for less: name every group column, or add a WHERE that fewer rows meet",
-	})
+	return context.WithTimeoutCause(ctx, g.limits.Time, tooSlow(g.limits.Time))
 }

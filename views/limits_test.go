@@ -23,21 +23,24 @@ func many(n int) []string {
 }
 
 func TestLimits(t *testing.T) {
-	const all, one = "/api/v1/tables/dns_counts/rows", "/api/v1/tables/dns_counts/rows?id.orig_h=10.0.0.7&qtype_name=A"
+	const all, sorted, one = "/api/v1/tables/dns_counts/rows", "/api/v1/tables/dns_counts/rows?order=count", "/api/v1/tables/dns_counts/rows?id.orig_h=10.0.0.7&qtype_name=A"
 	for _, test := range []struct {
 		name   string
 		limits Limits
 		path   string
 		want   string // "" is an answer
 	}{
-		{"rows", Limits{Rows: 99}, all, "Request Entity Too Large too_large: the look-up is over the limit of 99 rows an answer; add LIMIT, or a WHERE that fewer rows meet"},
-		{"as many rows as allowed", Limits{Rows: 100}, all, ""},
+		{"rows", Limits{Rows: 99}, sorted, "Request Entity Too Large too_large: the look-up is over the limit of 99 rows an answer; add LIMIT, or a WHERE that fewer rows meet"},
+		{"as many rows as allowed", Limits{Rows: 100}, sorted, ""},
+		{"what is not kept has no limit", Limits{Rows: 1, Bytes: 1, Time: 1}, all, ""},
+		{"a page as large as allowed", Limits{Rows: 10}, all + "?limit=10", ""},
 		{"a part of the rows", Limits{Rows: 99}, all + "?limit=99", ""},
 		{"the top of the rows", Limits{Rows: 3}, all + "?limit=3&order=-count", ""},
-		{"bytes", Limits{Bytes: 1 << 10}, all, "Request Entity Too Large too_large: the look-up is over the limit of 1024 bytes an answer; add LIMIT, or SELECT fewer columns"},
-		{"time", Limits{Time: 1}, all, "Service Unavailable too_slow: the look-up is over the limit of 1ns; ask for less: name every group column, or add a WHERE that fewer rows meet"},
+		{"bytes", Limits{Bytes: 1 << 10}, sorted, "Request Entity Too Large too_large: the look-up is over the limit of 1024 bytes an answer; add LIMIT, or SELECT fewer columns"},
+		{"time of what is sent as it is read", Limits{Stream: 1}, all, "Service Unavailable too_slow: the look-up is over the limit of 1ns; ask for less: name every group column, or add a WHERE that fewer rows meet"},
+		{"time", Limits{Time: 1}, sorted, "Service Unavailable too_slow: the look-up is over the limit of 1ns; ask for less: name every group column, or add a WHERE that fewer rows meet"},
 		{"a point look-up has no need of time", Limits{Time: 1}, one, ""},
-		{"no limits", Limits{Rows: -1, Bytes: -1, Time: -1, Queries: -1}, all, ""},
+		{"no limits", Limits{Rows: -1, Bytes: -1, Time: -1, Queries: -1, Stream: -1}, all, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t, test.limits, dnsCounts)

@@ -23,7 +23,7 @@ func TestRequestsAreObserved(t *testing.T) {
 		}
 		_, _ = w.Write([]byte("page"))
 	})
-	url := f.server(ServerConfig{Page: page, Token: "secret", Observe: func(route string, status int, took time.Duration) {
+	url := f.server(ServerConfig{Page: page, Tokens: tokens(t, "admin secret-secret-secret"), Observe: func(route string, status int, took time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
 		if took <= 0 {
@@ -32,7 +32,7 @@ func TestRequestsAreObserved(t *testing.T) {
 		seen = append(seen, fmt.Sprint(route, " ", status))
 	}}).URL
 	for _, path := range []string{"/api/v1/tables", "/api/v1/tables/dns_counts/rows?limit=1", "/api/v1/tables/nobody", "/api/v2", "/healthz", "/", "/flush", "/panic"} {
-		do(t, "GET", url+path, "", "Authorization", "Bearer secret")
+		do(t, "GET", url+path, "", "Authorization", "Bearer secret-secret-secret")
 	}
 	do(t, "GET", url+"/api/v1/tables", "")
 	want := []string{

@@ -2,6 +2,7 @@ package views
 
 import (
 	"flag"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -50,4 +51,30 @@ func TestPythonReadsRows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestSchemathesis has the schemathesis that SCHEMATHESIS names make up requests from /openapi.json: no answer may be a fault of the
+// server, or another one than is described.
+func TestSchemathesis(t *testing.T) {
+	program := os.Getenv("SCHEMATHESIS")
+	if program == "" {
+		t.Skip("no schemathesis: set SCHEMATHESIS, see `make test-clients`")
+	}
+	f := newFixture(t, Limits{}, dnsCounts, dnsTotal, queries)
+	f.add(office()...)
+	numbers := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		_, _ = w.Write([]byte("up 1\n"))
+	})
+	url := f.server(ServerConfig{Metrics: numbers}).URL
+	cmd := exec.Command(program, "run", url+"/openapi.json", "--checks", "all", "--exclude-path-regex", "/changes$", // which does not end
+		"--exclude-checks", "positive_data_acceptance", // names of tables and columns are not in the description
+		"--max-examples", "40", "--seed", "1", "--generation-database", "none", "--no-color", "--warnings", "off")
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "No issues found") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	_, summary, _ := strings.Cut(string(out), "SUMMARY")
+	t.Log(summary)
 }

@@ -21,7 +21,8 @@ type Answer struct {
 	Approximate []tables.Estimates
 	AsOf        *AsOf
 	Took        time.Duration
-	Partial     bool // the view was not ready: rows are missing, and AsOf is no floor
+	next        string // token of the page behind this one; empty: there is none, or nobody asked for pages
+	Partial     bool   // the view was not ready: rows are missing, and AsOf is no floor
 }
 
 // NotReady says that a view does not have all of its table yet.
@@ -53,7 +54,8 @@ type request struct {
 	params  []feeds.Value
 	key     []byte // the only group that can be in the answer, if keyed
 	keyed   bool
-	partial bool // what there is will do
+	page    *page // the answer is one of several; nil: it is whole
+	partial bool  // what there is will do
 }
 
 // Query runs a look-up that was compiled for the view's table. Errors are *[NotReady], *[LimitError],
@@ -75,9 +77,7 @@ func (v *View) run(ctx context.Context, r request) (*Answer, error) {
 	}
 	// Before the rows are read: what is there now is still there then.
 	a := &Answer{Table: v.table.Name, Partial: !h.ready, AsOf: v.AsOf()}
-	if !r.keyed {
-		r.key, r.keyed = r.sel.Point(r.params)
-	}
+	r.key, r.keyed = v.pointOf(r)
 	var rows *tables.Rows
 	var err error
 	if r.keyed {
@@ -88,8 +88,22 @@ func (v *View) run(ctx context.Context, r request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Columns, a.Rows, a.Approximate, a.Took = rows.Columns, rows.Values, rows.Estimates, time.Since(start)
+	a.Columns, a.Rows, a.Approximate = rows.Columns, rows.Values, rows.Estimates
+	if r.page != nil {
+		if err := r.page.cut(a); err != nil {
+			return nil, err
+		}
+	}
+	a.Took = time.Since(start)
 	return a, nil
+}
+
+// pointOf returns the key of the only group that can be in the answer, if there is only one.
+func (v *View) pointOf(r request) (key []byte, ok bool) {
+	if r.keyed {
+		return r.key, true
+	}
+	return r.sel.Point(r.params)
 }
 
 func (v *View) notReady(h *held) error {
@@ -109,7 +123,7 @@ func (v *View) point(h *held, r request) (*tables.Rows, error) {
 	}
 	rows, err := r.sel.Run(func(yield func([]feeds.Value) bool) {
 		if row != nil {
-			yield(row)
+			yield(append(row, placeOf("", 0)))
 		}
 	}, r.params)
 	if err != nil {
@@ -165,7 +179,11 @@ func (v *View) scan(ctx context.Context, h *held, r request) (*tables.Rows, erro
 	defer cancel()
 	var broken error
 	limits := v.gate.limits
-	rows, err := r.sel.RunWithin(v.rows(ctx, h, &broken), r.params, tables.Within{Rows: max(limits.Rows, 0), Bytes: max(limits.Bytes, 0)})
+	within := tables.Within{Rows: max(limits.Rows, 0), Bytes: max(limits.Bytes, 0)}
+	if r.page != nil && within.Rows > 0 {
+		within.Rows++ // which only says that there is another page
+	}
+	rows, err := r.sel.RunWithin(v.rows(ctx, h, &broken, part{size: scanned}), r.params, within)
 	var large *tables.TooLarge
 	switch {
 	case broken != nil:
@@ -178,13 +196,20 @@ func (v *View) scan(ctx context.Context, h *held, r request) (*tables.Rows, erro
 	return rows, nil
 }
 
+// part says how rows are gone over a part at a time, each with its partition locked.
+type part struct {
+	size    int          // rows
+	full    func() bool  // asked after each row: the part ends here. nil: at size
+	between func() error // called after each part, with nothing locked; an error is the end. nil: nothing
+}
+
 // rows goes over all rows of the table. What is given out is valid until the next row. When it ends before the last row,
 // broken says why.
-func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feeds.Value] {
+func (v *View) rows(ctx context.Context, h *held, broken *error, parts part) iter.Seq[[]feeds.Value] {
 	return func(yield func([]feeds.Value) bool) {
 		var row []feeds.Value
 		var err error
-		n, more := 0, true
+		n, more, full, number := 0, true, false, 0
 		each := func(key string, state tables.State) bool {
 			n++
 			var shown bool
@@ -198,18 +223,28 @@ func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feed
 				*broken = fmt.Errorf("row of %s: %w", v.table.Name, err)
 				return false
 			}
+			row = append(row, placeOf(key, number))
 			more = yield(row)
-			return more
+			full = more && parts.full != nil && parts.full()
+			return more && !full
 		}
-		for _, partition := range h.all() {
+		for i, partition := range h.all() {
+			number = i
 			for at, rest := 0, true; rest; {
 				if ctx.Err() != nil {
 					*broken = context.Cause(ctx)
 					return
 				}
-				partition.Read(func(groups *tables.Groups) { at, rest = groups.Scan(at, scanned, each) })
+				full = false
+				partition.Read(func(groups *tables.Groups) { at, rest = groups.Scan(at, parts.size, each) })
 				if !more || err != nil {
 					return
+				}
+				rest = rest || full
+				if parts.between != nil {
+					if *broken = parts.between(); *broken != nil {
+						return
+					}
 				}
 			}
 		}
@@ -219,10 +254,18 @@ func (v *View) rows(ctx context.Context, h *held, broken *error) iter.Seq[[]feed
 				return
 			}
 			if row != nil {
-				yield(row)
+				yield(append(row, placeOf("", 0)))
 			}
 		}
 	}
+}
+
+// placeOf is [tables.Place] of a row in a partition.
+func placeOf(key string, partition int) feeds.Value {
+	if tables.IsOther(key) {
+		return feeds.BigintValue(1 + int64(partition))
+	}
+	return feeds.BigintValue(0)
 }
 
 // empty is the row that a table without GROUP BY has over no records, nil when HAVING leaves it out.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,12 +26,13 @@ const (
 	paramFormat    = "format"
 	paramMinOffset = "min_offset"
 	paramStale     = "stale"
+	paramAfter     = "after"
 	columnPrefix   = "col."
 
 	paramSpreadsheet = "spreadsheet"
 )
 
-var rowsParams = []string{paramOrder, paramLimit, paramOffset, paramFormat, paramNull, paramSpreadsheet, paramMinOffset, paramStale}
+var rowsParams = []string{paramOrder, paramLimit, paramOffset, paramAfter, paramFormat, paramNull, paramSpreadsheet, paramMinOffset, paramStale}
 
 // rows answers GET /api/v1/tables/{t}/rows.
 func (s *server) rows(w http.ResponseWriter, r *http.Request) error {
@@ -54,36 +56,23 @@ func (s *server) rows(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, view, req, freshness, form)
-}
-
-// filter is one column that has to have a value.
-type filter struct {
-	column int // in the table's columns
-	value  feeds.Value
+	if err := view.await(r.Context(), freshness); err != nil {
+		return err
+	}
+	w.Header().Add("Vary", "Accept")
+	if view.unchanged(w, r, form) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	req.partial = freshness.stale
+	return s.answer(w, r, view, req, form)
 }
 
 // rowsRequest turns a query string into a look-up. Look-ups of one shape are compiled once.
 func (v *View) rowsRequest(query url.Values) (req request, err error) {
-	var filters []filter
-	for name, values := range query {
-		if slices.Contains(rowsParams, name) {
-			if len(values) > 1 {
-				return req, bad("bad_parameter", name+" is given twice", "")
-			}
-			continue
-		}
-		f, err := v.filter(name, values)
-		if err != nil {
-			return req, err
-		}
-		filters = append(filters, f)
-	}
-	slices.SortFunc(filters, func(a, b filter) int { return a.column - b.column })
-	for i, f := range filters {
-		if i > 0 && f.column == filters[i-1].column {
-			return req, bad("bad_parameter", v.table.Columns[f.column].Name+" is given twice", "POST /api/v1/query takes SQL, which has OR and IN")
-		}
+	filters, err := v.filters(query)
+	if err != nil {
+		return req, err
 	}
 	order, err := v.order(query.Get(paramOrder))
 	if err != nil {
@@ -97,15 +86,38 @@ func (v *View) rowsRequest(query url.Values) (req request, err error) {
 	if err != nil {
 		return req, err
 	}
-	if len(order) > 0 || offset != nil {
+	token := query.Get(paramAfter)
+	switch {
+	case offset != nil && token != "":
+		return req, bad("bad_parameter", "after and offset contradict each other", "leave one of them out: after goes on where a page ended, offset counts from the start")
+	case limit != nil && *limit > 0 && offset == nil, token != "":
+		req.page = v.newPage(filters, order, limit)
+	}
+	switch {
+	case req.page != nil:
+		order = req.page.order
+	case len(order) > 0 || offset != nil:
 		order = v.tieBreak(order) // or pages would overlap
 	}
+	shape := rowsShape{filters: filters, order: order, placed: req.page != nil}
 	for _, f := range filters {
 		if !f.value.IsNull() {
 			req.params = append(req.params, f.value)
 		}
 	}
-	shape := rowsShape{filters: filters, order: order}
+	if token != "" {
+		if shape.after, err = req.page.read(token); err != nil {
+			return req, err
+		}
+		for _, value := range shape.after {
+			if !value.IsNull() {
+				req.params = append(req.params, value)
+			}
+		}
+	}
+	if limit != nil && req.page != nil && *limit < math.MaxInt64 {
+		*limit++ // one row more says whether there is another page
+	}
 	for _, n := range []struct {
 		given *int64
 		slot  *int
@@ -120,33 +132,6 @@ func (v *View) rowsRequest(query url.Values) (req request, err error) {
 	}
 	req.key, req.keyed = v.keyOf(filters)
 	return req, nil
-}
-
-// filter reads COLUMN=value. NULL is written \N, and a text that begins with a backslash gets one more, as in result keys.
-func (v *View) filter(name string, values []string) (f filter, err error) {
-	column := v.column(name)
-	if column < 0 {
-		column = v.column(strings.TrimPrefix(name, columnPrefix))
-	}
-	if column < 0 {
-		return f, v.unknownColumn("unknown_parameter", "no column or parameter ", name, rowsParams)
-	}
-	c := v.table.Columns[column]
-	if len(values) > 1 {
-		return f, bad("bad_parameter", name+" is given twice", "POST /api/v1/query takes SQL, which has OR and IN")
-	}
-	f.column = column
-	text := values[0]
-	if text == `\N` {
-		return f, nil
-	}
-	if strings.HasPrefix(text, `\\`) {
-		text = text[1:]
-	}
-	if f.value, err = tables.ParseValue(text, c.Type); err != nil {
-		return f, bad("bad_value", c.Name+": "+err.Error(), `NULL is written \N`)
-	}
-	return f, nil
 }
 
 // column returns the position of a column; -1 if there is none.
@@ -219,13 +204,16 @@ func rowCount(query url.Values, name string) (*int64, error) {
 type rowsShape struct {
 	filters       []filter
 	order         []by
-	limit, offset int // parameter numbers; 0: none
+	placed        bool          // the rows come with their place, which ends the order
+	after         []feeds.Value // where a page begins, by order; nil: with the first row
+	limit, offset int           // parameter numbers; 0: none
 }
 
 func (s rowsShape) String() string {
 	var b []byte
 	for _, f := range s.filters {
 		b = strconv.AppendInt(b, int64(f.column), 10)
+		b = append(b, f.operator...)
 		if f.value.IsNull() {
 			b = append(b, '!')
 		}
@@ -238,36 +226,46 @@ func (s rowsShape) String() string {
 		}
 		b = strconv.AppendInt(b, int64(o.column), 10)
 	}
-	return string(fmt.Appendf(b, "|%d|%d", s.limit, s.offset))
+	for _, value := range s.after {
+		if value.IsNull() {
+			b = append(b, ">!"...)
+		} else {
+			b = append(b, '>')
+		}
+	}
+	return string(fmt.Appendf(b, "|%d|%d|%t", s.limit, s.offset, s.placed))
 }
 
-// rowsSelect compiles SELECT * FROM the table WHERE a = $1 AND b IS NULL ORDER BY .. LIMIT $2 OFFSET $3. It is built as a
+// rowsSelect compiles SELECT .. FROM the table WHERE a = $1 AND b IS NULL ORDER BY .. LIMIT $2 OFFSET $3. It is built as a
 // syntax tree: no text of the client is ever part of an SQL text. NULL comes last in either direction.
 func (v *View) rowsSelect(shape rowsShape) (*tables.Select, error) {
 	name := shape.String()
 	if sel, ok := v.selects.get(name); ok {
 		return sel, nil
 	}
-	column := func(i int) sql.Expr { return &sql.Column{Name: sql.Name{Text: v.table.Columns[i].Name, Quoted: true}} }
-	stmt := &sql.Select{
-		Source: &sql.Source{File: "rows"},
-		Items:  []sql.Item{{Expr: &sql.Star{}}},
-		From:   sql.Name{Text: v.table.Name, Quoted: true},
+	stmt := &sql.Select{Source: &sql.Source{File: "rows"}, From: sql.Name{Text: v.table.Name, Quoted: true}}
+	for i := range v.table.Columns {
+		stmt.Items = append(stmt.Items, sql.Item{Expr: v.columnExpr(i)})
 	}
 	params := 0
-	for _, f := range shape.filters {
-		var is sql.Expr = &sql.Is{X: column(f.column), What: "NULL"}
-		if !f.value.IsNull() {
-			params++
-			is = &sql.Binary{Op: "=", X: column(f.column), Y: &sql.Param{N: params}}
-		}
-		if stmt.Where != nil {
-			is = &sql.Binary{Op: "AND", X: stmt.Where, Y: is}
-		}
-		stmt.Where = is
+	param := func() *sql.Param {
+		params++
+		return &sql.Param{N: params}
 	}
+	var where []sql.Expr
+	for _, f := range shape.filters {
+		var value *sql.Param
+		if !f.value.IsNull() {
+			value = param()
+		}
+		where = append(where, f.condition(v.columnExpr(f.column), value))
+	}
+	if shape.after != nil {
+		where = append(where, v.behind(shape.order, shape.after, param))
+	}
+	stmt.Where = joined("AND", where)
 	for _, o := range shape.order {
-		stmt.OrderBy = append(stmt.OrderBy, sql.Order{Expr: column(o.column), Desc: o.desc, Nulls: "LAST"})
+		stmt.OrderBy = append(stmt.OrderBy, sql.Order{Expr: v.columnExpr(o.column), Desc: o.desc, Nulls: "LAST"})
 	}
 	if shape.limit > 0 {
 		stmt.Limit = &sql.Param{N: shape.limit}
@@ -275,12 +273,38 @@ func (v *View) rowsSelect(shape rowsShape) (*tables.Select, error) {
 	if shape.offset > 0 {
 		stmt.Offset = &sql.Param{N: shape.offset}
 	}
-	sel, err := tables.CompileSelect(stmt, v.table)
+	compile := tables.CompileSelect
+	if shape.placed {
+		compile = tables.CompilePlaced
+		stmt.Items = append(stmt.Items, sql.Item{Expr: v.columnExpr(len(v.table.Columns))})
+	}
+	sel, err := compile(stmt, v.table)
 	if err != nil {
 		return nil, rowsError(err)
 	}
 	v.selects.put(name, sel)
 	return sel, nil
+}
+
+// columnExpr is a column of the table in SQL; the one behind the last is [tables.Place].
+func (v *View) columnExpr(i int) sql.Expr {
+	name := tables.Place
+	if i < len(v.table.Columns) {
+		name = v.table.Columns[i].Name
+	}
+	return &sql.Column{Name: sql.Name{Text: name, Quoted: true}}
+}
+
+// joined joins conditions by an operator; nil for none.
+func joined(op string, all []sql.Expr) (e sql.Expr) {
+	for _, x := range all {
+		if e == nil {
+			e = x
+			continue
+		}
+		e = &sql.Binary{Op: op, X: e, Y: x}
+	}
+	return e
 }
 
 // rowsError leaves out the place in an SQL text that nobody wrote.
@@ -296,7 +320,9 @@ func rowsError(err error) error {
 func (v *View) keyOf(filters []filter) (key []byte, ok bool) {
 	values := make([]feeds.Value, 0, len(filters))
 	for _, c := range v.table.Keys() {
-		at := slices.IndexFunc(filters, func(f filter) bool { return v.table.Columns[f.column].Name == c.Name })
+		at := slices.IndexFunc(filters, func(f filter) bool {
+			return v.table.Columns[f.column].Name == c.Name && f.operator == opEqual
+		})
 		if at < 0 {
 			return nil, false
 		}

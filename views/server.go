@@ -15,9 +15,9 @@ type ServerConfig struct {
 	// Page answers what is not the API: the web page. Defaults to nothing.
 	Page http.Handler
 
-	// Token, if set, has to come with every request but /healthz and /readyz: as "Authorization: Bearer TOKEN", or as the
-	// password of any user, which is what browsers ask for.
-	Token string
+	// Tokens, if set, are what has to come with every request but /healthz and /readyz: one of them as "Authorization: Bearer
+	// TOKEN", or as the password of any user, which is what browsers ask for. /metrics is for those of operators.
+	Tokens *Tokens
 
 	// Hosts are further names that the server goes by, with or without port. Where it is reached over loopback it answers
 	// to localhost, loopback addresses and these only: else a page of a stranger could read the tables through the
@@ -35,8 +35,10 @@ type ServerConfig struct {
 	Log *slog.Logger
 }
 
-// maxBody is how large a request's body may be.
-const maxBody = 1 << 20
+const (
+	maxBody = 1 << 20  // bytes of a request's body
+	maxURI  = 32 << 10 // bytes of its address
+)
 
 type server struct {
 	views *Views
@@ -47,7 +49,7 @@ type server struct {
 //
 //	GET  /api/v1/tables              the tables
 //	GET  /api/v1/tables/{t}          one of them: columns, topics, progress
-//	GET  /api/v1/tables/{t}/rows     its rows: ?COLUMN=value&order=-count,qtype_name&limit=20&offset=0
+//	GET  /api/v1/tables/{t}/rows     its rows: ?COLUMN=value&COLUMN.gte=value&order=-count,qtype_name&limit=20&after=TOKEN
 //	POST /api/v1/query               {"sql": "SELECT ..", "params": [..]}
 //
 // Rows come as json, ndjson or csv, by Accept or ?format=. Both ways to rows take ?min_offset= and ?stale=true.
@@ -58,15 +60,16 @@ func NewServer(c ServerConfig) http.Handler {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	api := http.NewServeMux()
-	api.Handle("/api/v1/tables", s.handle(s.tables, http.MethodGet))
-	api.Handle("/api/v1/tables/{table}", s.handle(s.table, http.MethodGet))
-	api.Handle("/api/v1/tables/{table}/rows", s.handle(s.rows, http.MethodGet))
-	api.Handle("/api/v1/query", s.handle(s.query, http.MethodPost))
+	api.Handle("/api/v1/tables", compressed(s.handle(s.tables, http.MethodGet)))
+	api.Handle("/api/v1/tables/{table}", compressed(s.handle(s.table, http.MethodGet)))
+	api.Handle("/api/v1/tables/{table}/rows", compressed(s.handle(s.rows, http.MethodGet)))
+	api.Handle("/api/v1/query", compressed(s.handle(s.query, http.MethodPost)))
 	api.Handle("/api/", s.handle(s.nothing))
+	api.Handle("/openapi.json", compressed(s.handle(s.openAPI, http.MethodGet)))
 	api.Handle("/healthz", s.handle(s.healthz, http.MethodGet))
 	api.Handle("/readyz", s.handle(s.readyz, http.MethodGet))
 	if c.Metrics != nil {
-		api.Handle("/metrics", c.Metrics)
+		api.Handle("/metrics", s.handle(func(w http.ResponseWriter, r *http.Request) error { c.Metrics.ServeHTTP(w, r); return nil }, http.MethodGet))
 	}
 	if c.Page != nil {
 		api.Handle("/", c.Page)
@@ -76,7 +79,7 @@ func NewServer(c ServerConfig) http.Handler {
 	return observed(c.Observe, s.guard(c, api))
 }
 
-// Guard lets through to h what a server with that configuration would answer: from its hosts, with its token.
+// Guard lets through to h what a server with that configuration would answer: from its hosts, with its tokens.
 func Guard(c ServerConfig, h http.Handler) http.Handler {
 	s := &server{log: c.Log}
 	if s.log == nil {
@@ -103,6 +106,8 @@ func (s *server) handle(h handler, methods ...string) http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		if err := h(w, r); err != nil {
+			w.Header().Del("ETag")
+			w.Header().Set("Cache-Control", "no-store")
 			s.fail(w, r, err)
 		}
 	})

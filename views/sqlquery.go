@@ -27,6 +27,9 @@ type queryBody struct {
 	MinOffset json.RawMessage   `json:"min_offset"` // "dns/0:41", 41, or as as_of has it
 }
 
+// queryParams are the parameters that it takes beside its body.
+var queryParams = []string{paramFormat, paramNull, paramSpreadsheet, paramMinOffset, paramStale}
+
 // query answers POST /api/v1/query.
 func (s *server) query(w http.ResponseWriter, r *http.Request) error {
 	body, err := readQuery(r)
@@ -34,8 +37,8 @@ func (s *server) query(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for name := range r.URL.Query() {
-		if !slices.Contains(rowsParams[3:], name) {
-			return bad("unknown_parameter", "no parameter "+name, or(sql.DidYouMean(name, rowsParams[3:]), "the SQL text says the rest"))
+		if !slices.Contains(queryParams, name) {
+			return bad("unknown_parameter", "no parameter "+name, or(sql.DidYouMean(name, queryParams), "the SQL text says the rest"))
 		}
 	}
 	lookup, err := s.views.Compile(body.SQL)
@@ -61,11 +64,16 @@ func (s *server) query(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	w.Header().Add("Vary", "Accept")
 	if lookup.Explain {
 		lookup.View.Explain(lookup.Select).send(w, r, form)
 		return nil
 	}
-	return s.answer(w, r, lookup.View, req, f, form)
+	if err := lookup.View.await(r.Context(), f); err != nil {
+		return err
+	}
+	req.partial = f.stale
+	return s.answer(w, r, lookup.View, req, form)
 }
 
 func readQuery(r *http.Request) (body queryBody, err error) {

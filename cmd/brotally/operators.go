@@ -22,11 +22,14 @@ type operators struct {
 
 func (o *operators) handler(c views.ServerConfig) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", o.metrics.Handler(c.Log))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.Handle("/metrics", onlyRead(o.metrics.Handler(c.Log).ServeHTTP))
+	mux.Handle("/healthz", onlyRead(func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
+	}))
+	mux.Handle("/readyz", onlyRead(o.readyz))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		views.Refuse(w, http.StatusNotFound, "not_found", "there is nothing at "+r.URL.Path, "the operators' port has /metrics, /healthz, /readyz and /debug/pprof/")
 	})
-	mux.HandleFunc("GET /readyz", o.readyz)
 	for path, h := range map[string]http.HandlerFunc{
 		"/debug/pprof/": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
 		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
@@ -85,6 +88,18 @@ func answer(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // who went away needs no answer
 }
 
+// onlyRead lets through what asks for something.
+func onlyRead(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			views.Refuse(w, http.StatusMethodNotAllowed, "method_not_allowed", r.URL.Path+" does not take "+r.Method, "use GET")
+			return
+		}
+		h(w, r)
+	})
+}
+
 // onlyLocal lets through what comes from this machine: a heap profile may hold what logs say, and a CPU profile costs.
 func onlyLocal(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -95,6 +110,6 @@ func onlyLocal(h http.Handler) http.Handler {
 				return
 			}
 		}
-		http.Error(w, "profiles are for this machine alone: connect over loopback, such as through ssh -L or kubectl port-forward", http.StatusForbidden)
+		views.Refuse(w, http.StatusForbidden, "forbidden", "profiles are for this machine alone", "connect over loopback, such as through ssh -L or kubectl port-forward")
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
@@ -116,6 +117,37 @@ func TestProfilesAreForThisMachine(t *testing.T) {
 		}
 		if got := statusAt(t, addr, h, "/metrics"); got != http.StatusOK {
 			t.Errorf("/metrics at %q: %d", addr, got)
+		}
+	}
+}
+
+// What the operators' port refuses, it refuses as the API does; with tokens it is for operators.
+func TestOperatorsPortRefuses(t *testing.T) {
+	admin, reader := "admin-0123456789", "reader-0123456789"
+	all, err := views.NewTokens("admin " + admin + "\nread " + reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := operators{metrics: metrics.New(metrics.Build{})}
+	h := o.handler(views.ServerConfig{Tokens: all, Log: slog.New(slog.DiscardHandler)})
+	for _, test := range []struct {
+		method, path, token string
+		status              int
+		code                string // of the error
+	}{
+		{"GET", "/healthz", "", 200, ""}, {"GET", "/metrics", admin, 200, ""}, {"GET", "/debug/pprof/cmdline", admin, 403, "forbidden"},
+		{"GET", "/metrics", "", 401, "unauthorized"}, {"GET", "/metrics", reader, 403, "forbidden"}, {"GET", "/debug/pprof/heap", reader, 403, "forbidden"},
+		{"GET", "/", reader, 404, "not_found"}, {"DELETE", "/metrics", admin, 405, "method_not_allowed"}, {"POST", "/readyz", "", 405, "method_not_allowed"},
+	} {
+		r, w := httptest.NewRequest(test.method, test.path, nil), httptest.NewRecorder()
+		r.Header.Set("Authorization", "Bearer "+test.token)
+		h.ServeHTTP(w, r)
+		var answer struct{ Error struct{ Code string } }
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); test.code != "" && err != nil {
+			t.Errorf("%s %s: %v", test.method, test.path, err)
+		}
+		if w.Code != test.status || answer.Error.Code != test.code {
+			t.Errorf("%s %s with %q: %d %s, want %d %s", test.method, test.path, test.token, w.Code, answer.Error.Code, test.status, test.code)
 		}
 	}
 }

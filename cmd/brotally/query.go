@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,7 @@ does. What the answer reflects, an offset of each source partition, goes to stan
 	}
 	f := cmd.Flags()
 	f.StringVar(&q.server, "server", "http://"+views.DefaultAddr, "`URL` of the server")
+	f.StringVar(&q.token, "token-file", "", "`FILE` with the token that the server wants, alone or as the server's own file has it")
 	f.DurationVar(&q.timeout, "timeout", 30*time.Second, "how long to wait for the answer")
 	f.BoolVar(&q.quiet, "quiet", false, "do not say what the answer reflects")
 	q.print.register(cmd)
@@ -52,6 +54,7 @@ type querying struct {
 	*program
 	print   printing
 	server  string
+	token   string // the file that has it
 	timeout time.Duration
 	quiet   bool
 }
@@ -62,6 +65,13 @@ func (q *querying) run(ctx context.Context, text string) error {
 	}
 	c := client.New(q.server)
 	c.HTTP = &http.Client{Timeout: q.timeout}
+	if q.token != "" {
+		token, err := tokenIn(q.token)
+		if err != nil {
+			return &usageError{fmt.Errorf("--token-file: %w", err)}
+		}
+		c.Token = token
+	}
 	rows, err := c.Query(ctx, text)
 	if err != nil {
 		return q.explain(err)
@@ -77,6 +87,20 @@ func (q *querying) run(ctx context.Context, text string) error {
 		q.say("%s", reflects(rows))
 	}
 	return nil
+}
+
+// tokenIn returns the first token in a file; a role may stand before it.
+func tokenIn(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) > 0 && !strings.HasPrefix(fields[0], "#") {
+			return fields[len(fields)-1], nil
+		}
+	}
+	return "", fmt.Errorf("%s has no token", file)
 }
 
 // explain turns the client's errors into ours: what is wrong with the SQL is the user's to mend.

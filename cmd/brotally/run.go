@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,12 +74,34 @@ type serving struct {
 	listen   string
 	insecure bool
 	hosts    []string
+	file     string        // of tokens
+	tokens   *views.Tokens // nil: none are wanted
 }
 
 func (s *serving) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.listen, "listen", views.DefaultAddr, "`HOST:PORT` for HTTP and the page")
 	cmd.Flags().BoolVar(&s.insecure, "insecure", false, "listen for other machines although everybody can read the tables then")
+	cmd.Flags().StringVar(&s.file, "token-file", "", "`FILE` with a line for each token that is let in: read TOKEN, or admin TOKEN for /metrics too")
 	cmd.Flags().StringSliceVar(&s.hosts, "host", nil, "further `NAME` that the server goes by, behind a proxy")
+}
+
+// readTokens reads the tokens, if there is a file with some.
+func (s *serving) readTokens() (err error) {
+	if s.file == "" {
+		return nil
+	}
+	if s.tokens, err = views.ReadTokens(s.file); err != nil {
+		return &usageError{fmt.Errorf("--token-file: %w", err)}
+	}
+	return nil
+}
+
+// followTokens reads them anew when the file changes, or at SIGHUP, until ctx is done.
+func (s *serving) followTokens(ctx context.Context, log *slog.Logger) {
+	now := make(chan os.Signal, 1)
+	signal.Notify(now, syscall.SIGHUP)
+	defer signal.Stop(now)
+	s.tokens.Run(ctx, now, log)
 }
 
 // open begins to listen.
@@ -88,13 +114,13 @@ func (s *serving) openAt(flag, addr string) (net.Listener, error) {
 	if err != nil || notNumber != nil {
 		return nil, &usageError{fmt.Errorf("%s %s: want HOST:PORT, such as %s", flag, addr, views.DefaultAddr)}
 	}
-	l, err := views.Listen(views.ListenConfig{Addr: addr, Insecure: s.insecure})
+	l, err := views.Listen(views.ListenConfig{Addr: addr, Token: s.tokens != nil, Insecure: s.insecure})
 	var taken *views.PortInUse
 	switch {
 	case errors.As(err, &taken):
 		return nil, fmt.Errorf("%w; choose another one: %s %s", taken, flag, net.JoinHostPort(host, strconv.Itoa(number+1)))
 	case errors.Is(err, views.ErrExposed):
-		return nil, &usageError{fmt.Errorf("%s %s: %w; --insecure does it all the same, until TLS and tokens are there", flag, addr, views.ErrExposed)}
+		return nil, &usageError{fmt.Errorf("%s %s: %w; give it one with --token-file, or say --insecure", flag, addr, views.ErrExposed)}
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", flag, addr, err)
 	}
@@ -103,7 +129,7 @@ func (s *serving) openAt(flag, addr string) (net.Listener, error) {
 
 // server is what all that listens has in common.
 func (s *serving) server(p *program) views.ServerConfig {
-	return views.ServerConfig{Hosts: s.hosts, Log: p.log}
+	return views.ServerConfig{Hosts: s.hosts, Tokens: s.tokens, Log: p.log}
 }
 
 // handler is the API, the metrics and the page.
@@ -188,6 +214,9 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 	built, _ := build()
 	m := metrics.New(built)
 	ops := operators{metrics: m}
+	if err := r.serving.readTokens(); err != nil {
+		return err
+	}
 	// The ports come before the processors: who cannot listen has not begun to count either.
 	var operatorsPort net.Listener
 	if r.admin != "" {
@@ -197,6 +226,9 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		defer operatorsPort.Close() //nolint:errcheck // of one that was never served
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	if r.serving.tokens != nil {
+		g.Go(func() error { r.serving.followTokens(ctx, r.log); return nil })
+	}
 	if r.only != "process" {
 		l, err := r.serving.open()
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka/storage"
@@ -18,11 +19,13 @@ import (
 // It is safe for any number of readers beside one writer.
 type Partition struct {
 	table   *tables.Table
-	values  bool   // it holds the values that count(DISTINCT ..) has counted
-	changed func() // called after progress has moved, without the lock
+	values  bool           // it holds the values that count(DISTINCT ..) has counted
+	changed func()         // called after progress has moved, without the lock
+	version *atomic.Uint64 // of the Store: counts changes of rows, with the lock held
 
 	mu       sync.RWMutex // guards all below
 	rows     *tables.Groups
+	altered  bool // rows have changed since version was counted
 	progress map[codecs.Source]codecs.Progress
 	mark     string            // what the results of its rows in the result topic are of; empty: of nothing yet
 	clock    codecs.Clock      // how far the table's clock stands
@@ -32,9 +35,9 @@ type Partition struct {
 	loose    *tables.Values    // the rows' values while the changelog is read; nil: they have them
 }
 
-func newPartition(c Config, changed func()) *Partition {
+func newPartition(c Config, changed func(), version *atomic.Uint64) *Partition {
 	t := c.Table
-	return &Partition{table: t, values: c.Values && t.HasValues(), changed: changed, rows: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}, clock: noClock}
+	return &Partition{table: t, values: c.Values && t.HasValues(), changed: changed, version: version, rows: t.NewGroups(), progress: map[codecs.Source]codecs.Progress{}, clock: noClock}
 }
 
 // Update calls fn with the rows and the progress to change. fn must not keep them.
@@ -42,13 +45,24 @@ func (p *Partition) Update(fn func(rows *tables.Groups, progress map[codecs.Sour
 	defer p.changed()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.altered = true
+	defer p.count()
 	return fn(p.rows, p.progress)
+}
+
+// count counts a change of rows, if there was one. The caller holds the lock, so that who reads the rows behind it sees the change.
+func (p *Partition) count() {
+	if p.altered {
+		p.version.Add(1)
+		p.altered = false
+	}
 }
 
 // locked calls fn with the lock held.
 func (p *Partition) locked(fn func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.count()
 	return fn()
 }
 
@@ -155,6 +169,7 @@ func (p *Partition) apply(key, value []byte) error {
 		}
 		return err
 	}
+	p.altered = true
 	if value == nil {
 		p.rows.Delete(key)
 		return nil
@@ -229,6 +244,7 @@ func (p *Partition) Get(key string) ([]byte, error) {
 func (p *Partition) Set(key string, value []byte) error {
 	p.mu.Lock()
 	err := p.apply([]byte(key), value)
+	p.count()
 	p.mu.Unlock()
 	if tells([]byte(key)) {
 		p.changed()
@@ -264,6 +280,7 @@ func (p *Partition) Take(records []sarama.ConsumerMessage) error {
 func (p *Partition) takeSome(records []sarama.ConsumerMessage, heard *bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.count()
 	for i := range records {
 		r := &records[i]
 		if err := p.apply(r.Key, r.Value); err != nil {

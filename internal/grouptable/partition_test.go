@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/IBM/sarama"
@@ -21,7 +22,7 @@ var _ storage.Storage = (*Partition)(nil)
 func newRows(t *testing.T, queries ...string) (p *Partition, keys []string) {
 	t.Helper()
 	table := compile(t, hosts)
-	p = newPartition(Config{Table: table}, func() {})
+	p = newPartition(Config{Table: table}, func() {}, new(atomic.Uint64))
 	for _, q := range queries {
 		key, err := table.EncodeKey([]feeds.Value{feeds.StringValue(q)})
 		if err != nil {

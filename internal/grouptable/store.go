@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,9 @@ type Config struct {
 // Store holds the partitions of one group table that this process has, and recovers them.
 type Store struct {
 	config Config
+	id     uint64 // random: versions of different Stores are not to be taken for each other
+
+	version atomic.Uint64 // counts changes of rows
 
 	recovered atomic.Int64 // changelog records read while recovering, over all partitions
 	offset    atomic.Int64 // how far that has come, summed over them
@@ -53,7 +57,7 @@ func New(c Config) *Store {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Store{config: c, partitions: map[int32]*Partition{}, changed: make(chan struct{})}
+	return &Store{config: c, id: rand.Uint64(), partitions: map[int32]*Partition{}, changed: make(chan struct{})}
 }
 
 // Partition returns a partition that has been recovered; ok is false when this process does not have it (yet).
@@ -86,6 +90,10 @@ func (s *Store) Offset() int64 { return s.offset.Load() }
 
 // Remaining returns how many offsets of the changelog are still to be read, of the partitions that are being recovered.
 func (s *Store) Remaining() int64 { return s.remaining.Load() }
+
+// Version tells states of the rows apart, those of all Stores: as long as it is the same, no row has changed. Ask before rows are
+// read: these may be newer then, never older. Progress alone does not change it.
+func (s *Store) Version() [2]uint64 { return [2]uint64{s.id, s.version.Load()} }
 
 // Changed returns a channel that is closed when any partition's progress next moves.
 func (s *Store) Changed() <-chan struct{} {
@@ -143,7 +151,7 @@ func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 		return p, nil
 	}
 	if !ok {
-		p = newPartition(s.config, s.notify)
+		p = newPartition(s.config, s.notify, &s.version)
 	}
 	began := time.Now()
 	from := p.next
@@ -184,6 +192,7 @@ func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 
 	s.mu.Lock()
 	s.partitions[number] = p
+	s.version.Add(1) // its rows are there from now on
 	s.mu.Unlock()
 	s.notify()
 	s.config.Log.Info("recovered", "table", s.config.Table.Name, "partition", number, "records", reading.Records, "rows", p.Len(),

@@ -590,13 +590,13 @@ func TestALongRecoveryIsTold(t *testing.T) {
 		}
 	}
 	long := time.Now().Add(-2 * tellEvery)
-	short := &recovery{store: s, partition: newPartition(s.config, s.notify), began: time.Now()}
+	short := &recovery{store: s, partition: newPartition(s.config, s.notify, &s.version), began: time.Now()}
 	give(short, 10)
 	if log.Len() > 0 {
 		t.Errorf("told at once: %s", log.String())
 	}
-	first := &recovery{store: s, partition: newPartition(s.config, s.notify), began: long}
-	second := &recovery{store: s, partition: newPartition(s.config, s.notify), began: long}
+	first := &recovery{store: s, partition: newPartition(s.config, s.notify, &s.version), began: long}
+	second := &recovery{store: s, partition: newPartition(s.config, s.notify, &s.version), began: long}
 	give(first, 30)
 	give(second, 40)
 	give(first, 50)

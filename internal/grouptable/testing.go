@@ -6,7 +6,7 @@ func (s *Store) Fill(n int32) []*Partition {
 	filled := make([]*Partition, n)
 	s.mu.Lock()
 	for number := range n {
-		filled[number] = newPartition(s.config, s.notify)
+		filled[number] = newPartition(s.config, s.notify, &s.version)
 		s.partitions[number] = filled[number]
 	}
 	s.mu.Unlock()

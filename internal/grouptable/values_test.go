@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/IBM/sarama"
@@ -171,7 +172,7 @@ func TestARowThatComesAgainHasItsValues(t *testing.T) {
 	c.table = peers(t)
 	tx := c.writer("w")
 	config := Config{Client: c.admin.Client(), Table: c.table, Topic: c.topic, Values: true}
-	p := newPartition(config, func() {})
+	p := newPartition(config, func() {}, new(atomic.Uint64))
 	c.count(tx, p, 0, "A", "a", "b", "c", "d", "e")
 	c.count(tx, p, 0, "A", "f") // now it is estimated: five are left to be deleted
 	c.commit(tx)
@@ -209,7 +210,7 @@ func TestValuesThatAreMissing(t *testing.T) {
 	c.table = peers(t)
 	tx := c.writer("w")
 	config := Config{Client: c.admin.Client(), Table: c.table, Topic: c.topic, Values: true}
-	p := newPartition(config, func() {})
+	p := newPartition(config, func() {}, new(atomic.Uint64))
 	c.count(tx, p, 0, "A", "a", "b", "c")
 	for key := range p.rows.All() {
 		tx.Send(c.topic, 0, codecs.AppendValueKey(nil, 0, key, []byte("b")), nil)

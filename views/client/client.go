@@ -12,6 +12,8 @@
 //	}
 //	err = top.Decode(&rows)
 //
+//	for row, err := range c.All(ctx, "dns_counts", client.RowsOptions{Where: map[string]any{"count.gte": 10}}) { .. }
+//
 //	answer, err := c.Query(ctx, "SELECT sum(count) FROM dns_counts WHERE id.orig_h = $1", "10.0.0.1")
 //
 // # Values
@@ -27,6 +29,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -157,19 +160,23 @@ func (c *Client) forget(table string) {
 
 // RowsOptions say which rows [Client.Rows] returns. The zero value is all of them, in no order.
 type RowsOptions struct {
-	Where     map[string]any // column: value; nil is NULL. All have to be equal
-	Order     string         // such as "-count,qtype_name": by count, the highest first, then by qtype_name. NULL comes last
-	Limit     int            // how many rows; 0: all
-	Offset    int            // how many rows to leave out before
-	MinOffset Offsets        // wait until the table has every record below
-	Stale     bool           // what there is will do, also while the table is being restored
+	// Where is what holds for each of them: column and value, nil is NULL. A column may be followed by an operator: "count.gte" is
+	// count >= value; there are ne, lt, lte, gt, gte and, of addresses, subnet.
+	Where map[string]any
+
+	Order     string  // such as "-count,qtype_name": by count, the highest first, then by qtype_name. NULL comes last
+	Limit     int     // how many rows; 0: all
+	Offset    int     // how many rows to leave out before
+	After     string  // Meta.Next of an answer with the same Where and Order: go on behind it
+	MinOffset Offsets // wait until the table has every record below
+	Stale     bool    // what there is will do, also while the table is being restored
 }
 
 // Offsets are offsets of source partitions, by topic and partition.
 type Offsets map[string]map[int32]int64
 
 // reserved are the server's own parameters: columns with these names are asked for in another way.
-var reserved = map[string]bool{"order": true, "limit": true, "offset": true, "format": true, "null": true, "spreadsheet": true, "min_offset": true, "stale": true}
+var reserved = map[string]bool{"order": true, "limit": true, "offset": true, "after": true, "format": true, "null": true, "spreadsheet": true, "min_offset": true, "stale": true}
 
 // Rows returns rows of a table.
 func (c *Client) Rows(ctx context.Context, table string, o RowsOptions) (*Rows, error) {
@@ -193,6 +200,9 @@ func (c *Client) Rows(ctx context.Context, table string, o RowsOptions) (*Rows, 
 	if o.Offset > 0 {
 		q.Set("offset", strconv.Itoa(o.Offset))
 	}
+	if o.After != "" {
+		q.Set("after", o.After)
+	}
 	if o.Stale {
 		q.Set("stale", "true")
 	}
@@ -200,6 +210,36 @@ func (c *Client) Rows(ctx context.Context, table string, o RowsOptions) (*Rows, 
 		q.Set("min_offset", o.MinOffset.String())
 	}
 	return c.rows(ctx, http.MethodGet, "/tables/"+url.PathEscape(table)+"/rows?"+q.Encode(), nil)
+}
+
+// pageRows is how many rows [Client.All] asks for at a time unless told otherwise.
+const pageRows = 1000
+
+// All returns rows one after the other and asks for them a page at a time: as many as o.Limit says, or 1,000. A row whose values in
+// the columns of o.Order stay as they are comes once, whatever becomes of others meanwhile; without an order each row that stays
+// does. An error ends it.
+func (c *Client) All(ctx context.Context, table string, o RowsOptions) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		if o.Limit <= 0 {
+			o.Limit = pageRows
+		}
+		for {
+			rows, err := c.Rows(ctx, table, o)
+			if err != nil {
+				yield(Row{}, err)
+				return
+			}
+			for i := range rows.Len() {
+				if !yield(rows.Row(i), nil) {
+					return
+				}
+			}
+			if rows.Meta.Next == "" {
+				return
+			}
+			o.After, o.MinOffset = rows.Meta.Next, nil // it is that fresh by now
+		}
+	}
 }
 
 // String writes offsets as the server reads them: "dns/0:41,dns/1:17".

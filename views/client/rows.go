@@ -40,6 +40,9 @@ type Meta struct {
 	// Approximate are the values that are estimates where they would be exact: count(DISTINCT ..) of very many.
 	Approximate []Approximate `json:"approximate"`
 
+	// Next is where the next page begins, for [RowsOptions]; empty: there is none, or no limit was given.
+	Next string `json:"next"`
+
 	Counts Counts  `json:"counts"`
 	TookMS float64 `json:"took_ms"` // milliseconds in the server
 }
