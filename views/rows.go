@@ -65,25 +65,9 @@ type filter struct {
 
 // rowsRequest turns a query string into a look-up. Look-ups of one shape are compiled once.
 func (v *View) rowsRequest(query url.Values) (req request, err error) {
-	var filters []filter
-	for name, values := range query {
-		if slices.Contains(rowsParams, name) {
-			if len(values) > 1 {
-				return req, bad("bad_parameter", name+" is given twice", "")
-			}
-			continue
-		}
-		f, err := v.filter(name, values)
-		if err != nil {
-			return req, err
-		}
-		filters = append(filters, f)
-	}
-	slices.SortFunc(filters, func(a, b filter) int { return a.column - b.column })
-	for i, f := range filters {
-		if i > 0 && f.column == filters[i-1].column {
-			return req, bad("bad_parameter", v.table.Columns[f.column].Name+" is given twice", "POST /api/v1/query takes SQL, which has OR and IN")
-		}
+	filters, err := v.filters(query, rowsParams)
+	if err != nil {
+		return req, err
 	}
 	order, err := v.order(query.Get(paramOrder))
 	if err != nil {
@@ -122,14 +106,39 @@ func (v *View) rowsRequest(query url.Values) (req request, err error) {
 	return req, nil
 }
 
+// filters reads the columns of a query string, and what they have to equal: all parameters but the given ones. They are in the
+// table's order.
+func (v *View) filters(query url.Values, params []string) (filters []filter, err error) {
+	for name, values := range query {
+		if slices.Contains(params, name) {
+			if len(values) > 1 {
+				return nil, bad("bad_parameter", name+" is given twice", "")
+			}
+			continue
+		}
+		f, err := v.filter(name, values, params)
+		if err != nil {
+			return nil, err
+		}
+		filters = append(filters, f)
+	}
+	slices.SortFunc(filters, func(a, b filter) int { return a.column - b.column })
+	for i, f := range filters {
+		if i > 0 && f.column == filters[i-1].column {
+			return nil, bad("bad_parameter", v.table.Columns[f.column].Name+" is given twice", "POST /api/v1/query takes SQL, which has OR and IN")
+		}
+	}
+	return filters, nil
+}
+
 // filter reads COLUMN=value. NULL is written \N, and a text that begins with a backslash gets one more, as in result keys.
-func (v *View) filter(name string, values []string) (f filter, err error) {
+func (v *View) filter(name string, values, params []string) (f filter, err error) {
 	column := v.column(name)
 	if column < 0 {
 		column = v.column(strings.TrimPrefix(name, columnPrefix))
 	}
 	if column < 0 {
-		return f, v.unknownColumn("unknown_parameter", "no column or parameter ", name, rowsParams)
+		return f, v.unknownColumn("unknown_parameter", "no column or parameter ", name, params)
 	}
 	c := v.table.Columns[column]
 	if len(values) > 1 {

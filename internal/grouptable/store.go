@@ -45,6 +45,8 @@ type Store struct {
 	mu         sync.Mutex // guards all below
 	partitions map[int32]*Partition
 	changed    chan struct{} // closed, and replaced, when progress moves
+	followers  int           // who wants changes to be kept
+	forgets    *time.Timer   // drops them once nobody does; nil: it never came to that
 }
 
 // New returns a Store without partitions.
@@ -86,7 +88,8 @@ func (s *Store) Offset() int64 { return s.offset.Load() }
 // Remaining returns how many offsets of the changelog are still to be read, of the partitions that are being recovered.
 func (s *Store) Remaining() int64 { return s.remaining.Load() }
 
-// Changed returns a channel that is closed when any partition's progress next moves.
+// Changed returns a channel that is closed when any partition's progress next moves, or when a row changes next and changes are
+// remembered.
 func (s *Store) Changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,6 +168,9 @@ func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 	}
 	r.at = max(r.at, reading.Next) // behind the last record may be markers
 	r.note(r.at)
+	if p.recent != nil {
+		p.recent.restart(p.next) // what recovering took in is not among them
+	}
 	p.mu.Unlock()
 	if err != nil {
 		return nil, err
