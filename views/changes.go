@@ -161,6 +161,11 @@ func (e *events) say(name string, v any) error {
 	}
 	e.event(name)
 	e.buf = append(e.buf, b...)
-	e.end("")
+	// Who loses the connection while it has half a snapshot must not go on where it was before it.
+	if name == eventSnapshot || name == eventReset {
+		e.endAt("")
+		return nil
+	}
+	e.end()
 	return nil
 }

@@ -39,12 +39,14 @@ func (e *events) event(name string) {
 	e.buf = append(append(append(e.buf, "event: "...), name...), "\ndata: "...)
 }
 
-// end closes it. An id is what a client that lost its connection sends to go on behind this event; empty: it has none.
-func (e *events) end(id string) {
-	if id != "" {
-		e.buf = append(append(e.buf, "\nid: "...), id...)
-	}
-	e.buf = append(e.buf, "\n\n"...)
+// end closes it.
+func (e *events) end() { e.buf = append(e.buf, "\n\n"...) }
+
+// endAt closes it and gives it an id: what a client that lost its connection sends to go on behind this event. An empty one has it
+// forget the last.
+func (e *events) endAt(id string) {
+	e.buf = append(append(e.buf, "\nid: "...), id...)
+	e.end()
 }
 
 // comment puts in what clients skip.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,9 +19,10 @@ import (
 
 // listener is one client that follows the changes of a table.
 //
-// What it was sent is at any time the rows as they were at certain offsets of the changelog's partitions: at. Changes behind them
-// come from what the partitions remember (grouptable). While a snapshot is read the table goes on changing, so that a row may be
-// newer than at says; up to settled, therefore, a row that is gone is said to be gone if it was there at any time since.
+// What it was sent is, at each as_of, the rows as they were at certain offsets of the changelog's partitions: at. Changes behind
+// them come from what the partitions remember (grouptable). A row may be newer than at says: the table goes on changing while a
+// snapshot is read, and a client may have heard half of a batch before it lost its connection. So a row that is gone is said to be
+// gone if it was shown at any time since at, and not only if it was shown then.
 type listener struct {
 	*server
 	events
@@ -37,8 +37,7 @@ type listener struct {
 	view  *View
 	shape *shape
 
-	at      []int64 // by partition; -1: nothing of it was sent yet
-	settled []int64 // by partition
+	at []int64 // by partition; -1: nothing of it was sent yet
 
 	told      *AsOf // what was said last
 	toldAt    time.Time
@@ -115,7 +114,7 @@ func (l *listener) turn(ctx context.Context, first bool) error {
 		}
 	}
 	defer h.store.Remember(l.view.keep())()
-	l.at, l.settled = make([]int64, h.partitions), make([]int64, h.partitions)
+	l.at = make([]int64, h.partitions)
 	resumed, err := l.resume(h)
 	switch {
 	case err != nil:
@@ -284,7 +283,7 @@ func (l *listener) partial(ctx context.Context, h *held) error {
 	}
 	l.event(eventAsOf)
 	l.appendAsOf(asOf)
-	l.end("") // there is nothing to go on from
+	l.end() // there is nothing to go on from
 	return l.flush()
 }
 
@@ -301,9 +300,10 @@ func (l *listener) sendSnapshot(ctx context.Context, h *held) error {
 			return err
 		}
 	}
+	read := make([]int64, len(l.at)) // where the partitions were when their last row was read
 	for n := range h.partitions {
 		p := h.mustPartition(n)
-		l.at[n], l.settled[n] = p.Next(), math.MaxInt64
+		l.at[n] = p.Next()
 		// Between two parts of it is sent what changed: a large table that is read slowly would else be read in vain.
 		err := l.scan(ctx, n, p, func() error {
 			_, err := l.drain(h)
@@ -312,26 +312,19 @@ func (l *listener) sendSnapshot(ctx context.Context, h *held) error {
 		if err != nil {
 			return err
 		}
-		l.settled[n] = p.Next()
+		read[n] = p.Next()
 	}
-	for slices.ContainsFunc(l.all(), func(n int) bool { return l.at[n] < l.settled[n] }) {
-		if _, err := l.drain(h); err != nil {
-			return err
-		}
-		if err := l.alive(ctx); err != nil {
-			return err
+	for n := range read {
+		for l.at[n] < read[n] {
+			if _, err := l.drain(h); err != nil {
+				return err
+			}
+			if err := l.alive(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-// all returns the partitions' numbers.
-func (l *listener) all() []int {
-	all := make([]int, len(l.at))
-	for n := range all {
-		all[n] = n
-	}
-	return all
 }
 
 // alive reports whether anybody still waits for what is sent.
@@ -383,7 +376,7 @@ func (l *listener) scan(ctx context.Context, number int32, p *grouptable.Partiti
 		}
 		if n > 0 {
 			l.buf = append(l.buf, ']')
-			l.end("")
+			l.end()
 		}
 		if err := between(); err != nil {
 			return err
@@ -416,15 +409,14 @@ func (l *listener) sendEmpty(event string) error {
 	if event == eventRows {
 		l.buf = append(l.buf, ']')
 	}
-	l.end("")
+	l.end()
 	return nil
 }
 
 // fate is what became of a row in several changes.
 type fate struct {
 	last int  // the change that holds
-	was  bool // the row was shown before the first
-	ever bool // or before any
+	was  bool // the row was shown before one of them
 }
 
 // drain sends the changes behind at. There may be more.
@@ -442,7 +434,7 @@ func (l *listener) drain(h *held) (more bool, err error) {
 		}
 		more = more || len(changes) == drained
 		ahead = ahead || at > p.Next()
-		if err := l.send(int32(n), changes, at < l.settled[n]); err != nil {
+		if err := l.send(int32(n), changes); err != nil {
 			return false, err
 		}
 		clear(changes)
@@ -459,27 +451,19 @@ func (l *listener) drain(h *held) (more bool, err error) {
 	return more, nil
 }
 
-// send sends what became of the rows in some changes of a partition. unsettled says that the client may have newer ones.
-func (l *listener) send(number int32, changes []grouptable.Change, unsettled bool) error {
+// send sends what became of the rows in some changes of a partition.
+func (l *listener) send(number int32, changes []grouptable.Change) error {
 	if l.fates == nil {
 		l.fates = map[string]fate{}
 	}
 	clear(l.fates)
 	for i, c := range changes {
-		f, again := l.fates[c.Key]
-		if !again {
-			f.was = c.Was
-		}
-		f.last, f.ever = i, f.ever || c.Was
-		l.fates[c.Key] = f
+		l.fates[c.Key] = fate{last: i, was: l.fates[c.Key].was || c.Was}
 	}
 	for i, c := range changes {
 		f := l.fates[c.Key]
 		if f.last != i {
 			continue
-		}
-		if unsettled {
-			f.was = f.ever
 		}
 		if err := l.sendChange(number, c, f.was); err != nil {
 			return fmt.Errorf("changelog record %d of %s/%d: %w", c.Offset, l.view.table.Name, number, err)
@@ -512,7 +496,7 @@ func (l *listener) sendChange(number int32, c grouptable.Change, was bool) error
 	default:
 		return nil
 	}
-	l.end("")
+	l.end()
 	l.batch++
 	return nil
 }
@@ -521,7 +505,7 @@ func (l *listener) sendChange(number int32, c grouptable.Change, was bool) error
 func (l *listener) sayAsOf(h *held, asOf *AsOf) {
 	l.event(eventAsOf)
 	l.appendAsOf(asOf)
-	l.end(eventID(h.life, l.at))
+	l.endAt(eventID(h.life, l.at))
 	l.told, l.toldAt, l.batch = asOf, time.Now(), 0
 }
 

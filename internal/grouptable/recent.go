@@ -127,7 +127,7 @@ func (p *Partition) Changes(from int64, most int, to []Change) (changes []Change
 	held := r.ring[r.gone:]
 	held = held[sort.Search(len(held), func(i int) bool { return held[i].Offset >= from }):]
 	if len(held) > most {
-		return append(to, held[:most]...), held[most-1].Offset + 1, true
+		return append(to, held[:most]...), held[most].Offset, true // between the two is nothing of rows
 	}
 	return append(to, held...), max(from, p.next), true
 }
