@@ -360,6 +360,11 @@ func (l *listener) scan(ctx context.Context, number int32, p *grouptable.Partiti
 				if row, err = l.shape.row(key, state); err != nil || row == nil {
 					return err == nil
 				}
+				if n > 0 && l.full() {
+					l.buf = append(l.buf, ']')
+					l.end()
+					n = 0
+				}
 				if n++; n == 1 {
 					l.event(eventRows)
 					l.buf = append(l.buf, '[')
