@@ -62,6 +62,7 @@ func (q *querying) run(ctx context.Context, text string) error {
 	}
 	c := client.New(q.server)
 	c.HTTP = &http.Client{Timeout: q.timeout}
+	c.NoRetry = true // who types can type again; a script says itself how long it waits
 	rows, err := c.Query(ctx, text)
 	if err != nil {
 		return q.explain(err)
