@@ -268,10 +268,10 @@ func (p *Partition) takeSome(records []sarama.ConsumerMessage, heard *bool) erro
 		if noted {
 			p.recent.add(r.Offset, r.Key, r.Value, was)
 		}
-		// With the rows, under one lock: a reader takes the offset for what the rows are.
-		p.next = max(p.next, r.Offset+1)
 		*heard = *heard || noted || tells(r.Key)
 	}
+	// With the rows, under one lock: a reader takes the offset for what the rows are.
+	p.next = max(p.next, records[len(records)-1].Offset+1)
 	return nil
 }
 
