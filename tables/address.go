@@ -73,6 +73,11 @@ func (s *scope) inSubnet(e *sql.Call, args []*expr) (*expr, error) {
 	return s.fold(e, out, x, net)
 }
 
+// InSubnet reports whether an inet lies in a subnet, as in_subnet does; neither is NULL.
+func InSubnet(address, subnet feeds.Value) bool {
+	return canonicalPrefix(subnet.Prefix()).Contains(address.Addr().Unmap())
+}
+
 // canonicalPrefix turns ::ffff:10.0.0.0/104 into 10.0.0.0/8: one network in two spellings.
 func canonicalPrefix(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {

@@ -136,7 +136,7 @@ func (c *cast) show(streams []*tables.Stream, wanted map[string]*View, first boo
 			old.retired.Store(old.key != k)
 		}
 	}
-	c.views.shown.Store(newRoll(shown, streams))
+	c.views.show(newRoll(shown, streams))
 	for k, view := range wanted {
 		if view != nil && c.members[k] == nil {
 			c.begin(k, view)
@@ -240,7 +240,7 @@ func (c *cast) replace(k string, old, view *View) bool {
 	}
 	shown := maps.Clone(before.byName)
 	shown[name] = view
-	c.views.shown.Store(newRoll(shown, before.streams))
+	c.views.show(newRoll(shown, before.streams))
 	if m := c.members[old.key]; m != nil && m.view == old {
 		m.cancel()
 		delete(c.members, old.key)

@@ -103,6 +103,7 @@ func TestClient(t *testing.T) {
 	}
 
 	f.view("queries").hold(held{state: "waits"})
+	c.NoRetry = true
 	if _, err = c.Rows(ctx, "queries", client.RowsOptions{}); !errors.As(err, &e) || !e.Temporary() || e.Code != "not_ready" {
 		t.Errorf("not ready: %v", err)
 	}

@@ -15,6 +15,13 @@
 //
 // A view that does not have all of its table answers [*NotReady], unless the caller wants what there is.
 //
+// # Changes
+//
+// Who wants to keep a copy of a table listens to its changes: the rows, and then what becomes of each that changes, as server-sent
+// events. What has such a copy is at certain offsets of the changelog's partitions, and these are where it goes on after a lost
+// connection, at this server or another. Changes are kept for that only while somebody listens, see [Limits]. docs/HTTP.md has the
+// events.
+//
 // # Limits
 //
 // Look-ups are bounded, see [Limits]: in time, rows and bytes, and in how many scan at once. A look-up that names one value

@@ -28,10 +28,10 @@ type filter struct {
 	value feeds.Value
 }
 
-// filters reads all parameters that are conditions. Each column has an operator once, but for ne and subnet.
-func (v *View) filters(query map[string][]string) (all []filter, err error) {
+// filters reads all parameters that are conditions: all but the given ones. Each column has an operator once, but for ne and subnet.
+func (v *View) filters(query map[string][]string, params []string) (all []filter, err error) {
 	for name, values := range query {
-		if slices.Contains(rowsParams, name) {
+		if slices.Contains(params, name) {
 			if len(values) > 1 {
 				return nil, bad("bad_parameter", name+" is given twice", "")
 			}
@@ -39,7 +39,7 @@ func (v *View) filters(query map[string][]string) (all []filter, err error) {
 		}
 		column, op := v.filtered(name)
 		if column < 0 {
-			return nil, v.unknownColumn("unknown_parameter", "no column or parameter ", name, rowsParams)
+			return nil, v.unknownColumn("unknown_parameter", "no column or parameter ", name, params)
 		}
 		for _, text := range values {
 			f, err := v.filter(column, op, text)
@@ -136,4 +136,28 @@ func (f filter) condition(column sql.Expr, param *sql.Param) sql.Expr {
 		return &sql.Call{Name: "in_subnet", Args: []sql.Expr{column, param}}
 	}
 	return &sql.Binary{Op: comparisons[f.operator], X: column, Y: param}
+}
+
+// holds reports whether the condition is true of a value, as SQL has it.
+func (f filter) holds(v feeds.Value) bool {
+	switch {
+	case f.operator == opEqual:
+		return feeds.Equal(v, f.value)
+	case f.operator == opUnequal:
+		return !feeds.Equal(v, f.value)
+	case v.IsNull():
+		return false
+	case f.operator == opSubnet:
+		return tables.InSubnet(v, f.value)
+	}
+	d := feeds.Compare(v, f.value)
+	switch comparisons[f.operator] {
+	case "<":
+		return d < 0
+	case "<=":
+		return d <= 0
+	case ">":
+		return d > 0
+	}
+	return d >= 0
 }

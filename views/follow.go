@@ -119,7 +119,7 @@ func (f *follower) follow(ctx context.Context, topic kafka.Topic) error {
 	}
 	// The builders of all partitions look for leaders through this client, but fetch on connections of their own.
 	store := grouptable.New(grouptable.Config{Client: client, Table: f.view.table, Topic: topic.Name, Budget: f.kafka.Budget(), Log: f.log})
-	restoring := held{store: store, partitions: topic.Partitions, total: total, state: "is being restored"}
+	restoring := held{store: store, partitions: topic.Partitions, total: total, life: lifeOf(topic, f.view.key), state: "is being restored"}
 	watch := &watch{admin: f.admin, topic: topic, gone: func(why error) {
 		if !f.view.retired.Load() {
 			f.view.hold(held{state: "is rebuilt: " + why.Error()}) // at once: these are the rows of a table that is no more

@@ -3,7 +3,10 @@ package views
 import (
 	"context"
 	"fmt"
+	"math"
+	"net/http"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/brotally/brotally/tables"
@@ -30,6 +33,23 @@ type Limits struct {
 	// Stream is how long a look-up may read whose rows are sent as they are found, beside the time that its client takes to
 	// receive them; Time, Rows and Bytes do not hold for it, for nothing is kept. Defaults to 1 minute.
 	Stream time.Duration
+
+	// Listeners is how many may listen to changes at once, over all tables; others are refused. Defaults to 256.
+	Listeners int
+
+	// Changes is how many changes of a table are kept while somebody listens to them: who falls further behind is cut off, and
+	// who comes back later than that begins anew. Defaults to 100,000.
+	Changes int
+
+	// ChangesBytes is how much memory they may take, a table. Defaults to 32 MiB.
+	ChangesBytes int
+
+	// Linger is how long they are kept after the last listener has gone, so that it can go on where it was. Defaults to 1 minute.
+	Linger time.Duration
+
+	// Reading is how long a listener may take to read what was sent, at most 64 KiB and a row, before it is let go. Defaults to
+	// 10 seconds.
+	Reading time.Duration
 }
 
 func (l Limits) orDefaults() Limits {
@@ -41,6 +61,20 @@ func (l Limits) orDefaults() Limits {
 	set(&l.Queries, max(4, runtime.GOMAXPROCS(0)))
 	set(&l.Rows, 1_000_000)
 	set(&l.Bytes, 256<<20)
+	set(&l.Listeners, 256)
+	set(&l.Changes, 100_000)
+	set(&l.ChangesBytes, 32<<20)
+	for _, kept := range []*int{&l.Changes, &l.ChangesBytes} {
+		if *kept < 0 {
+			*kept = math.MaxInt
+		}
+	}
+	if l.Linger == 0 {
+		l.Linger = time.Minute
+	}
+	if l.Reading == 0 {
+		l.Reading = 10 * time.Second
+	}
 	if l.Wait == 0 {
 		l.Wait = time.Second
 	}
@@ -83,6 +117,8 @@ func size(bytes int) string {
 type gate struct {
 	limits Limits
 	slots  chan struct{} // nil: no limit
+
+	listening atomic.Int64 // how many listen to changes
 }
 
 func newGate(l Limits) *gate {
@@ -136,6 +172,16 @@ func (g *gate) again(ctx context.Context) (leave func(), err error) {
 // tooSlow says that a look-up read for longer than it may.
 func tooSlow(limit time.Duration) *LimitError {
 	return &LimitError{What: "time", Limit: limit.String(), Hint: "ask for less: name every group column, or add a WHERE that fewer rows meet"}
+}
+
+// listen lets one more listen to changes; leave says that it has ended.
+func (g *gate) listen() (leave func(), err error) {
+	if n := g.listening.Add(1); g.limits.Listeners >= 0 && n > int64(g.limits.Listeners) {
+		g.listening.Add(-1)
+		return nil, &apiError{status: http.StatusTooManyRequests, retry: retryAfter, Code: "too_many_listeners",
+			Message: fmt.Sprintf("%d listen to changes already, which is the limit", g.limits.Listeners), Hint: "try again in a moment"}
+	}
+	return func() { g.listening.Add(-1) }, nil
 }
 
 // timed gives ctx the time limit.

@@ -80,6 +80,10 @@ func Listen(c ListenConfig) (net.Listener, error) {
 	return l, nil
 }
 
+// stopping is the key of a request's context under which a channel is that is closed when the server begins to stop: what would go
+// on for as long as the client wants ends then.
+type stopping struct{}
+
 // Serve answers on l, which it closes, until ctx is done and requests under way are answered, a few seconds at most; it
 // then returns nil. log, which may be nil, takes what goes wrong with connections.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
@@ -95,7 +99,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		BaseContext:       func(net.Listener) context.Context { return life },
+		BaseContext:       func(net.Listener) context.Context { return context.WithValue(life, stopping{}, ctx.Done()) },
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	stopped := make(chan struct{})

@@ -70,7 +70,7 @@ func (s *server) rows(w http.ResponseWriter, r *http.Request) error {
 
 // rowsRequest turns a query string into a look-up. Look-ups of one shape are compiled once.
 func (v *View) rowsRequest(query url.Values) (req request, err error) {
-	filters, err := v.filters(query)
+	filters, err := v.filters(query, rowsParams)
 	if err != nil {
 		return req, err
 	}

@@ -31,6 +31,10 @@ type ServerConfig struct {
 	// one that was refused before, the status and how long that took. Optional.
 	Observe func(route string, status int, took time.Duration)
 
+	// Heartbeat is after how long without anything to say those who listen to changes are sent a comment, so that nobody between takes
+	// the connection for dead. Defaults to 15 seconds.
+	Heartbeat time.Duration
+
 	// Log takes what goes wrong inside. Defaults to discarding.
 	Log *slog.Logger
 }
@@ -41,8 +45,9 @@ const (
 )
 
 type server struct {
-	views *Views
-	log   *slog.Logger
+	views     *Views
+	log       *slog.Logger
+	heartbeat time.Duration
 }
 
 // NewServer returns the handler of the API under /api/v1, of /healthz, /readyz and /metrics, and of the page:
@@ -50,12 +55,16 @@ type server struct {
 //	GET  /api/v1/tables              the tables
 //	GET  /api/v1/tables/{t}          one of them: columns, topics, progress
 //	GET  /api/v1/tables/{t}/rows     its rows: ?COLUMN=value&COLUMN.gte=value&order=-count,qtype_name&limit=20&after=TOKEN
+//	GET  /api/v1/tables/{t}/changes  its rows and then their changes, as server-sent events: ?COLUMN=value&snapshot=false
 //	POST /api/v1/query               {"sql": "SELECT ..", "params": [..]}
 //
 // Rows come as json, ndjson or csv, by Accept or ?format=. Both ways to rows take ?min_offset= and ?stale=true.
 // Errors are {"error": {"code": .., "message": .., "hint": ..}}.
 func NewServer(c ServerConfig) http.Handler {
-	s := &server{views: c.Views, log: c.Log}
+	s := &server{views: c.Views, log: c.Log, heartbeat: c.Heartbeat}
+	if s.heartbeat <= 0 {
+		s.heartbeat = heartbeat
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -63,6 +72,7 @@ func NewServer(c ServerConfig) http.Handler {
 	api.Handle("/api/v1/tables", compressed(s.handle(s.tables, http.MethodGet)))
 	api.Handle("/api/v1/tables/{table}", compressed(s.handle(s.table, http.MethodGet)))
 	api.Handle("/api/v1/tables/{table}/rows", compressed(s.handle(s.rows, http.MethodGet)))
+	api.Handle("/api/v1/tables/{table}/changes", s.handle(s.changes, http.MethodGet))
 	api.Handle("/api/v1/query", compressed(s.handle(s.query, http.MethodPost)))
 	api.Handle("/api/", s.handle(s.nothing))
 	api.Handle("/openapi.json", compressed(s.handle(s.openAPI, http.MethodGet)))

@@ -45,6 +45,7 @@ type held struct {
 	partitions int32             // of the changelog
 	total      int64             // offsets of the changelog to be read before it is ready
 	ready      bool              // all of them are recovered
+	life       string            // of the changelog and of what is read in it: with offsets it says which rows there are
 	state      string            // in words: "waits for topic ..", "is being restored", "ready"
 	replaced   chan struct{}     // closed when it no longer holds
 }

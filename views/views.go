@@ -50,12 +50,21 @@ type roll struct {
 	sorted  []*View
 	streams []*tables.Stream
 	lookups cache[Lookup] // by text
+
+	replaced chan struct{} // closed when it no longer holds
 }
 
 // newRoll is that of some views.
 func newRoll(all map[string]*View, streams []*tables.Stream) *roll {
 	byName := func(a, b *View) int { return cmp.Compare(a.table.Name, b.table.Name) }
-	return &roll{byName: all, sorted: slices.SortedFunc(maps.Values(all), byName), streams: streams}
+	return &roll{byName: all, sorted: slices.SortedFunc(maps.Values(all), byName), streams: streams, replaced: make(chan struct{})}
+}
+
+// show replaces what is shown.
+func (v *Views) show(r *roll) {
+	if old := v.shown.Swap(r); old != nil {
+		close(old.replaced)
+	}
 }
 
 // New makes the views without starting anything; see [Views.Run]. Errors are of the client settings, or say that two tables
@@ -76,7 +85,7 @@ func New(c Config) (*Views, error) {
 		}
 		shown[t.Name] = newView(t, key(t.Name, t.SQL), topicsOf(t, c.FeedTopics, resolved), v.gate)
 	}
-	v.shown.Store(newRoll(shown, c.Streams))
+	v.show(newRoll(shown, c.Streams))
 	return v, nil
 }
 
@@ -109,6 +118,9 @@ func (r *roll) named(name string) (*View, bool) {
 
 // Scanning returns how many look-ups are reading rows now; point look-ups do not count.
 func (v *Views) Scanning() int { return len(v.gate.slots) }
+
+// Listening returns how many listen to the changes of tables now.
+func (v *Views) Listening() int { return int(v.gate.listening.Load()) }
 
 // All returns the views by table name.
 func (v *Views) All() []*View { return slices.Clone(v.shown.Load().sorted) }

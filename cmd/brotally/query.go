@@ -72,6 +72,7 @@ func (q *querying) run(ctx context.Context, text string) error {
 		}
 		c.Token = token
 	}
+	c.NoRetry = true // who types can type again; a script says itself how long it waits
 	rows, err := c.Query(ctx, text)
 	if err != nil {
 		return q.explain(err)

@@ -76,7 +76,7 @@ func newRoot(p *program) *cobra.Command {
 		c.GroupID = "look"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newRun(p), newQuery(p), newReplay(p), newVerify(p), newDeadLetters(p), newReset(p), newReady(p), newDoctor(p)} {
+	for _, c := range []*cobra.Command{newRun(p), newQuery(p), newWatch(p), newReplay(p), newVerify(p), newDeadLetters(p), newReset(p), newReady(p), newDoctor(p)} {
 		c.GroupID = "work"
 		root.AddCommand(c)
 	}

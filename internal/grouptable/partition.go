@@ -33,6 +33,7 @@ type Partition struct {
 	whole    bool              // no recovery of it was broken off
 	left     []tables.Leftover // records of values that are to be deleted
 	loose    *tables.Values    // the rows' values while the changelog is read; nil: they have them
+	recent   *recent           // what changed lately; nil: nobody wants to know
 }
 
 func newPartition(c Config, changed func(), version *atomic.Uint64) *Partition {
@@ -276,18 +277,26 @@ func (p *Partition) Take(records []sarama.ConsumerMessage) error {
 	return nil
 }
 
-// takeSome notes whether progress was among the records.
+// takeSome notes whether progress was among the records, or a change that somebody waits for.
 func (p *Partition) takeSome(records []sarama.ConsumerMessage, heard *bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.count()
 	for i := range records {
 		r := &records[i]
+		// One that came before is in the rows and, if anybody wanted to know, among the changes.
+		noted := p.recent != nil && r.Offset >= p.next && isRow(r.Key)
+		was := noted && p.shown(r.Key)
 		if err := p.apply(r.Key, r.Value); err != nil {
 			return fmt.Errorf("offset %d: %w", r.Offset, err)
 		}
-		*heard = *heard || tells(r.Key)
+		if noted {
+			p.recent.add(r.Offset, r.Key, r.Value, was)
+		}
+		*heard = *heard || noted || tells(r.Key)
 	}
+	// With the rows, under one lock: a reader takes the offset for what the rows are.
+	p.next = max(p.next, records[len(records)-1].Offset+1)
 	return nil
 }
 

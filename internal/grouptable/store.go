@@ -50,6 +50,8 @@ type Store struct {
 	partitions map[int32]*Partition
 	current    map[int32]bool // partitions that are as their changelog is, and need not be read
 	changed    chan struct{}  // closed, and replaced, when progress moves
+	followers  int            // who wants changes to be kept
+	forgets    *time.Timer    // drops them once nobody does; nil: it never came to that
 }
 
 // New returns a Store without partitions.
@@ -95,7 +97,8 @@ func (s *Store) Remaining() int64 { return s.remaining.Load() }
 // read: these may be newer then, never older. Progress alone does not change it.
 func (s *Store) Version() [2]uint64 { return [2]uint64{s.id, s.version.Load()} }
 
-// Changed returns a channel that is closed when any partition's progress next moves.
+// Changed returns a channel that is closed when any partition's progress next moves, or when a row changes next and changes are
+// remembered.
 func (s *Store) Changed() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,6 +188,9 @@ func (s *Store) recover(ctx context.Context, number int32) (*Partition, error) {
 	}
 	r.at = max(r.at, reading.Next) // behind the last record may be markers
 	r.note(r.at)
+	if p.recent != nil {
+		p.recent.restart(p.next) // what recovering took in is not among them
+	}
 	p.mu.Unlock()
 	if err != nil {
 		return nil, err

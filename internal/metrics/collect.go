@@ -116,9 +116,10 @@ func (s sink) definition(d processors.DefinitionStatus) {
 
 func viewsOf(v *views.Views) collector {
 	return collector{
-		metrics: []*Metric{viewReady, viewGroups, viewBytes, viewTime, viewHeard, viewRestore, viewRecords, scanning},
+		metrics: []*Metric{viewReady, viewGroups, viewBytes, viewTime, viewHeard, viewRestore, viewRecords, scanning, listening},
 		collect: func(s sink) {
 			s.set(scanning, float64(v.Scanning()))
+			s.set(listening, float64(v.Listening()))
 			for _, view := range v.All() {
 				s.view(view)
 			}

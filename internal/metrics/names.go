@@ -119,6 +119,7 @@ var (
 	viewRestore  = gauge("view_restore_remaining_records", "Offsets of the changelog that are still to be read before the view is ready.", "table")
 	viewRecords  = counter("view_records_total", "Records that the table reflects since it began, by what became of them. The same in each instance: take the maximum.", "table", "outcome")
 	scanning     = gauge("lookups_scanning", "Look-ups that are reading rows now.")
+	listening    = gauge("changes_listeners", "Who listens to the changes of tables now.")
 	httpRequests = counter("http_requests_total", "HTTP requests by route and status. No route: refused before, by host, origin or token.", "route", "code")
-	httpSeconds  = histogram("http_request_seconds", "How long they took.", requestBuckets, "route")
+	httpSeconds  = histogram("http_request_seconds", "How long they took; of changes, how long somebody listened.", requestBuckets, "route")
 )

@@ -25,7 +25,7 @@ func newJSON(w io.Writer, f Format) *jsonWriter {
 
 func (j *jsonWriter) Header(columns []Column) error {
 	for _, c := range columns {
-		j.names = append(j.names, append(visibleJSON(nil, feeds.AppendQuoted(nil, c.Name)), ':'))
+		j.names = append(j.names, append(VisibleJSON(nil, feeds.AppendQuoted(nil, c.Name)), ':'))
 	}
 	if j.array {
 		j.w.WriteByte('[') //nolint:errcheck // Flush returns the first error
@@ -52,7 +52,7 @@ func (j *jsonWriter) Row(row []feeds.Value) error {
 			j.w.Write(j.value) //nolint:errcheck // as above
 			continue
 		}
-		j.w.Write(visibleJSON(nil, j.value)) //nolint:errcheck // as above
+		j.w.Write(VisibleJSON(nil, j.value)) //nolint:errcheck // as above
 	}
 	err := j.w.WriteByte('}')
 	if !j.array {
@@ -79,7 +79,7 @@ func AppendJSON(b []byte, v feeds.Value) []byte {
 	if plain(b[from:]) {
 		return b
 	}
-	return append(b[:from], visibleJSON(nil, b[from:])...)
+	return append(b[:from], VisibleJSON(nil, b[from:])...)
 }
 
 // plain reports whether b is ASCII without DEL; JSON text has no other control characters.
@@ -92,8 +92,8 @@ func plain(b []byte) bool {
 	return true
 }
 
-// visibleJSON appends JSON text to b with every non-printing character, which can only be inside a string, as an escape.
-func visibleJSON(b, text []byte) []byte {
+// VisibleJSON appends JSON text to b with every non-printing character, which can only be inside a string, as an escape.
+func VisibleJSON(b, text []byte) []byte {
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
 		switch {

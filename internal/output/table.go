@@ -37,7 +37,7 @@ func (t *tableWriter) Header(columns []Column) error {
 	for _, c := range columns {
 		k := c.Type.Kind
 		t.right = append(t.right, k.IsNumber() || k == feeds.Interval)
-		t.widths = append(t.widths, screenWidth(Printable(c.Name)))
+		t.widths = append(t.widths, ScreenWidth(Printable(c.Name)))
 	}
 	return nil
 }
@@ -45,13 +45,13 @@ func (t *tableWriter) Header(columns []Column) error {
 func (t *tableWriter) Row(row []feeds.Value) error {
 	cells := make([]string, len(row))
 	for i, v := range row {
-		cells[i] = cellText(v)
+		cells[i] = CellText(v)
 	}
 	if t.begun {
 		return t.write(cells)
 	}
 	for i, s := range cells {
-		t.widths[i] = max(t.widths[i], screenWidth(s))
+		t.widths[i] = max(t.widths[i], ScreenWidth(s))
 	}
 	t.held = append(t.held, cells)
 	if len(t.held) == tableSample {
@@ -69,8 +69,8 @@ func (t *tableWriter) Close() error {
 	return t.w.Flush()
 }
 
-// cellText returns the value for people. A text that reads NULL is quoted: there is a DNS query type of that name.
-func cellText(v feeds.Value) string {
+// CellText returns the value for people. A text that reads NULL is quoted: there is a DNS query type of that name.
+func CellText(v feeds.Value) string {
 	if v.IsNull() {
 		return "NULL"
 	}
@@ -136,12 +136,12 @@ func (t *tableWriter) write(cells []string) error {
 	}
 	names := 0
 	for _, c := range t.columns {
-		names = max(names, screenWidth(Printable(c.Name)))
+		names = max(names, ScreenWidth(Printable(c.Name)))
 	}
 	fmt.Fprintf(t.w, "-- row %d\n", t.row)
 	for i, c := range t.columns {
 		name := Printable(c.Name)
-		fmt.Fprintf(t.w, "%s%s  %s\n", name, spaces(names-screenWidth(name)), cells[i])
+		fmt.Fprintf(t.w, "%s%s  %s\n", name, spaces(names-ScreenWidth(name)), cells[i])
 	}
 	return t.w.Flush()
 }
@@ -154,9 +154,9 @@ func (t *tableWriter) line(cells []string) error {
 			pending += columnGap
 		}
 		if t.width > 0 {
-			s = cut(s, max(t.widths[i], 1))
+			s = Cut(s, max(t.widths[i], 1))
 		}
-		pad := t.widths[i] - screenWidth(s)
+		pad := t.widths[i] - ScreenWidth(s)
 		if t.right[i] {
 			pending += max(pad, 0)
 		}

@@ -54,9 +54,9 @@ func appendHex4(b []byte, r rune) []byte {
 	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }
 
-// screenWidth returns how many columns printable text takes on a terminal: two for East Asian wide characters, none for
+// ScreenWidth returns how many columns printable text takes on a terminal: two for East Asian wide characters, none for
 // marks that combine with the character before them.
-func screenWidth(s string) int {
+func ScreenWidth(s string) int {
 	n := 0
 	for _, r := range s {
 		n += runeWidth(r)
@@ -78,9 +78,9 @@ func runeWidth(r rune) int {
 	return 1
 }
 
-// cut shortens printable text to at most n > 0 screen columns; an ellipsis shows that something is missing.
-func cut(s string, n int) string {
-	if len(s) <= n || screenWidth(s) <= n {
+// Cut shortens printable text to at most n > 0 screen columns; an ellipsis shows that something is missing.
+func Cut(s string, n int) string {
+	if len(s) <= n || ScreenWidth(s) <= n {
 		return s
 	}
 	used := 0

@@ -16,6 +16,15 @@
 //
 //	answer, err := c.Query(ctx, "SELECT sum(count) FROM dns_counts WHERE id.orig_h = $1", "10.0.0.1")
 //
+//	for change, err := range c.Changes(ctx, "dns_counts", client.ChangesOptions{}) {
+//		// the rows, and then whatever becomes of them
+//	}
+//
+// # What passes by itself
+//
+// A table that is being restored, or a server of which too much is asked, says when to ask again. Requests then wait and do so,
+// for as long as their context lasts; see [Client.NoRetry].
+//
 // # Values
 //
 // Cells are JSON as the server wrote it: integers of any size are exact. Times are RFC 3339 in UTC, addresses and subnets
@@ -45,6 +54,10 @@ type Client struct {
 
 	// Token is the server's, if it wants one.
 	Token string
+
+	// NoRetry has errors that pass by themselves come back at once. Without it a request that the server cannot answer yet, because the
+	// table is being restored or too many ask, is sent again when the server says so, for as long as its context lasts.
+	NoRetry bool
 
 	base string
 	err  error // of base
@@ -176,20 +189,13 @@ type RowsOptions struct {
 type Offsets map[string]map[int32]int64
 
 // reserved are the server's own parameters: columns with these names are asked for in another way.
-var reserved = map[string]bool{"order": true, "limit": true, "offset": true, "after": true, "format": true, "null": true, "spreadsheet": true, "min_offset": true, "stale": true}
+var reserved = map[string]bool{"order": true, "limit": true, "offset": true, "after": true, "format": true, "null": true, "spreadsheet": true, "min_offset": true, "stale": true, "snapshot": true, "last_event_id": true}
 
 // Rows returns rows of a table.
 func (c *Client) Rows(ctx context.Context, table string, o RowsOptions) (*Rows, error) {
-	q := url.Values{}
-	for name, v := range o.Where {
-		text, err := valueText(v)
-		if err != nil {
-			return nil, fmt.Errorf("rows of %s: %s: %w", table, name, err)
-		}
-		if reserved[name] {
-			name = "col." + name
-		}
-		q.Set(name, text)
+	q, err := where(o.Where)
+	if err != nil {
+		return nil, fmt.Errorf("rows of %s: %w", table, err)
 	}
 	if o.Order != "" {
 		q.Set("order", o.Order)
@@ -240,6 +246,22 @@ func (c *Client) All(ctx context.Context, table string, o RowsOptions) iter.Seq2
 			o.After, o.MinOffset = rows.Meta.Next, nil // it is that fresh by now
 		}
 	}
+}
+
+// where are the parameters that say what columns have to equal.
+func where(columns map[string]any) (url.Values, error) {
+	q := url.Values{}
+	for name, v := range columns {
+		text, err := valueText(v)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if reserved[name] {
+			name = "col." + name
+		}
+		q.Set(name, text)
+	}
+	return q, nil
 }
 
 // String writes offsets as the server reads them: "dns/0:41,dns/1:17".
@@ -303,25 +325,62 @@ func (c *Client) rows(ctx context.Context, method, path string, body []byte) (*R
 
 // send sends a request and decodes its answer.
 func (c *Client) send(ctx context.Context, method, path string, body []byte, answer any) error {
+	for {
+		err := c.sendOnce(ctx, method, path, body, answer)
+		var e *Error
+		if c.NoRetry || !errors.As(err, &e) || !e.Temporary() {
+			return err
+		}
+		if sleep(ctx, e.RetryAfter) != nil {
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
+}
+
+// sleep waits; the error is ctx's.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// request makes a request, which carries the token.
+func (c *Client) request(ctx context.Context, method, path string, body io.Reader, accept string) (*http.Request, error) {
 	if c.err != nil {
-		return c.err
+		return nil, c.err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	req.Header.Set("Accept", "application/json")
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
+	req.Header.Set("Accept", accept)
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)
 	}
-	client := c.HTTP
-	if client == nil {
-		client = http.DefaultClient
+	return req, nil
+}
+
+func (c *Client) http() *http.Client {
+	if c.HTTP == nil {
+		return http.DefaultClient
 	}
-	res, err := client.Do(req)
+	return c.HTTP
+}
+
+func (c *Client) sendOnce(ctx context.Context, method, path string, body []byte, answer any) error {
+	req, err := c.request(ctx, method, path, bytes.NewReader(body), "application/json")
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := c.http().Do(req)
 	if err != nil {
 		return err
 	}

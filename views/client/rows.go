@@ -118,6 +118,13 @@ func (r Row) Decode(dst any) error {
 	return decode(b.Bytes(), dst)
 }
 
+// MarshalJSON writes the row as an object, its columns in their order and its values as the server wrote them.
+func (r Row) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	err := r.appendObject(&b)
+	return b.Bytes(), err
+}
+
 func (r Row) appendObject(b *bytes.Buffer) error {
 	b.WriteByte('{')
 	for i, c := range r.columns {
