@@ -20,6 +20,7 @@ func TestLookupsMayQualifyNames(t *testing.T) {
 		{`SELECT x.count, x."id.orig_h" FROM dns_counts x WHERE x.id.orig_h = '10.0.0.1' LIMIT 0`, ""},
 		{`SELECT x.count, x."id.orig_h" FROM dns_counts AS x WHERE x.qtype_name IS NULL`, ""},
 		{`SELECT x.* FROM dns_counts x`, ""},
+		{`SELECT count FROM dns_counts WHERE count > $1::INTEGER AND qtype_name = $2::VARCHAR LIMIT $3::BIGINT OFFSET $4`, ""},
 		{`SELECT public.dns_counts.* FROM dns_counts`, ""},
 		{`SELECT count FROM dns_counts WHERE public.dns_counts.qtype_name = 'A'`, ""},
 		{`SELECT y.* FROM dns_counts x`, "FROM has no y"},

@@ -68,8 +68,8 @@ type Select struct {
 	MaxGroups *Number
 	OrderBy   []Order
 	OrderByAt Pos
-	Limit     Expr // *Number or *Param
-	Offset    Expr // *Number or *Param
+	Limit     Expr // *Number, *Param or its *Cast
+	Offset    Expr // *Number, *Param or its *Cast
 }
 
 // Flag is a keyword that is there.

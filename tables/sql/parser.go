@@ -542,6 +542,9 @@ func (p *parser) rowCount() (Expr, error) {
 		return &Number{At: t.at, Text: t.text}, nil
 	case tokParam:
 		p.advance()
+		if p.tok().is("::") { // as SQLAlchemy writes it
+			return p.postfix(paramOf(t))
+		}
 		return paramOf(t), nil
 	}
 	return nil, p.unexpected("a number of rows")

@@ -26,6 +26,7 @@ var fixedSettings = map[string]string{
 	"datestyle": "ISO, MDY", "intervalstyle": "postgres", "timezone": "UTC", "transaction_isolation": "repeatable read", "default_transaction_isolation": "repeatable read",
 	"max_identifier_length": "63", "max_index_keys": "32", "lc_collate": "C", "lc_ctype": "C", "session_authorization": "brotally", "ssl": "off", "bytea_output": "hex",
 	"lc_messages": "C", "lc_monetary": "C", "lc_numeric": "C", "lc_time": "C", "block_size": "8192", "wal_level": "replica", "transaction_deferrable": "off",
+	"default_table_access_method": "heap", "default_tablespace": "", "default_with_oids": "off", "array_nulls": "on", "max_prepared_transactions": "0",
 }
 
 // freeSettings are what others begin as. Those that are not listed can be set and shown too: what clients set up does not matter here.

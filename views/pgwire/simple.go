@@ -31,7 +31,7 @@ func (c *session) one(p piece) error {
 		return err
 	}
 	if n := len(s.params); n > 0 {
-		return refused("42P02", "there is no parameter $1", "parameters belong to the extended protocol; psql has \\bind")
+		return refused("42P02", "there is no parameter $1", "parameters belong to the extended protocol, which drivers speak")
 	}
 	if err := c.allowed(s); err != nil {
 		return err

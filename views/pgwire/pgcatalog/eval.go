@@ -529,8 +529,11 @@ func (r *run) cast(x *cast, sc *scope) Value {
 	if v == nil {
 		return nil
 	}
-	if x.typ.name == "regrole" {
+	switch _, isNumber := number(v); {
+	case x.typ.name == "regrole":
 		return ownerName
+	case strings.HasPrefix(x.typ.name, "regproc") && !isNumber:
+		fail(x.at, codeNoFunction, "function %s does not exist", text(v))
 	}
 	return r.convert(x.at, v, oid)
 }

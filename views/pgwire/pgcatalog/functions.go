@@ -464,6 +464,9 @@ func (r *run) call(x *call, sc *scope) Value {
 	if v, ok := sc.set[x]; ok {
 		return v
 	}
+	if x.over != nil && sc.windows[x] == nil {
+		fail(x.at, codeNotSupported, "window function %s is not possible here", x.name)
+	}
 	if x.over != nil {
 		return sc.windows[x][sc.number]
 	}

@@ -30,6 +30,7 @@ const (
 	codeTooMuch      = "54001"
 	codeNotOneRow    = "21000"
 	codeDivision     = "22012"
+	codeInternal     = "XX000"
 )
 
 // Kind is the kind of a token.

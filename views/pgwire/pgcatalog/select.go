@@ -3,6 +3,7 @@ package pgcatalog
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -15,8 +16,9 @@ type Result struct {
 	Params  []uint32 // the parameters' types, as far as what they are compared with says; else text
 }
 
-// maxSteps is how many rows and expressions a question may visit: what clients ask takes some ten thousand.
-const maxSteps = 20_000_000
+// maxSteps is how many rows and expressions a question may visit, which takes some seconds: what clients ask takes some ten
+// thousand.
+var maxSteps = 5_000_000
 
 // Run answers the query. params are its parameters: nil, or what a Result's values are. Errors are *Error, or ctx's.
 func (q *Query) Run(ctx context.Context, db *Database, params []any) (result *Result, err error) {
@@ -31,6 +33,8 @@ func (q *Query) Run(ctx context.Context, db *Database, params []any) (result *Re
 			result, err = nil, f
 		case interrupted:
 			result, err = nil, f.err
+		case runtime.Error: // a fault of ours is this question's alone
+			result, err = nil, &Error{At: -1, Code: codeInternal, Message: "the question is not answered, which is a fault here: " + f.Error()}
 		default:
 			panic(f)
 		}
