@@ -10,6 +10,6 @@
 //
 // # Limits
 //
-// A message has 1 MiB at most, a session 256 prepared statements and as many portals; there are [Config].Sessions sessions. Who does not finish the start within 10 seconds is
+// A message has 1 MiB at most, a session 256 prepared statements and 16 portals; there are [Config].Sessions sessions. Who does not finish the start within 10 seconds is
 // let go, and so is who says nothing for hours. Look-ups have the limits of [views.Limits].
 package pgwire

@@ -6,7 +6,10 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-const maxPrepared = 256 // statements, and portals, of a session
+const (
+	maxPrepared = 256 // statements of a session
+	maxPortals  = 16  // each may hold an answer
+)
 
 // portal is a statement with its parameters, and its answer once it runs.
 type portal struct {
@@ -69,8 +72,8 @@ func (c *session) bind(m *pgproto3.Bind) (text string, err error) {
 	if _, taken := c.portals[m.DestinationPortal]; taken && m.DestinationPortal != "" {
 		return s.text, refused("42P03", fmt.Sprintf("cursor %q already exists", m.DestinationPortal), "")
 	}
-	if len(c.portals) >= maxPrepared && m.DestinationPortal != "" {
-		return s.text, refused("53000", fmt.Sprintf("the session has %d portals already", maxPrepared), "close some")
+	if len(c.portals) >= maxPortals && m.DestinationPortal != "" {
+		return s.text, refused("53000", fmt.Sprintf("the session has %d portals already", maxPortals), "close some")
 	}
 	delete(c.portals, m.DestinationPortal)
 	if len(m.Parameters) != len(s.params) {
