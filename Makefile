@@ -35,10 +35,10 @@ test-race: ## the tests that run in one process, under the race detector (needs 
 test-kafka: ## the whole-program tests against a real Kafka broker and a schema registry (Java 17, Maven, Python; the broker is BROKERS=host:9092 if set)
 	tests/kafka/run.sh $(GOTEST_FLAGS)
 
-test-clients: ## what docs/HTTP.md and docs/POSTGRES.md say of Python, run by it (Python 3.11 or newer; packages come from PyPI into bin/), and psql if it is there
+test-clients: ## what docs/HTTP.md and docs/POSTGRES.md say of Python, run by it (Python 3.11 or newer; packages come from PyPI into bin/), psql if it is there, and JDBC=the jar of its driver
 	python3 -m venv bin/python
 	bin/python/bin/pip install -q --disable-pip-version-check pandas==3.1.1 pyarrow==26.0.1 duckdb==2.0.1 polars==2.1.0 'psycopg[binary]==3.3.9' sqlalchemy==2.1.9
-	PYTHON=$(CURDIR)/bin/python/bin/python PSQL=$$(command -v psql) go test $(GOTEST_FLAGS) ./views ./views/pgwire -run 'TestPython|TestPsql'
+	PYTHON=$(CURDIR)/bin/python/bin/python PSQL=$$(command -v psql) JDBC=$(JDBC) go test $(GOTEST_FLAGS) ./views ./views/pgwire -run 'TestPython|TestPsql|TestJDBC'
 
 lint: ## vet, staticcheck, gofmt
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: the files above are not formatted'; exit 1; }

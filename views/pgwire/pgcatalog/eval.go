@@ -529,11 +529,15 @@ func (r *run) cast(x *cast, sc *scope) Value {
 	if v == nil {
 		return nil
 	}
-	switch _, isNumber := number(v); {
-	case x.typ.name == "regrole":
+	switch x.typ.name {
+	case "regrole":
 		return ownerName
-	case strings.HasPrefix(x.typ.name, "regproc") && !isNumber:
-		fail(x.at, codeNoFunction, "function %s does not exist", text(v))
+	case "regproc", "regprocedure":
+		if p, known := procOf(text(v)); known {
+			return p
+		} else if _, isNumber := number(v); !isNumber {
+			fail(x.at, codeNoFunction, "function %s does not exist", text(v))
+		}
 	}
 	return r.convert(x.at, v, oid)
 }

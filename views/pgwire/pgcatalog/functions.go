@@ -16,9 +16,19 @@ type scalar struct {
 
 // setFunction is a function that returns rows.
 type setFunction struct {
+	least   int      // arguments
 	columns []string // of its records; nil: it returns values
 	typ     func(r *run, args []uint32) uint32
 	rows    func(r *run, args []Value) []Value
+}
+
+// setOf computes the rows that a function returns.
+func (r *run) setOf(x *call, sc *scope) []Value {
+	f := setFunctions[x.name]
+	if len(x.args) < f.least {
+		fail(x.at, codeNoFunction, "function %s with %d argument(s) is not answered here", x.name, len(x.args))
+	}
+	return f.rows(r, r.evalAll(x.args, sc))
 }
 
 // columnType is the type of a column of its rows; oid is that of its value.
@@ -392,13 +402,13 @@ func pgGetIndexdef(r *run, args []Value) Value {
 }
 
 var setFunctions = map[string]*setFunction{
-	"unnest": {typ: func(_ *run, args []uint32) uint32 {
+	"unnest": {least: 1, typ: func(_ *run, args []uint32) uint32 {
 		if e := elementType(first(args)); e != 0 {
 			return e
 		}
 		return oidText
 	}, rows: func(_ *run, args []Value) []Value { return listOf(args[0]) }},
-	"generate_series": {typ: func(_ *run, args []uint32) uint32 { return first(args) }, rows: func(_ *run, args []Value) []Value {
+	"generate_series": {least: 2, typ: func(_ *run, args []uint32) uint32 { return first(args) }, rows: func(_ *run, args []Value) []Value {
 		if slices.Contains(args, nil) {
 			return nil
 		}
@@ -417,7 +427,7 @@ var setFunctions = map[string]*setFunction{
 		}
 		return out
 	}},
-	"generate_subscripts": {typ: func(*run, []uint32) uint32 { return oidInt4 }, rows: func(_ *run, args []Value) []Value {
+	"generate_subscripts": {least: 1, typ: func(*run, []uint32) uint32 { return oidInt4 }, rows: func(_ *run, args []Value) []Value {
 		var out []Value
 		first := int64(1)
 		if a, ok := args[0].(*array); ok && a.vector {
@@ -428,7 +438,7 @@ var setFunctions = map[string]*setFunction{
 		}
 		return out
 	}},
-	"_pg_expandarray": {columns: []string{"x", "n"}, typ: func(*run, []uint32) uint32 { return oidRecord }, rows: func(_ *run, args []Value) []Value {
+	"_pg_expandarray": {least: 1, columns: []string{"x", "n"}, typ: func(*run, []uint32) uint32 { return oidRecord }, rows: func(_ *run, args []Value) []Value {
 		var out []Value
 		for i, v := range listOf(args[0]) {
 			out = append(out, &record{[]string{"x", "n"}, []Value{v, int64(i + 1)}})

@@ -159,6 +159,7 @@ func fillClass(db *Database, add func(rowOf)) {
 		if c.kind == "r" && c.table != nil {
 			r["relnatts"], r["reltuples"], r["relpages"] = int64(len(c.table.Columns)), float64(c.table.Rows), (c.table.Bytes+8191)/8192
 			r["relhasindex"] = len(c.table.keys()) > 0
+			r["relacl"] = &array{list: []Value{"=r/" + ownerName}} // everybody may read
 		}
 		add(r)
 	}
@@ -189,7 +190,7 @@ func fillAttribute(db *Database, add func(rowOf)) {
 func fillType(_ *Database, add func(rowOf)) {
 	for _, t := range typeInfos {
 		r := rowOf{"oid": int64(t.oid), "typname": t.name, "typlen": int64(t.length), "typcategory": t.category, "typalign": t.align, "typarray": int64(t.array)}
-		r["typinput"], r["typoutput"], r["typreceive"], r["typsend"] = reg{1, t.name + "in"}, reg{1, t.name + "out"}, reg{1, t.name + "recv"}, reg{1, t.name + "send"}
+		addProcs(r, t.name)
 		r["typbyval"] = t.length > 0 && t.length <= 8
 		if t.category == "P" || t.category == "X" {
 			r["typtype"] = "p"
@@ -199,8 +200,18 @@ func fillType(_ *Database, add func(rowOf)) {
 		}
 		add(r)
 		if t.array != 0 {
-			add(rowOf{"oid": int64(t.array), "typname": "_" + t.name, "typlen": int64(-1), "typcategory": "A", "typalign": t.align, "typelem": int64(t.oid),
-				"typinput": reg{750, "array_in"}, "typoutput": reg{751, "array_out"}, "typreceive": reg{2400, "array_recv"}, "typsend": reg{2401, "array_send"}})
+			r := rowOf{"oid": int64(t.array), "typname": "_" + t.name, "typlen": int64(-1), "typcategory": "A", "typalign": t.align, "typelem": int64(t.oid)}
+			addProcs(r, "array_")
+			add(r)
+		}
+	}
+}
+
+// addProcs sets the functions of a type.
+func addProcs(r rowOf, name string) {
+	for i, column := range [...]string{"typinput", "typoutput", "typreceive", "typsend"} {
+		if p, ok := procOf(name + procs[i]); ok {
+			r[column] = p
 		}
 	}
 }

@@ -562,8 +562,7 @@ func (r *run) produce(src source, sc *scope) *bound {
 func (r *run) function(s *function, sc *scope) *bound {
 	b := &bound{alias: s.alias}
 	if f := setFunctions[s.call.name]; f != nil {
-		args := r.evalAll(s.call.args, sc)
-		list := f.rows(r, args)
+		list := r.setOf(s.call, sc)
 		names := f.columns
 		if names == nil {
 			names = []string{s.alias}
@@ -785,7 +784,7 @@ func (r *run) rowsOf(items []item, sc *scope) func(yield func([]Value) bool) {
 		}
 		lists, most := map[*call][]Value{}, 0
 		for _, c := range sets {
-			lists[c] = setFunctions[c.name].rows(r, r.evalAll(c.args, sc))
+			lists[c] = r.setOf(c, sc)
 			most = max(most, len(lists[c]))
 		}
 		defer func() { sc.set = nil }()

@@ -119,6 +119,23 @@ func indexTypes() (byName map[string]*typeInfo, byOID, byArray map[uint32]*typeI
 	return byName, byOID, byArray
 }
 
+// procs are how the functions are called that read and write types.
+var procs = [...]string{"in", "out", "recv", "send"}
+
+// procOf is a function that reads or writes a type, by its name.
+func procOf(name string) (reg, bool) {
+	name = strings.TrimPrefix(name, "pg_catalog.")
+	for i, suffix := range procs {
+		if name == "array_"+suffix {
+			return reg{int64(750 + i), name}, true
+		}
+		if t := typesByName[strings.TrimSuffix(name, suffix)]; t != nil && strings.HasSuffix(name, suffix) {
+			return reg{int64(t.oid)*10 + int64(i) + 1<<27, name}, true
+		}
+	}
+	return reg{}, false
+}
+
 // formatType is PostgreSQL's function of that name.
 func formatType(oid uint32) string {
 	if t := typesByOID[oid]; t != nil {
