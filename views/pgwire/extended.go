@@ -19,7 +19,6 @@ type portal struct {
 	answer    *answer // nil: it did not run yet
 	next      int     // row to be sent
 	sent      int
-	done      bool
 }
 
 // binary reports whether column i is sent in binary.
