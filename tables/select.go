@@ -114,6 +114,9 @@ func newSelect(stmt *sql.Select, feed *feeds.Feed, open bool) (*Select, error) {
 	case stmt.MaxGroups != nil:
 		return nil, src.Error(stmt.MaxGroups.At, "MAX GROUPS is not possible in a look-up", tables)
 	}
+	if err := unqualify(stmt, feed); err != nil {
+		return nil, err
+	}
 	p, err := newPlan(stmt, feed, open, &params{})
 	if err != nil {
 		return nil, err
@@ -269,6 +272,17 @@ func (s *Select) Point(params []feeds.Value) (key []byte, ok bool) {
 	}
 	key, err = s.table.EncodeKey(vals)
 	return key, err == nil
+}
+
+// ParamType returns the type that the place of parameter n, from 1, asks for; where it stands in several places, that of the
+// first one. It is text where nothing is asked.
+func (s *Select) ParamType(n int) feeds.Type {
+	for _, place := range s.plan.params.places {
+		if place.n == n && place.typ.Kind != feeds.Null {
+			return place.typ
+		}
+	}
+	return feeds.T(feeds.String)
 }
 
 // Params returns how many parameters the look-up takes.

@@ -123,7 +123,14 @@ func checkStreamClauses(q *sql.Select) error {
 	refuse := func(at sql.Pos, what, hint string) error {
 		return q.Source.Error(at, what+" does not belong in a stream", hint)
 	}
+	for _, it := range q.Items {
+		if star, ok := it.Expr.(*sql.Star); ok && star.Of != nil {
+			return q.Source.Error(star.At, "a feed's name does not stand before *", "write * alone")
+		}
+	}
 	switch {
+	case q.FromAs != nil:
+		return noAlias(q)
 	case q.Distinct != nil:
 		return refuse(q.Distinct.At, "SELECT DISTINCT", stateless+"; CREATE TABLE with GROUP BY has each combination once")
 	case q.Window != nil:

@@ -131,6 +131,9 @@ func (t *Table) GroupColumns() int { return len(t.keys) - len(t.plan.window.keys
 // checkClauses refuses what a table's query cannot have, and what it cannot have yet.
 func checkClauses(q *sql.Select) error {
 	s := &scope{src: q.Source}
+	if q.FromAs != nil {
+		return noAlias(q)
+	}
 	for _, it := range q.Items {
 		if _, star := it.Expr.(*sql.Star); star {
 			return s.errorf(it.Expr, "name the group columns and aggregates", "a table cannot SELECT *")
@@ -148,6 +151,11 @@ func checkClauses(q *sql.Select) error {
 		return s.errorf(q.Offset, lookups, "OFFSET does not belong in a table")
 	}
 	return nil
+}
+
+// noAlias says that a definition gives its feed a name of its own.
+func noAlias(q *sql.Select) error {
+	return q.Source.Error(q.FromAs.At, "a feed takes no alias", "leave it out")
 }
 
 // LayoutOf returns the layout that a decoder of one pass fills: the union of the inputs of its tables, which are all of

@@ -22,6 +22,9 @@ type ListenConfig struct {
 	// TLS, if set, encrypts connections. It has to have a certificate.
 	TLS *tls.Config
 
+	// Upgrade says that connections begin without TLS and ask for it, as PostgreSQL's clients do: who serves them does the rest.
+	Upgrade bool
+
 	// Token says that the handler asks for a token.
 	Token bool
 
@@ -74,7 +77,7 @@ func Listen(c ListenConfig) (net.Listener, error) {
 		most = 1024
 	}
 	l = netutil.LimitListener(l, most)
-	if c.TLS != nil {
+	if c.TLS != nil && !c.Upgrade {
 		l = tls.NewListener(l, c.TLS)
 	}
 	return l, nil

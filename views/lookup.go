@@ -61,6 +61,7 @@ func (r *roll) compile(text string) (Lookup, error) {
 		src := &sql.Source{Text: text}
 		return Lookup{}, src.Error(statement.Pos(), "a look-up is a SELECT", "tables are defined in the files that run is given")
 	}
+	query.From = tables.InPublic(query.From)
 	view, ok := r.byName[query.From.Text]
 	if !query.From.Quoted {
 		view, ok = r.named(query.From.Text)

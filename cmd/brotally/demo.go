@@ -55,7 +55,7 @@ Ctrl-C stops the traffic, waits until all of it is counted, and compares the tab
 			"  brotally demo --rate 5000 --seed 7 --duration 1m",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d.portGiven, d.brokerPortGiven = cmd.Flags().Changed("port"), cmd.Flags().Changed("broker-port")
+			d.portGiven, d.pgPortGiven, d.brokerPortGiven = cmd.Flags().Changed("port"), cmd.Flags().Changed("pg-port"), cmd.Flags().Changed("broker-port")
 			return d.run(cmd.Context())
 		},
 	}
@@ -64,6 +64,7 @@ Ctrl-C stops the traffic, waits until all of it is counted, and compares the tab
 	f.Uint64Var(&d.seed, "seed", 1, "another seed is another network")
 	f.DurationVar(&d.duration, "duration", 0, "stop after so long (0: at Ctrl-C)")
 	f.IntVar(&d.port, "port", 8080, "port of HTTP and the page; another one if it is taken")
+	f.IntVar(&d.pgPort, "pg-port", 5432, "port for PostgreSQL's clients; another one if it is taken")
 	f.IntVar(&d.brokerPort, "broker-port", 9092, "port of the Kafka broker; another one if it is taken")
 	return cmd
 }
@@ -76,6 +77,8 @@ type demo struct {
 	duration        time.Duration
 	port            int
 	portGiven       bool
+	pgPort          int
+	pgPortGiven     bool
 	brokerPort      int
 	brokerPortGiven bool
 
@@ -100,10 +103,15 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	defer b.Close() //nolint:errcheck // a folder of the temporary folder at worst
 	d.kafka = kafka.Config{Brokers: b.Addrs(), App: "brotally", Instance: "demo"}
-	l, err := d.listen()
+	l, err := d.listen(d.port, "--port", d.portGiven)
 	if err != nil {
 		return err
 	}
+	pg, err := d.listen(d.pgPort, "--pg-port", d.pgPortGiven)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer pg.Close() //nolint:errcheck // of one that was never served
 	if err := d.createTopics(ctx); err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -121,18 +129,23 @@ func (d *demo) run(ctx context.Context) error {
 	if d.sender, err = replay.NewSender(ctx, replay.SenderConfig{Kafka: d.kafka}); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	d.guide("http://" + l.Addr().String())
+	server := serving{}
+	postgres, err := server.postgres(d.program, d.views)
+	if err != nil {
+		return errors.Join(err, l.Close(), d.sender.Close())
+	}
+	d.guide("http://"+l.Addr().String(), postgresURL(pg))
 
 	// Ctrl-C ends the traffic alone: everything else goes on until all of it is counted.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	g, life := errgroup.WithContext(life)
-	server := serving{}
 	g.Go(func() error { return stages.Run(life) })
 	g.Go(func() error { return d.views.Run(life) })
 	g.Go(func() error {
 		return views.Serve(life, l, server.handler(d.program, d.views, m, d.kafka.Brokers), d.log)
 	})
+	g.Go(func() error { return postgres.Serve(life, pg) })
 	g.Go(func() error { return d.firstCounts(life, began) })
 	g.Go(func() error {
 		defer end()
@@ -196,14 +209,15 @@ func (d *demo) startBroker() (*broker.Broker, error) {
 	return b, err
 }
 
-func (d *demo) listen() (net.Listener, error) {
-	l, err := views.Listen(views.ListenConfig{Addr: local(d.port)})
+// listen begins to listen on the port of a flag, or on another one when nobody asked for that.
+func (d *demo) listen(port int, flag string, given bool) (net.Listener, error) {
+	l, err := views.Listen(views.ListenConfig{Addr: local(port)})
 	var taken *views.PortInUse
-	if errors.As(err, &taken) && !d.portGiven {
+	if errors.As(err, &taken) && !given {
 		return views.Listen(views.ListenConfig{Addr: local(0)})
 	}
 	if taken != nil {
-		err = fmt.Errorf("%w; --port says another one", err)
+		err = fmt.Errorf("%w; %s says another one", err, flag)
 	}
 	return l, err
 }
@@ -226,7 +240,7 @@ func (d *demo) createTopics(ctx context.Context) error {
 }
 
 // guide says what is there and what to try.
-func (d *demo) guide(url string) {
+func (d *demo) guide(url, postgres string) {
 	brokers := strings.Join(d.kafka.Brokers, ",")
 	names := make([]string, len(d.defined))
 	for i, t := range d.defined {
@@ -253,13 +267,14 @@ func (d *demo) guide(url string) {
 In another terminal:
 
   brotally query 'SELECT * FROM dns_counts ORDER BY count DESC LIMIT 10'%s
+  psql %s -c '\dt'
   curl '%s/api/v1/tables/dns_counts/rows?order=-count&limit=10'
   kafka-console-consumer --bootstrap-server %s --topic dns_counts --from-beginning --isolation-level read_committed
   kcat -b %s -C -t dns -o end
 
 Hidden in the traffic:
 
-`, d.rate, d.seed, url, brokers, strings.Join(traffic.Feeds(), " "), strings.Join(names, " "), streams, server, url, brokers, brokers)
+`, d.rate, d.seed, url, brokers, strings.Join(traffic.Feeds(), " "), strings.Join(names, " "), streams, server, postgres, url, brokers, brokers)
 	for _, s := range d.network.Scenes() {
 		fmt.Fprintf(d.stderr, "  %-8s%s\n", s.Name, s.Doc)
 	}

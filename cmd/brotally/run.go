@@ -26,6 +26,7 @@ import (
 	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/views"
+	"github.com/brotally/brotally/views/pgwire"
 	"github.com/brotally/brotally/web"
 )
 
@@ -46,6 +47,7 @@ beside the old one, which answers until then. What would be lost for good stops 
 shows what would happen. The first SIGINT or SIGTERM stops cleanly, the second at once; either way nothing is lost.`,
 		Example: "  brotally run tables.sql -b kafka:9092\n" +
 			"  brotally run dns.sql conn.sql --feed dns=sensor1-dns,sensor2-dns --listen 127.0.0.1:9000\n" +
+			"  brotally run tables.sql -b kafka:9092 --pg-listen 127.0.0.1:5432\n" +
 			"  BROTALLY_X_SASL_PASSWORD=.. brotally run tables.sql -b kafka:9093 --tls -X sasl.mechanism=SCRAM-SHA-256 -X sasl.username=brotally",
 		Args:        cobra.MinimumNArgs(1),
 		Annotations: map[string]string{ownLevel: "info"},
@@ -58,6 +60,7 @@ shows what would happen. The first SIGINT or SIGTERM stops cleanly, the second a
 	r.feeds.register(cmd)
 	r.serving.register(cmd)
 	f := cmd.Flags()
+	f.StringVar(&r.pg, "pg-listen", "", "`HOST:PORT` for PostgreSQL's clients: psql, drivers, Grafana (default none)")
 	f.StringVar(&r.only, "only", "", "process: count, answer nothing; serve: answer, count nothing")
 	f.BoolVar(&r.approve, "auto-approve", false, "do also what loses something, such as dropping tables that no file defines any more; plan -b shows it")
 	f.StringVar(&r.admin, "admin-listen", "", "`HOST:PORT` for operators: /metrics, /healthz, /readyz and, from this machine, profiles (default none)")
@@ -105,16 +108,16 @@ func (s *serving) followTokens(ctx context.Context, log *slog.Logger) {
 }
 
 // open begins to listen.
-func (s *serving) open() (net.Listener, error) { return s.openAt("--listen", s.listen) }
+func (s *serving) open() (net.Listener, error) { return s.openAt("--listen", s.listen, false) }
 
-// openAt begins to listen at the address of a flag.
-func (s *serving) openAt(flag, addr string) (net.Listener, error) {
+// openAt begins to listen at the address of a flag. upgrade says that clients ask for TLS themselves.
+func (s *serving) openAt(flag, addr string, upgrade bool) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	number, notNumber := strconv.Atoi(port)
 	if err != nil || notNumber != nil {
 		return nil, &usageError{fmt.Errorf("%s %s: want HOST:PORT, such as %s", flag, addr, views.DefaultAddr)}
 	}
-	l, err := views.Listen(views.ListenConfig{Addr: addr, Token: s.tokens != nil, Insecure: s.insecure})
+	l, err := views.Listen(views.ListenConfig{Addr: addr, Token: s.tokens != nil, Insecure: s.insecure, Upgrade: upgrade})
 	var taken *views.PortInUse
 	switch {
 	case errors.As(err, &taken):
@@ -139,12 +142,23 @@ func (s *serving) handler(p *program, all *views.Views, m *metrics.Metrics, brok
 	return views.NewServer(c)
 }
 
+// postgres is what PostgreSQL's clients are answered by.
+func (s *serving) postgres(p *program, all *views.Views) (*pgwire.Server, error) {
+	return pgwire.New(pgwire.Config{Views: all, Version: version, Log: p.log})
+}
+
+// postgresURL is where psql finds what listens there.
+func postgresURL(l net.Listener) string {
+	return "postgres://brotally@" + l.Addr().String() + "/brotally"
+}
+
 // running is one run.
 type running struct {
 	*program
 	conn    connection
 	feeds   feedFlag
 	serving serving
+	pg      string
 	only    string
 	approve bool
 	admin   string
@@ -220,7 +234,7 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 	// The ports come before the processors: who cannot listen has not begun to count either.
 	var operatorsPort net.Listener
 	if r.admin != "" {
-		if operatorsPort, err = r.serving.openAt("--admin-listen", r.admin); err != nil {
+		if operatorsPort, err = r.serving.openAt("--admin-listen", r.admin, false); err != nil {
 			return err
 		}
 		defer operatorsPort.Close() //nolint:errcheck // of one that was never served
@@ -243,6 +257,18 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		g.Go(func() error { return all.Run(ctx) })
 		g.Go(func() error { return views.Serve(ctx, l, r.serving.handler(r.program, all, m, cfg.Brokers), r.log) })
 		r.log.Info("listening", "url", "http://"+l.Addr().String())
+		if r.pg != "" {
+			l, err := r.serving.openAt("--pg-listen", r.pg, true)
+			if err != nil {
+				return err
+			}
+			server, err := r.serving.postgres(r.program, all)
+			if err != nil {
+				return err
+			}
+			g.Go(func() error { return server.Serve(ctx, l) })
+			r.log.Info("listening for PostgreSQL clients", "url", postgresURL(l))
+		}
 	}
 	if r.only != "serve" {
 		schemas, err := r.conn.registryClient(r.log)

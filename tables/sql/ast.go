@@ -55,6 +55,7 @@ type Select struct {
 	Distinct  *Flag // DISTINCT
 	Items     []Item
 	From      Name
+	FromAs    *Name // the name that a look-up gives what it reads; nil: none
 	Where     Expr
 	Window    *Window
 	GroupBy   []Expr
@@ -67,8 +68,8 @@ type Select struct {
 	MaxGroups *Number
 	OrderBy   []Order
 	OrderByAt Pos
-	Limit     Expr // *Number or *Param
-	Offset    Expr // *Number or *Param
+	Limit     Expr // *Number, *Param or its *Cast
+	Offset    Expr // *Number, *Param or its *Cast
 }
 
 // Flag is a keyword that is there.
@@ -113,7 +114,10 @@ type Order struct {
 type Column struct{ Name }
 
 // Star is the * of SELECT *.
-type Star struct{ At Pos }
+type Star struct {
+	At Pos
+	Of *Name // x of x.*; nil: bare
+}
 
 // Number is a number without sign, as written.
 type Number struct {

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -296,12 +297,53 @@ func (p *parser) selectQuery() (*Select, error) {
 	if s.From, err = p.name("a feed or table"); err != nil {
 		return nil, err
 	}
+	if s.FromAs, err = p.alias(); err != nil {
+		return nil, err
+	}
 	return s, p.clauses(s)
+}
+
+// alias reads [AS] name behind FROM's name; nil when there is none. A bare word is one only where nothing else can be meant:
+// FROM dns WERE x is a mistake in WHERE.
+func (p *parser) alias() (*Name, error) {
+	t := p.tok()
+	if p.accept("AS") {
+		n, err := p.name("a name after AS")
+		return &n, err
+	}
+	next := p.ahead(1)
+	plain := t.kind == tokQuoted || t.kind == tokWord && !t.isReserved()
+	if !plain || t.kind == tokWord && p.clauseAt(0) >= 0 || next.kind != tokEnd && !next.is(";") && p.clauseAt(1) < 0 {
+		return nil, nil
+	}
+	if t.kind == tokWord && (Closest(t.text, clauseOrder) != "" || next.kind == tokEnd && slices.ContainsFunc(notAliases, t.is)) {
+		return nil, nil // most likely a slip
+	}
+	p.advance()
+	return &Name{At: t.at, Text: t.text, Quoted: t.kind == tokQuoted}, nil
+}
+
+// notAliases are words that go on in other languages.
+var notAliases = []string{"JOIN", "LEFT", "RIGHT", "INNER", "FULL", "CROSS", "NATURAL", "INTERSECT", "EXCEPT", "GROUP", "MAX"}
+
+// clauseAt returns which clause begins n tokens on, -1: none.
+func (p *parser) clauseAt(n int) int {
+	clause := -1
+	for i, c := range clauseOrder {
+		words := strings.Fields(c)
+		if p.ahead(n).is(words[0]) && (len(words) == 1 || p.ahead(n+1).is(words[1])) {
+			clause = i
+		}
+	}
+	return clause
 }
 
 func (p *parser) item() (Item, error) {
 	if t := p.tok(); p.accept("*") {
 		return Item{Expr: &Star{At: t.at}}, nil
+	}
+	if of, ok := p.starOf(); ok {
+		return Item{Expr: &Star{At: of.At, Of: &of}}, nil
 	}
 	e, err := p.expression()
 	if err != nil {
@@ -326,6 +368,29 @@ func (p *parser) item() (Item, error) {
 	return Item{Expr: e, As: as}, nil
 }
 
+// starOf reads x.*, or nothing.
+func (p *parser) starOf() (of Name, ok bool) {
+	isName := func(n int) bool {
+		t := p.ahead(n)
+		return t.kind == tokQuoted || t.kind == tokWord && (n > 0 || !t.isReserved())
+	}
+	n := 0
+	for isName(n) && p.ahead(n+1).is(".") {
+		t := p.ahead(n)
+		if n == 0 {
+			of = Name{At: t.at, Text: t.text, Quoted: t.kind == tokQuoted}
+		} else {
+			of.Text += "." + t.text
+			of.Quoted = of.Quoted || t.kind == tokQuoted
+		}
+		if n += 2; p.ahead(n).is("*") {
+			p.i += n + 1
+			return of, true
+		}
+	}
+	return Name{}, false
+}
+
 // clauseOrder is the order in which clauses stand; each at most once.
 var clauseOrder = []string{"WHERE", "WINDOW", "GROUP BY", "HAVING", "EMIT", "TTL", "MAX GROUPS", "ORDER BY", "LIMIT", "OFFSET"}
 
@@ -337,13 +402,7 @@ func (p *parser) clauses(s *Select) error {
 		if t.kind == tokEnd || t.is(";") {
 			return nil
 		}
-		clause := -1
-		for i, c := range clauseOrder {
-			words := strings.Fields(c)
-			if t.is(words[0]) && (len(words) == 1 || p.ahead(1).is(words[1])) {
-				clause = i
-			}
-		}
+		clause := p.clauseAt(0)
 		if clause < 0 {
 			return p.notAClause(s, seen)
 		}
@@ -425,8 +484,6 @@ func (p *parser) notAClause(s *Select, last int) error {
 	case t.is("GROUP"), t.is("ORDER"):
 		p.advance()
 		return p.expect("BY", "")
-	case t.is("AS") && last < 0:
-		return p.errorAt(t.at, "a feed takes no alias", "leave it out")
 	}
 	hint := p.clauseHint(last)
 	if hint == "" && t.kind == tokWord && last < 0 {
@@ -485,6 +542,9 @@ func (p *parser) rowCount() (Expr, error) {
 		return &Number{At: t.at, Text: t.text}, nil
 	case tokParam:
 		p.advance()
+		if p.tok().is("::") { // as SQLAlchemy writes it
+			return p.postfix(paramOf(t))
+		}
 		return paramOf(t), nil
 	}
 	return nil, p.unexpected("a number of rows")

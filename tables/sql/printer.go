@@ -110,6 +110,10 @@ func (w *printer) selectQuery(s *Select) {
 	}
 	w.WriteString("\nFROM ")
 	w.name(s.From)
+	if s.FromAs != nil {
+		w.WriteString(" AS ")
+		w.name(*s.FromAs)
+	}
 	if s.Where != nil {
 		w.WriteString("\nWHERE ")
 		w.expr(s.Where, 0)
@@ -223,6 +227,10 @@ func (w *printer) expr(e Expr, prec int) {
 	case *Column:
 		w.name(e.Name)
 	case *Star:
+		if e.Of != nil {
+			w.name(*e.Of)
+			w.WriteString(".")
+		}
 		w.WriteString("*")
 	case *Number:
 		w.WriteString(e.Text)

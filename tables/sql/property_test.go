@@ -82,6 +82,10 @@ func TestEveryTreePrintsAsATextThatParsesToIt(t *testing.T) {
 			as := genName().Draw(t, "as")
 			q.Items[0].As = &as
 		}
+		if rapid.Bool().Draw(t, "aliased") {
+			as := genName().Draw(t, "alias")
+			q.FromAs, q.Items = &as, append(q.Items, Item{Expr: &Star{Of: &as}})
+		}
 		if rapid.Bool().Draw(t, "clauses") {
 			q.Where, q.Having, q.GroupBy = genExpr(2).Draw(t, "where"), genExpr(2).Draw(t, "having"), []Expr{genExpr(2).Draw(t, "group")}
 			q.Distinct, q.Emit, q.TTL, q.MaxGroups = &Flag{}, &Emit{Final: true}, &String{Value: "1 day"}, &Number{Text: "5"}

@@ -1,0 +1,93 @@
+package pgwire
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/brotally/brotally/views"
+)
+
+// TestQuestionsOfToolsThatAreNotRun asks what is in testdata/questions: of Grafana 12 and DBeaver 25, in words of our own, with the relations, functions
+// and joins that their public sources ask with. What is answered stands behind each statement; -update writes it.
+func TestQuestionsOfToolsThatAreNotRun(t *testing.T) {
+	files, err := filepath.Glob("testdata/questions/*.txt")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%v %v", files, err)
+	}
+	f := newFixture(t, Config{Version: "test"}, views.Limits{}, office(), dnsCounts, `CREATE TABLE per_minute AS SELECT window_start, qtype_name, count(*) AS n FROM dns WINDOW TUMBLING (SIZE 1 MINUTE) GROUP BY qtype_name`)
+	conn := f.connect("&default_query_exec_mode=describe_exec")
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			for _, part := range strings.Split(strings.TrimSpace(string(text)), "\n\n") {
+				statement, _, _ := strings.Cut(part, "\n----\n")
+				got.WriteString(statement + "\n----\n" + ask(t, conn, statement) + "\n")
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(got.String()), 0o666); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(text), got.String()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// ask returns the answer as text: the columns' names and types, then at most ten rows.
+func ask(t *testing.T, conn *pgx.Conn, statement string) string {
+	t.Helper()
+	var lines []string
+	for _, line := range strings.Split(statement, "\n") {
+		if !strings.HasPrefix(line, "--") {
+			lines = append(lines, line)
+		}
+	}
+	rows, err := conn.Query(t.Context(), strings.Join(lines, "\n"), pgx.QueryResultFormats{pgtype.TextFormatCode})
+	if err != nil {
+		t.Errorf("%s\n%v", statement, err)
+		return err.Error() + "\n"
+	}
+	defer rows.Close()
+	var b strings.Builder
+	for i, c := range rows.FieldDescriptions() {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(c.Name + ":" + typeName(conn.TypeMap(), c.DataTypeOID))
+	}
+	b.WriteByte('\n')
+	for n := 0; rows.Next(); n++ {
+		if n == 10 {
+			b.WriteString("..\n")
+			break
+		}
+		for i, raw := range rows.RawValues() {
+			if i > 0 {
+				b.WriteByte('|')
+			}
+			if raw == nil {
+				b.WriteString("NULL")
+			}
+			b.WriteString(strings.ReplaceAll(string(raw), "\n", `\n`))
+		}
+		b.WriteByte('\n')
+	}
+	if rows.Close(); rows.Err() != nil {
+		t.Errorf("%s\n%v", statement, rows.Err())
+		b.WriteString(rows.Err().Error() + "\n")
+	}
+	return b.String()
+}
