@@ -50,16 +50,18 @@ type server struct {
 	heartbeat time.Duration
 }
 
-// NewServer returns the handler of the API under /api/v1, of /healthz, /readyz and /metrics, and of the page:
+// NewServer returns the handler of the API under /api/v1, of its description, of /healthz, /readyz and /metrics, and of the page:
 //
 //	GET  /api/v1/tables              the tables
 //	GET  /api/v1/tables/{t}          one of them: columns, topics, progress
 //	GET  /api/v1/tables/{t}/rows     its rows: ?COLUMN=value&COLUMN.gte=value&order=-count,qtype_name&limit=20&after=TOKEN
 //	GET  /api/v1/tables/{t}/changes  its rows and then their changes, as server-sent events: ?COLUMN=value&snapshot=false
 //	POST /api/v1/query               {"sql": "SELECT ..", "params": [..]}
+//	GET  /openapi.json               all of it, for programs
 //
-// Rows come as json, ndjson or csv, by Accept or ?format=. Both ways to rows take ?min_offset= and ?stale=true.
-// Errors are {"error": {"code": .., "message": .., "hint": ..}}.
+// Rows come as json, ndjson, csv, tsv, zeek or arrow, by Accept or ?format=. Both ways to rows take ?min_offset= and ?stale=true.
+// Errors are {"error": {"code": .., "message": .., "hint": ..}}. An answer that breaks off panics with [http.ErrAbortHandler], so that
+// the connection is cut.
 func NewServer(c ServerConfig) http.Handler {
 	s := &server{views: c.Views, log: c.Log, heartbeat: c.Heartbeat}
 	if s.heartbeat <= 0 {

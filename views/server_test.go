@@ -111,6 +111,10 @@ func TestRows(t *testing.T) {
 `},
 		{"without GROUP BY there is one row", "dns_total/rows", `[15,125,"2023-11-14T22:13:20.000004Z"]
 `},
+		{"a page of its one row", "dns_total/rows?limit=1&order=-n", `[15,125,"2023-11-14T22:13:20.000004Z"]
+`},
+		{"a page of one key", "dns_counts/rows?id.orig_h=10.0.0.2&qtype_name=A&limit=1", `["10.0.0.2","A",3]
+`},
 		{"a column in other case", "dns_counts/rows?Count=4&order=-COUNT", `["2001:db8::7","PTR",4]
 `},
 		{"no rows", "dns_counts/rows?limit=0", ``},
