@@ -42,6 +42,9 @@ func newAsOf(progress map[codecs.Source]codecs.Progress) *AsOf {
 	return a
 }
 
+// same reports whether both say the same offsets.
+func (a *AsOf) same(b *AsOf) bool { return string(a.json) == string(b.json) }
+
 // Reached reports whether every record below the given offsets is in the table.
 func (a *AsOf) Reached(offsets map[codecs.Source]int64) bool {
 	for source, want := range offsets {

@@ -480,7 +480,7 @@ func TestChangesWhileTheTableMoves(t *testing.T) {
 	w := f.writer(t, "often")
 	url := f.server(ServerConfig{}).URL + "/api/v1/tables/often"
 	var before []string
-	for i := range 3000 { // several parts of a snapshot
+	for i := range 1800 { // two parts of a snapshot in each partition
 		before = append(before, asked(fmt.Sprintf("q%d", i)), asked(fmt.Sprintf("q%d", i)))
 	}
 	w.add(before...)
@@ -513,8 +513,8 @@ func TestChangesWhileTheTableMoves(t *testing.T) {
 	all.Wait()
 	want := lookedUp(t, url+"/rows")
 	for i := range replicas {
-		if diff := cmp.Diff(want, replicas[i].sorted()); diff != "" {
-			t.Errorf("listener %d: %s", i, diff)
+		if got := replicas[i].sorted(); !slices.Equal(want, got) {
+			t.Errorf("listener %d has %d rows, want %d", i, len(got), len(want))
 		}
 	}
 }

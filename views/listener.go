@@ -41,6 +41,7 @@ type listener struct {
 
 	told      *AsOf // what was said last
 	toldAt    time.Time
+	owed      bool      // with rows: the table may be further as soon as its other partitions have said so
 	behindFor time.Time // since when the view has not come to at; zero: it has
 
 	changes []grouptable.Change
@@ -93,7 +94,7 @@ func (l *listener) again() error {
 // turn follows one state of the view for as long as it holds. The error is *restart when another one has taken its place.
 func (l *listener) turn(ctx context.Context, first bool) error {
 	shown, h := l.views.shown.Load(), l.view.held.Load()
-	l.told, l.toldAt, l.batch, l.behindFor = nil, time.Time{}, 0, time.Time{}
+	l.told, l.toldAt, l.owed, l.batch, l.behindFor = nil, time.Time{}, false, 0, time.Time{}
 	if view, ok := shown.named(l.name); !ok || view != l.view {
 		return restartDefined
 	}
@@ -136,7 +137,7 @@ func (l *listener) turn(ctx context.Context, first bool) error {
 		if err != nil {
 			return err
 		}
-		if l.batch > 0 || l.told == nil || asOf != l.told && time.Since(l.toldAt) >= asOfEvery {
+		if l.batch > 0 || l.told == nil || l.owed && !asOf.same(l.told) || asOf != l.told && time.Since(l.toldAt) >= asOfEvery {
 			if more && l.told != nil {
 				asOf = l.told
 			}
@@ -511,7 +512,7 @@ func (l *listener) sayAsOf(h *held, asOf *AsOf) {
 	l.event(eventAsOf)
 	l.appendAsOf(asOf)
 	l.endAt(eventID(h.life, l.at))
-	l.told, l.toldAt, l.batch = asOf, time.Now(), 0
+	l.told, l.toldAt, l.owed, l.batch = asOf, time.Now(), l.batch > 0, 0
 }
 
 func (l *listener) appendAsOf(asOf *AsOf) {
