@@ -28,7 +28,7 @@ type ListenConfig struct {
 	// Token says that the handler asks for a token.
 	Token bool
 
-	// Insecure allows others than this machine to connect without TLS and without a token.
+	// Insecure allows others than this machine to connect without TLS, or without a token.
 	Insecure bool
 
 	// Connections is how many there may be at once; further ones wait. Defaults to 1,024.
@@ -55,8 +55,8 @@ func (e *PortInUse) Error() string {
 // Unwrap returns the operating system's error.
 func (e *PortInUse) Unwrap() error { return e.Err }
 
-// ErrExposed says that an address would let others read the tables unasked.
-var ErrExposed = errors.New("it can be reached from other machines, and has neither TLS nor a token")
+// ErrExposed says that an address would let others read the tables unasked, or overhear who may.
+var ErrExposed = errors.New("other machines can reach it, which takes both TLS and tokens")
 
 // Listen opens the address. Errors are *[PortInUse], [ErrExposed], or the operating system's.
 func Listen(c ListenConfig) (net.Listener, error) {
@@ -69,7 +69,7 @@ func Listen(c ListenConfig) (net.Listener, error) {
 		return nil, err
 	}
 	// A name such as localhost is what it resolves to, so this is asked of the listener.
-	if !loopbackAddr(l.Addr().String()) && c.TLS == nil && !c.Token && !c.Insecure {
+	if !loopbackAddr(l.Addr().String()) && (c.TLS == nil || !c.Token) && !c.Insecure {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", addr, ErrExposed), l.Close())
 	}
 	most := c.Connections

@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"testing"
@@ -58,7 +59,9 @@ func TestNothingIsExposedUnasked(t *testing.T) {
 		{"this machine", ListenConfig{Addr: "127.0.0.1:0"}, true},
 		{"this machine by name", ListenConfig{Addr: "localhost:0"}, true},
 		{"all addresses", ListenConfig{Addr: ":0"}, false},
-		{"all addresses with a token", ListenConfig{Addr: "0.0.0.0:0", Token: true}, true},
+		{"all addresses with a token", ListenConfig{Addr: "0.0.0.0:0", Token: true}, false},
+		{"all addresses with TLS", ListenConfig{Addr: "0.0.0.0:0", TLS: &tls.Config{}}, false},
+		{"all addresses with both", ListenConfig{Addr: "0.0.0.0:0", TLS: &tls.Config{}, Token: true}, true},
 		{"all addresses, insecure", ListenConfig{Addr: "0.0.0.0:0", Insecure: true}, true},
 	} {
 		l, err := Listen(test.config)

@@ -3,23 +3,17 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
-	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/output"
 	"github.com/brotally/brotally/tables"
-	"github.com/brotally/brotally/views"
 	"github.com/brotally/brotally/views/client"
 )
 
@@ -41,9 +35,7 @@ does. What the answer reflects, an offset of each source partition, goes to stan
 		RunE: func(cmd *cobra.Command, args []string) error { return q.run(cmd.Context(), args[0]) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&q.server, "server", "http://"+views.DefaultAddr, "`URL` of the server")
-	f.StringVar(&q.token, "token-file", "", "`FILE` with the token that the server wants, alone or as the server's own file has it")
-	f.DurationVar(&q.timeout, "timeout", 30*time.Second, "how long to wait for the answer")
+	q.reach.register(f, "how long to wait for the answer")
 	f.BoolVar(&q.quiet, "quiet", false, "do not say what the answer reflects")
 	q.print.register(cmd)
 	return cmd
@@ -52,30 +44,24 @@ does. What the answer reflects, an offset of each source partition, goes to stan
 // querying is one look-up.
 type querying struct {
 	*program
-	print   printing
-	server  string
-	token   string // the file that has it
-	timeout time.Duration
-	quiet   bool
+	reach
+	print printing
+	quiet bool
 }
 
 func (q *querying) run(ctx context.Context, text string) error {
 	if err := q.print.check(); err != nil {
 		return err
 	}
-	c := client.New(q.server)
-	c.HTTP = &http.Client{Timeout: q.timeout}
-	if q.token != "" {
-		token, err := tokenIn(q.token)
-		if err != nil {
-			return &usageError{fmt.Errorf("--token-file: %w", err)}
-		}
-		c.Token = token
+	c, err := q.client()
+	if err != nil {
+		return err
 	}
+	defer c.HTTP.CloseIdleConnections()
 	c.NoRetry = true // who types can type again; a script says itself how long it waits
 	rows, err := c.Query(ctx, text)
 	if err != nil {
-		return q.explain(err)
+		return q.reason(err)
 	}
 	columns, values, err := typed(rows)
 	if err != nil {
@@ -89,40 +75,6 @@ func (q *querying) run(ctx context.Context, text string) error {
 	}
 	return nil
 }
-
-// tokenIn returns the first token in a file; a role may stand before it.
-func tokenIn(file string) (string, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(string(text)) {
-		if fields := strings.Fields(line); len(fields) > 0 && !strings.HasPrefix(fields[0], "#") {
-			return fields[len(fields)-1], nil
-		}
-	}
-	return "", fmt.Errorf("%s has no token", file)
-}
-
-// explain turns the client's errors into ours: what is wrong with the SQL is the user's to mend.
-func (q *querying) explain(err error) error {
-	var answered *client.Error
-	var unreachable *net.OpError
-	switch {
-	case errors.As(err, &answered) && answered.Text != "":
-		return &placedError{answered.Text}
-	case errors.As(err, &answered) && (answered.Status == http.StatusBadRequest || answered.Status == http.StatusNotFound):
-		return &usageError{err}
-	case errors.As(err, &unreachable):
-		return fmt.Errorf("no server at %s; start one with brotally run or demo, or say --server URL: %w", q.server, unreachable)
-	}
-	return err
-}
-
-// placedError is an error in SQL that was found elsewhere: message, source line, caret.
-type placedError struct{ text string }
-
-func (e *placedError) Error() string { return e.text }
 
 // typed returns an answer as values of its columns' types.
 func typed(rows *client.Rows) ([]output.Column, [][]feeds.Value, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -79,22 +80,34 @@ type serving struct {
 	hosts    []string
 	file     string        // of tokens
 	tokens   *views.Tokens // nil: none are wanted
+	cert     string        // files
+	key      string
+	tls      *tls.Config // nil: it is not encrypted
 }
 
 func (s *serving) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.listen, "listen", views.DefaultAddr, "`HOST:PORT` for HTTP and the page")
-	cmd.Flags().BoolVar(&s.insecure, "insecure", false, "listen for other machines although everybody can read the tables then")
+	cmd.Flags().BoolVar(&s.insecure, "insecure", false, "listen for other machines without TLS, or without tokens: everybody can read along then, or ask")
 	cmd.Flags().StringVar(&s.file, "token-file", "", "`FILE` with a line for each token that is let in: read TOKEN, or admin TOKEN for /metrics too")
+	cmd.Flags().StringVar(&s.cert, "listen-cert", "", "PEM `FILE` of the certificate to listen with TLS, and of those above it; it is read anew when it changes")
+	cmd.Flags().StringVar(&s.key, "listen-key", "", "PEM `FILE` of its key")
 	cmd.Flags().StringSliceVar(&s.hosts, "host", nil, "further `NAME` that the server goes by, behind a proxy")
 }
 
-// readTokens reads the tokens, if there is a file with some.
-func (s *serving) readTokens() (err error) {
-	if s.file == "" {
-		return nil
+// read reads the tokens and the certificate, if there are files with some.
+func (s *serving) read() (err error) {
+	if s.file != "" {
+		if s.tokens, err = views.ReadTokens(s.file); err != nil {
+			return &usageError{fmt.Errorf("--token-file: %w", err)}
+		}
 	}
-	if s.tokens, err = views.ReadTokens(s.file); err != nil {
-		return &usageError{fmt.Errorf("--token-file: %w", err)}
+	switch {
+	case (s.cert == "") != (s.key == ""):
+		return &usageError{errors.New("--listen-cert and --listen-key go together")}
+	case s.cert != "":
+		if s.tls, err = views.ServerTLS(s.cert, s.key); err != nil {
+			return &usageError{fmt.Errorf("--listen-cert: %w", err)}
+		}
 	}
 	return nil
 }
@@ -117,13 +130,13 @@ func (s *serving) openAt(flag, addr string, upgrade bool) (net.Listener, error) 
 	if err != nil || notNumber != nil {
 		return nil, &usageError{fmt.Errorf("%s %s: want HOST:PORT, such as %s", flag, addr, views.DefaultAddr)}
 	}
-	l, err := views.Listen(views.ListenConfig{Addr: addr, Token: s.tokens != nil, Insecure: s.insecure, Upgrade: upgrade})
+	l, err := views.Listen(views.ListenConfig{Addr: addr, TLS: s.tls, Token: s.tokens != nil, Insecure: s.insecure, Upgrade: upgrade})
 	var taken *views.PortInUse
 	switch {
 	case errors.As(err, &taken):
 		return nil, fmt.Errorf("%w; choose another one: %s %s", taken, flag, net.JoinHostPort(host, strconv.Itoa(number+1)))
 	case errors.Is(err, views.ErrExposed):
-		return nil, &usageError{fmt.Errorf("%s %s: %w; give it one with --token-file, or say --insecure", flag, addr, views.ErrExposed)}
+		return nil, &usageError{fmt.Errorf("%s %s: %w: --listen-cert and --listen-key, and --token-file; or say --insecure", flag, addr, views.ErrExposed)}
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", flag, addr, err)
 	}
@@ -144,7 +157,15 @@ func (s *serving) handler(p *program, all *views.Views, m *metrics.Metrics, brok
 
 // postgres is what PostgreSQL's clients are answered by.
 func (s *serving) postgres(p *program, all *views.Views) (*pgwire.Server, error) {
-	return pgwire.New(pgwire.Config{Views: all, Version: version, Log: p.log})
+	return pgwire.New(pgwire.Config{Views: all, Tokens: s.tokens, TLS: s.tls, Version: version, Log: p.log})
+}
+
+// url is where a browser finds what listens there.
+func (s *serving) url(l net.Listener) string {
+	if s.tls != nil {
+		return "https://" + l.Addr().String()
+	}
+	return "http://" + l.Addr().String()
 }
 
 // postgresURL is where psql finds what listens there.
@@ -228,7 +249,7 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 	built, _ := build()
 	m := metrics.New(built)
 	ops := operators{metrics: m}
-	if err := r.serving.readTokens(); err != nil {
+	if err := r.serving.read(); err != nil {
 		return err
 	}
 	// The ports come before the processors: who cannot listen has not begun to count either.
@@ -238,6 +259,13 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 			return err
 		}
 		defer operatorsPort.Close() //nolint:errcheck // of one that was never served
+	}
+	var pgPort net.Listener
+	if r.pg != "" && r.only != "process" {
+		if pgPort, err = r.serving.openAt("--pg-listen", r.pg, true); err != nil {
+			return err
+		}
+		defer pgPort.Close() //nolint:errcheck // as above
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	if r.serving.tokens != nil {
@@ -256,18 +284,14 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		ops.views = all
 		g.Go(func() error { return all.Run(ctx) })
 		g.Go(func() error { return views.Serve(ctx, l, r.serving.handler(r.program, all, m, cfg.Brokers), r.log) })
-		r.log.Info("listening", "url", "http://"+l.Addr().String())
-		if r.pg != "" {
-			l, err := r.serving.openAt("--pg-listen", r.pg, true)
-			if err != nil {
-				return err
-			}
+		r.log.Info("listening", "url", r.serving.url(l))
+		if pgPort != nil {
 			server, err := r.serving.postgres(r.program, all)
 			if err != nil {
 				return err
 			}
-			g.Go(func() error { return server.Serve(ctx, l) })
-			r.log.Info("listening for PostgreSQL clients", "url", postgresURL(l))
+			g.Go(func() error { return server.Serve(ctx, pgPort) })
+			r.log.Info("listening for PostgreSQL clients", "url", postgresURL(pgPort))
 		}
 	}
 	if r.only != "serve" {

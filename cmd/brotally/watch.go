@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
 	"slices"
@@ -24,7 +22,6 @@ import (
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/output"
 	"github.com/brotally/brotally/tables/sql"
-	"github.com/brotally/brotally/views"
 	"github.com/brotally/brotally/views/client"
 )
 
@@ -45,8 +42,7 @@ no change is missed; where that cannot be a line reset says so, and the rows com
 		RunE: func(cmd *cobra.Command, args []string) error { return w.run(cmd.Context(), args[0]) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&w.server, "server", "http://"+views.DefaultAddr, "`URL` of the server")
-	f.DurationVar(&w.timeout, "timeout", 30*time.Second, "how long to wait for the server's first answer")
+	w.reach.register(f, "how long to wait for the server's first answer")
 	f.StringVar(&w.order, "order", "", "`COLUMN` to order by, -COLUMN for the highest first (default the first number that is counted, the highest first)")
 	f.IntVar(&w.limit, "limit", 0, "how many rows to show (default what fits)")
 	f.Var(w.where, "where", "rows in which the column has that value; \\N is NULL")
@@ -58,29 +54,31 @@ no change is missed; where that cannot be a line reset says so, and the rows com
 // watching is one table that is watched.
 type watching struct {
 	*program
-	server     string
-	timeout    time.Duration
+	reach
 	order      string
 	limit      int
 	where      *pairs
 	lines      bool
 	noSnapshot bool
 
-	client *client.Client
-	table  string
+	asked *client.Client
+	table string
 }
 
 func (w *watching) run(ctx context.Context, table string) error {
 	if w.limit < 0 {
 		return &usageError{fmt.Errorf("--limit %d: a number of rows", w.limit)}
 	}
-	w.client, w.table = client.New(w.server), table
-	w.client.HTTP = &http.Client{Timeout: w.timeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment}}
-	defer w.client.HTTP.CloseIdleConnections()
-	// What is wrong with the question is said before anything is drawn. A table that is being restored is waited for.
-	t, err := w.client.Table(ctx, table)
+	c, err := w.client()
 	if err != nil {
-		return w.explain(err)
+		return err
+	}
+	w.asked, w.table = c, table
+	defer c.HTTP.CloseIdleConnections()
+	// What is wrong with the question is said before anything is drawn. A table that is being restored is waited for.
+	t, err := w.asked.Table(ctx, table)
+	if err != nil {
+		return w.reason(err)
 	}
 	out, isFile := w.stdout.(*os.File)
 	if _, isTerminal := terminal(w.stdout); isTerminal && isFile && !w.lines {
@@ -91,22 +89,9 @@ func (w *watching) run(ctx context.Context, table string) error {
 		if err != nil {
 			return &usageError{err}
 		}
-		return w.explain((&watchScreen{watching: w, out: out, columns: t.Columns, order: order, desc: desc}).run(ctx))
+		return w.reason((&watchScreen{watching: w, out: out, columns: t.Columns, order: order, desc: desc}).run(ctx))
 	}
-	return w.explain(w.writeLines(ctx))
-}
-
-// explain turns the client's errors into ours.
-func (w *watching) explain(err error) error {
-	var answered *client.Error
-	var unreachable *net.OpError
-	switch {
-	case errors.As(err, &answered) && (answered.Status == http.StatusBadRequest || answered.Status == http.StatusNotFound):
-		return &usageError{err}
-	case errors.As(err, &unreachable) && unreachable.Op == "dial":
-		return fmt.Errorf("no server at %s; start one with brotally run or demo, or say --server URL: %w", w.server, unreachable)
-	}
-	return err
+	return w.reason(w.writeLines(ctx))
 }
 
 func (w *watching) options() client.ChangesOptions {
@@ -122,7 +107,7 @@ func (w *watching) options() client.ChangesOptions {
 // writeLines writes each change as a line of JSON.
 func (w *watching) writeLines(ctx context.Context) error {
 	out := bufio.NewWriterSize(w.stdout, 64<<10)
-	for change, err := range w.client.Changes(ctx, w.table, w.options()) {
+	for change, err := range w.asked.Changes(ctx, w.table, w.options()) {
 		if err != nil {
 			return errors.Join(out.Flush(), err)
 		}
@@ -386,7 +371,7 @@ func (s *watchScreen) begin(columns []client.TableColumn) {
 // follow takes in changes.
 func (s *watchScreen) follow(ctx context.Context) error {
 	for {
-		for change, err := range s.client.Changes(ctx, s.table, s.options()) {
+		for change, err := range s.asked.Changes(ctx, s.table, s.options()) {
 			if err != nil {
 				return err
 			}

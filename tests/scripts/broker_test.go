@@ -49,6 +49,20 @@ func startBroker(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("BROKERPORT", port)
 }
 
+// certificate writes a server's certificate for this machine into cert.pem and key.pem, and its authority into ca.pem.
+func certificate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: certificate")
+	}
+	ca := testcert.New(ts, ts.Getenv("WORK"))
+	server := ca.Server("127.0.0.1")
+	for from, to := range map[string]string{ca.File: "ca.pem", server.CertFile: "cert.pem", server.KeyFile: "key.pem"} {
+		if to = ts.MkAbs(to); from != to {
+			ts.Check(os.Rename(from, to))
+		}
+	}
+}
+
 // startRegistry starts a schema registry in process.
 func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {

@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 			return os.MkdirAll(env.Getenv("TMPDIR"), 0o755)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "broker": startBroker, "registry": startRegistry, "freeport": freePort, "until": until, "large": large, "alter": alterTopic, "delete": deleteTopic,
+			"exits": exits, "broker": startBroker, "registry": startRegistry, "certificate": certificate, "freeport": freePort, "until": until, "large": large, "alter": alterTopic, "delete": deleteTopic,
 		},
 	})
 }

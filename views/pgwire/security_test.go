@@ -17,9 +17,21 @@ import (
 	"github.com/brotally/brotally/views"
 )
 
-func TestTheTokenIsThePassword(t *testing.T) {
-	f := newFixture(t, Config{Token: "a tök,en=1"}, views.Limits{}, office(), dnsCounts)
-	for _, c := range []struct{ password, code string }{{"a tök,en=1", ""}, {"wrong", "28P01"}, {"", "28P01"}} {
+const known = "read 16-characters-01"
+
+// tokens are what the lines say.
+func tokens(t *testing.T, lines string) *views.Tokens {
+	t.Helper()
+	all, err := views.NewTokens(lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestATokenIsThePassword(t *testing.T) {
+	f := newFixture(t, Config{Tokens: tokens(t, "read tök,en=1-of-16ch\nadmin 16-characters-02")}, views.Limits{}, office(), dnsCounts)
+	for _, c := range []struct{ password, code string }{{"tök,en=1-of-16ch", ""}, {"16-characters-02", ""}, {"16-characters-03", "28P01"}, {"", "28P01"}} {
 		config, err := pgx.ParseConfig("postgres://anybody@" + f.addr + "/x?sslmode=disable")
 		if err != nil {
 			t.Fatal(err)
@@ -41,18 +53,15 @@ func TestTheTokenIsThePassword(t *testing.T) {
 
 // TestNothingIsAnsweredBeforeThePassword sends what comes after it.
 func TestNothingIsAnsweredBeforeThePassword(t *testing.T) {
-	f := newFixture(t, Config{Token: "x"}, views.Limits{}, office(), dnsCounts)
-	start := &pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": "u"}}
+	f := newFixture(t, Config{Tokens: tokens(t, known)}, views.Limits{}, office(), dnsCounts)
 	for _, m := range []pgproto3.FrontendMessage{
 		&pgproto3.Query{String: "SELECT 1"},
-		&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256", Data: []byte(",,n=,r=x")},
-		&pgproto3.SASLInitialResponse{AuthMechanism: "PLAIN", Data: []byte("x")},
-		&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256"},
-		&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256", Data: []byte("p=tls-server-end-point,,n=,r=x")},
+		&pgproto3.Sync{},
+		&pgproto3.PasswordMessage{Password: "16-characters-00"},
 	} {
 		w := f.dial()
-		w.send(start)
-		w.until("AuthenticationSASL")
+		w.send(&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": "u"}})
+		w.until("AuthenticationCleartextPassword")
 		w.send(m)
 		if got := w.until("ErrorResponse:28P01"); got != "ErrorResponse:28P01" {
 			t.Errorf("%#v: %s", m, got)
@@ -61,24 +70,13 @@ func TestNothingIsAnsweredBeforeThePassword(t *testing.T) {
 			t.Errorf("%#v: %v", m, err)
 		}
 	}
-	w := f.dial()
-	w.send(start)
-	w.until("AuthenticationSASL")
-	w.send(&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256", Data: []byte("n,,n=,r=abc")})
-	m, err := w.Receive()
-	if err != nil {
-		t.Fatal(err)
-	}
-	nonce, _, _ := strings.Cut(string(m.(*pgproto3.AuthenticationSASLContinue).Data), ",")
-	w.send(&pgproto3.SASLResponse{Data: []byte("c=biws," + nonce + ",p=AAAA")}) // a proof that is too short
-	w.until("ErrorResponse:28P01")
 }
 
 func TestTLS(t *testing.T) {
 	ca := testcert.New(t, t.TempDir())
 	pair := ca.Server("127.0.0.1")
-	f := newFixture(t, Config{Token: "x", TLS: &tls.Config{Certificates: []tls.Certificate{pair.TLS}, MinVersion: tls.VersionTLS12}}, views.Limits{}, office(), dnsCounts)
-	conn, err := pgx.Connect(t.Context(), "postgres://u:x@"+f.addr+"/d?sslmode=verify-full&sslrootcert="+ca.File)
+	f := newFixture(t, Config{Tokens: tokens(t, known), TLS: &tls.Config{Certificates: []tls.Certificate{pair.TLS}, MinVersion: tls.VersionTLS12}}, views.Limits{}, office(), dnsCounts)
+	conn, err := pgx.Connect(t.Context(), "postgres://u:16-characters-01@"+f.addr+"/d?sslmode=verify-full&sslrootcert="+ca.File)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +91,7 @@ func TestTLS(t *testing.T) {
 	if err := conn.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	_, err = pgx.Connect(t.Context(), "postgres://u:x@"+f.addr+"/d?sslmode=disable")
+	_, err = pgx.Connect(t.Context(), "postgres://u:16-characters-01@"+f.addr+"/d?sslmode=disable")
 	var e *pgconn.PgError
 	if !errors.As(err, &e) || e.Code != "28000" || !strings.Contains(e.Message, "TLS only") {
 		t.Errorf("%v", err)

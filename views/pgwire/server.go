@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/xdg-go/scram"
 
 	"github.com/brotally/brotally/views"
 )
@@ -23,9 +22,9 @@ import (
 type Config struct {
 	Views *views.Views
 
-	// Token, if set, is the password of every user. It is asked for by SCRAM-SHA-256, so it never travels. Without one
-	// everybody who can connect may read.
-	Token string
+	// Tokens, if set, are the passwords, whatever the user's name: those that may read. A client sends one as it is, so connections
+	// from other machines want TLS. Without tokens everybody who can connect may read.
+	Tokens *views.Tokens
 
 	// TLS, if set, is what connections have to begin; it has to have a certificate.
 	TLS *tls.Config
@@ -50,7 +49,6 @@ type Config struct {
 type Server struct {
 	config Config
 	log    *slog.Logger
-	scram  *scram.Server // nil: no token
 
 	mu       sync.Mutex          // guards sessions and last
 	sessions map[uint32]*session // by process id, as clients call it
@@ -75,12 +73,6 @@ func New(c Config) (*Server, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{config: c, log: c.Log, sessions: map[uint32]*session{}}
-	if c.Token != "" {
-		var err error
-		if s.scram, err = newScram(c.Token); err != nil {
-			return nil, fmt.Errorf("pgwire: token: %w", err)
-		}
-	}
 	return s, nil
 }
 
@@ -185,21 +177,6 @@ func (s *Server) cancel(r *pgproto3.CancelRequest) {
 	if c != nil && subtle.ConstantTimeCompare(c.secret, r.SecretKey) == 1 {
 		c.interrupt(errCancelled)
 	}
-}
-
-// newScram makes the server's side of SCRAM for one password, whatever the user's name.
-func newScram(password string) (*scram.Server, error) {
-	client, err := scram.SHA256.NewClient("", password, "")
-	if err != nil {
-		// What SASLprep refuses is taken as it is, as PostgreSQL does.
-		if client, err = scram.SHA256.NewClientUnprepped("", password, ""); err != nil {
-			return nil, err
-		}
-	}
-	salt := make([]byte, 16)
-	rand.Read(salt) //nolint:errcheck // never an error
-	stored := client.GetStoredCredentials(scram.KeyFactors{Salt: string(salt), Iters: 4096})
-	return scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) { return stored, nil })
 }
 
 // Versions of the protocol, and the codes that stand in a version's place.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/brotally/brotally/views"
 )
 
 func readFull(conn net.Conn, b []byte) error {
@@ -104,7 +106,7 @@ func (c *session) startup(body []byte, encrypted bool) (ok bool, err error) {
 	if _, replicates := m.Parameters["replication"]; replicates && m.Parameters["replication"] != "false" {
 		return false, c.fatal("0A000", "replication is not supported: results are topics in Kafka")
 	}
-	if c.server.scram != nil {
+	if c.server.config.Tokens != nil {
 		if err := c.authenticate(); err != nil {
 			return false, err
 		}
@@ -132,54 +134,20 @@ func (c *session) startup(body []byte, encrypted bool) (ok bool, err error) {
 
 var errPassword = errors.New("wrong password")
 
-// authenticate asks for the token by SCRAM-SHA-256.
+// authenticate asks for a token.
 func (c *session) authenticate() error {
-	refuse := func(err error) error {
-		return errors.Join(err, c.fatal("28P01", "password authentication failed: the password is the server's token"))
-	}
-	const mechanism = "SCRAM-SHA-256"
-	if err := c.ask(&pgproto3.AuthenticationSASL{AuthMechanisms: []string{mechanism}}, pgproto3.AuthTypeSASL); err != nil {
+	if err := c.ask(&pgproto3.AuthenticationCleartextPassword{}, pgproto3.AuthTypeCleartextPassword); err != nil {
 		return err
 	}
 	m, err := c.backend.Receive()
 	if err != nil {
 		return err
 	}
-	first, ok := m.(*pgproto3.SASLInitialResponse)
-	if !ok || first.AuthMechanism != mechanism || len(first.Data) == 0 || first.Data[0] == ',' {
-		return refuse(errors.New("not what SCRAM begins with"))
+	password, ok := m.(*pgproto3.PasswordMessage)
+	if !ok || c.server.config.Tokens.Role(password.Password) < views.ReadRole {
+		return errors.Join(errPassword, c.fatal("28P01", "password authentication failed: the password is one of the server's tokens"))
 	}
-	talk := c.server.scram.NewConversation()
-	challenge, err := talk.Step(string(first.Data))
-	if err != nil {
-		return refuse(err)
-	}
-	if err := c.ask(&pgproto3.AuthenticationSASLContinue{Data: []byte(challenge)}, pgproto3.AuthTypeSASLContinue); err != nil {
-		return err
-	}
-	if m, err = c.backend.Receive(); err != nil {
-		return err
-	}
-	second, ok := m.(*pgproto3.SASLResponse)
-	if !ok {
-		return refuse(errors.New("not what SCRAM goes on with"))
-	}
-	final, err := step(talk.Step, string(second.Data))
-	if err != nil || !talk.Valid() {
-		return refuse(errors.Join(errPassword, err))
-	}
-	c.backend.Send(&pgproto3.AuthenticationSASLFinal{Data: []byte(final)})
 	return nil
-}
-
-// step is a conversation's step; a proof of a wrong length is an error and no fault of ours.
-func step(next func(string) (string, error), message string) (answer string, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("malformed proof: %v", p)
-		}
-	}()
-	return next(message)
 }
 
 func (c *session) ask(m pgproto3.BackendMessage, kind uint32) error {
