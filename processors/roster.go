@@ -45,7 +45,7 @@ func (r *roster) joined(group, member string) {
 }
 
 // gone notes the names of all that are in a group now, and returns who has not been in it for at least an absence, until they
-// are buried, and whether anybody is missing for a shorter time. No names at all: it is not known.
+// are buried, and whether to ask again: somebody is missing for a shorter time, or who is there is not known, as no names say.
 func (r *roster) gone(group string, names []string, now time.Time) (gone []string, missing bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,11 +60,11 @@ func (r *roster) gone(group string, names []string, now time.Time) (gone []strin
 	for _, name := range names {
 		known[name] = time.Time{}
 	}
+	missing = len(names) == 0
 	for name, since := range known {
 		switch {
 		case slices.Contains(names, name):
 		case len(names) == 0:
-			missing = missing || !since.IsZero()
 		case since.IsZero():
 			known[name], missing = now, true
 		case now.Sub(since) < absence:

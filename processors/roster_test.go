@@ -29,7 +29,7 @@ func TestRosterTellsWhoIsGone(t *testing.T) {
 		{group: "one", after: absence, names: []string{"d"}, missing: true},
 		{group: "one", after: 2 * absence, names: []string{"a"}, missing: true}, // back in time, while d goes
 		{group: "one", after: 3 * absence, names: []string{"a"}, gone: []string{"d"}, buried: "d"},
-		{group: "one", after: 3 * absence},
+		{group: "one", after: 3 * absence, missing: true},
 		{group: "two", after: 3 * absence, names: []string{"c"}},
 	} {
 		gone, missing := r.gone(step.group, step.names, began.Add(step.after))

@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"time"
 )
 
 // wrkConnections is how many clients ask at the same time.
@@ -70,7 +74,66 @@ func (b *bench) wrk(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", load.name, err)
 		}
 	}
+	return b.besideScans(ctx, i, script)
+}
+
+// besideScans looks up one row after the other, on a connection of its own, while wrk's clients have all rows sorted and written out.
+func (b *bench) besideScans(ctx context.Context, i *instance, script string) error {
+	u, err := url.Parse(i.base)
+	if err != nil {
+		return err
+	}
+	title := fmt.Sprintf("%s rows, one row by its key over HTTP, one connection", thousands(float64(b.Rows)))
+	scans := []string{"/api/v1/tables/dns_counts/rows?order=-count&limit=1000", "/api/v1/tables/dns_counts/rows?format=csv"}
+	for r := range b.Runs {
+		for _, beside := range []bool{false, true} {
+			name, ended := "alone", make(chan error, 1)
+			if !beside {
+				ended <- nil
+			} else {
+				name = fmt.Sprintf("beside %d clients that have all rows sorted, or written as CSV", wrkConnections)
+				go func() { // awaited below
+					_, err := b.runWrk(ctx, script, i.base, scans)
+					ended <- err
+				}()
+				if err := pause(ctx, time.Second); err != nil { // until all of them have begun
+					return err
+				}
+			}
+			var next atomic.Int64
+			took, err := lookUp(ctx, u.Host, b.Rows, &next, time.Now().Add(b.Sustain-2*time.Second))
+			if err := errors.Join(err, <-ended); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			v := quantiles(took)
+			_, v[peakRSS] = i.used()
+			b.note("wrk", title, name, r, v)
+		}
+	}
 	return nil
+}
+
+// wrkFound is what wrk's script prints.
+type wrkFound struct {
+	Requests, Refused, Failed      int
+	US, Bytes, P50, P99, P999, Max float64
+}
+
+// runWrk has wrk ask a server for paths in turn.
+func (b *bench) runWrk(ctx context.Context, script, base string, paths []string) (found wrkFound, err error) {
+	args := append([]string{"-t", "1", "-c", fmt.Sprint(wrkConnections), "-d", fmt.Sprintf("%ds", int(b.Sustain.Seconds())), "--timeout", "120s", "-s", script, base, "--"}, paths...)
+	out, err := run(ctx, b.root, "wrk", args...)
+	if err != nil {
+		return found, err
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &found); err != nil {
+		return found, fmt.Errorf("what wrk says is not understood: %w\n%s", err, out)
+	}
+	if found.Failed > 0 || found.Requests == found.Refused {
+		return found, fmt.Errorf("%d of %d requests failed, %d were refused\n%s", found.Failed, found.Requests, found.Refused, out)
+	}
+	return found, nil
 }
 
 func (b *bench) wrkLoad(ctx context.Context, i *instance, script, name string, paths []string) error {
@@ -86,29 +149,16 @@ func (b *bench) wrkLoad(ctx context.Context, i *instance, script, name string, p
 			p             *process
 		}{{"bare net/http handler, the same bytes", address, bare}, {"brotally", i.base, i.process}} {
 			before, _ := s.p.used()
-			args := append([]string{"-t", "1", "-c", fmt.Sprint(wrkConnections), "-d", fmt.Sprintf("%ds", int(b.Sustain.Seconds())), "--timeout", "120s",
-				"-s", script, s.address, "--"}, paths...)
-			out, err := run(ctx, b.root, "wrk", args...)
+			found, err := b.runWrk(ctx, script, s.address, paths)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", s.name, err)
 			}
-			lines := strings.Split(strings.TrimSpace(out), "\n")
-			var found struct {
-				Requests, Refused, Failed      int
-				US, Bytes, P50, P99, P999, Max float64
-			}
-			if err := json.Unmarshal([]byte(lines[len(lines)-1]), &found); err != nil {
-				return fmt.Errorf("what wrk says is not understood: %w\n%s", err, out)
-			}
-			answered := found.Requests - found.Refused
-			if found.Failed > 0 || answered == 0 {
-				return fmt.Errorf("%s: %d of %d requests failed\n%s", s.name, found.Failed, found.Requests, out)
-			}
+			answered := float64(found.Requests - found.Refused)
 			after, peak := s.p.used()
 			b.note("wrk", title, s.name, r, values{
-				answersPerSecond: float64(answered) / found.US * 1e6, refused: float64(found.Refused) / float64(found.Requests), mbPerSecond: found.Bytes / found.US,
+				answersPerSecond: answered / found.US * 1e6, refused: float64(found.Refused) / float64(found.Requests), mbPerSecond: found.Bytes / found.US,
 				p50: found.P50 / 1000, p99: found.P99 / 1000, p999: found.P999 / 1000, most: found.Max / 1000,
-				cpuPerMillion: (after - before) / float64(answered) * 1e6, peakRSS: peak,
+				cpuPerMillion: (after - before) / answered * 1e6, peakRSS: peak,
 			})
 		}
 	}
