@@ -81,9 +81,13 @@ func (g *consumerGroup) Close() error {
 func (g *consumerGroup) Consume(ctx context.Context, topics []string, h sarama.ConsumerGroupHandler) error {
 	for {
 		joined, leave := context.WithCancelCause(ctx)
+		// Sarama asks for committed offsets before it calls Setup, and there are none while a dead member's transaction has some.
+		var burying sync.WaitGroup
+		burying.Go(func() { g.stage.bury(joined) })
 		err := g.ConsumerGroup.Consume(joined, topics, &handler{stage: g.stage, goka: h, leave: leave})
 		unread := errors.Is(context.Cause(joined), errUnread)
 		leave(nil)
+		burying.Wait()
 		switch {
 		case ctx.Err() != nil:
 			if g.stage.outer.Err() != nil {
@@ -129,7 +133,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	h.session = s
 	h.stage.roster.joined(string(h.stage.group), cs.MemberID())
-	s.running.Go(func() { h.stage.bury(cs.Context()) })
+	s.running.Go(func() { h.stage.bury(cs.Context()) }) // again, now that who is in this generation is settled
 	h.stage.recovering.Store(&sessionContext{cs.Context()})
 	h.stage.stands.joined(s)
 
@@ -150,6 +154,7 @@ func (h *handler) Setup(cs sarama.ConsumerGroupSession) error {
 	if len(s.from) > 0 {
 		s.fetcher = kafka.NewFetcher(cs.Context(), kafka.FetcherConfig{Client: h.stage.admin.Client(), Topic: h.stage.input, From: s.from, MaxBytes: h.stage.fetchBytes})
 	}
+	s.begun = true
 	h.stage.stands.enter(Running)
 	h.stage.log.Debug("session begins", "generation", cs.GenerationID(), "claims", cs.Claims())
 	go s.commitForever(cs.Context()) // Cleanup waits for it
@@ -174,7 +179,9 @@ func (h *handler) Cleanup(cs sarama.ConsumerGroupSession) error {
 		h.stage.fail(failed)
 		return failed
 	}
-	h.stage.ended = generation{cs.MemberID(), cs.GenerationID()}
+	if s.begun {
+		h.stage.ended = generation{cs.MemberID(), cs.GenerationID()}
+	}
 	return err
 }
 
@@ -240,6 +247,7 @@ type session struct {
 	from    map[int32]int64 // where the claims begin, by partition; set by start
 	lost    map[int32]int64 // offsets that retention removed before they were read, by partition; set by start
 	last    time.Time       // when the last commit began; of the committer alone
+	begun   bool            // all was set up: rows are recovered
 
 	mu          sync.Mutex // guards all below
 	marked      *sync.Cond // signalled when outstanding reaches zero or broken is set

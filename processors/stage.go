@@ -58,7 +58,7 @@ type stage struct {
 	sarama      *sarama.Config
 	context     context.Context // of run; Goka's builders are given none
 	outer       context.Context // whose end is no failure
-	ended       generation      // the last one that ended with all committed
+	ended       generation      // the last one that began and ended with all committed
 }
 
 // begin is where a claim begins.

@@ -30,7 +30,7 @@ type Partition struct {
 	mark     string            // what the results of its rows in the result topic are of; empty: of nothing yet
 	clock    codecs.Clock      // how far the table's clock stands
 	next     int64             // the changelog's next offset: what lies below is in rows
-	whole    bool              // no recovery of it was broken off
+	whole    bool              // its last recovery came to its end, and it has been alone since
 	left     []tables.Leftover // records of values that are to be deleted
 	loose    *tables.Values    // the rows' values while the changelog is read; nil: they have them
 	recent   *recent           // what changed lately; nil: nobody wants to know
@@ -67,10 +67,11 @@ func (p *Partition) locked(fn func() error) error {
 	return fn()
 }
 
-// isWhole reports whether its last recovery came to its end.
-func (p *Partition) isWhole() bool {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
+// stays says whether nobody else can have written since it was recovered, and reports whether it is as its changelog is.
+func (p *Partition) stays(alone bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.whole = p.whole && alone
 	return p.whole
 }
 

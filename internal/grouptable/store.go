@@ -117,7 +117,8 @@ func (s *Store) Drop() { s.Keep(nil, false) }
 
 // Keep forgets all partitions but those: who does not own a partition does not see its tombstones either. alone says that since
 // they were recovered nobody but this process can have written any of them, and all that it wrote is committed: those are not
-// read again when they are asked for next. Else all that came since the last recovery is, what this process wrote included.
+// read again when they are asked for next. Else all that came since the last recovery is, what this process wrote included; until it
+// has been, being alone again is no help.
 // It returns which are as their changelog is.
 func (s *Store) Keep(numbers []int32, alone bool) (current map[int32]bool) {
 	s.mu.Lock()
@@ -125,8 +126,7 @@ func (s *Store) Keep(numbers []int32, alone bool) (current map[int32]bool) {
 	kept, current := map[int32]*Partition{}, map[int32]bool{}
 	for _, n := range numbers {
 		if p, ok := s.partitions[n]; ok {
-			kept[n] = p
-			current[n] = alone && p.isWhole()
+			kept[n], current[n] = p, p.stays(alone)
 		}
 	}
 	s.partitions, s.current = kept, current
