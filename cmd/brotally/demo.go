@@ -267,6 +267,7 @@ func (d *demo) guide(url, postgres string) {
 In another terminal:
 
   brotally query 'SELECT * FROM dns_counts ORDER BY count DESC LIMIT 10'%s
+  brotally watch dns_counts%s
   psql %s -c '\dt'
   curl '%s/api/v1/tables/dns_counts/rows?order=-count&limit=10'
   kafka-console-consumer --bootstrap-server %s --topic dns_counts --from-beginning --isolation-level read_committed
@@ -274,7 +275,7 @@ In another terminal:
 
 Hidden in the traffic:
 
-`, d.rate, d.seed, url, brokers, strings.Join(traffic.Feeds(), " "), strings.Join(names, " "), streams, server, postgres, url, brokers, brokers)
+`, d.rate, d.seed, url, brokers, strings.Join(traffic.Feeds(), " "), strings.Join(names, " "), streams, server, server, postgres, url, brokers, brokers)
 	for _, s := range d.network.Scenes() {
 		fmt.Fprintf(d.stderr, "  %-8s%s\n", s.Name, s.Doc)
 	}

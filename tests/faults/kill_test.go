@@ -26,14 +26,19 @@ func TestKillAtRandomMoments(t *testing.T) {
 	const records, rate, kills = 500_000, 9_000, 20
 	wait := w.flow(records, rate)
 	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	asker := w.asks(records)
+	asker.of(w.launch("serve", w.sql, []string{"--only", "serve"}))
 	for range kills {
 		i := w.start("a")
+		asker.of(i)
 		time.Sleep(700*time.Millisecond + time.Duration(random.Int64N(int64(2*time.Second)))) // the moment is the test
 		i.kill()
 	}
 	last := w.start("a")
+	asker.of(last)
 	wait()
 	w.exact(last)
+	asker.end()
 	w.verified()
 	n := w.aborted()
 	t.Logf("%d kills over %d records: exact; %d aborted transactions (per topic partition)", kills, records, n)

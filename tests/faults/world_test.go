@@ -121,6 +121,19 @@ func (w *world) close() {
 
 var qtypes = []string{"A", "AAAA", "PTR", "", "TXT"}
 
+// groupOf returns the group of the i-th record, from 1.
+func groupOf(i int64) (host, qtype string) {
+	return fmt.Sprintf("10.1.%d.%d", i*i%7, i*31%241), qtypes[i*i%int64(len(qtypes))]
+}
+
+// truthKey is a group as the result topic's keys have it. An empty type is none.
+func truthKey(host, qtype string) string {
+	if qtype == "" {
+		return fmt.Sprintf(`{"id.orig_h":"%s","qtype_name":null}`, host)
+	}
+	return fmt.Sprintf(`{"id.orig_h":"%s","qtype_name":"%s"}`, host, qtype)
+}
+
 // send sends n records, at most rate a second, and adds them to the truth when they are acknowledged.
 func (w *world) send(ctx context.Context, n, rate int) error {
 	const every = 20 * time.Millisecond
@@ -131,19 +144,15 @@ func (w *world) send(ctx context.Context, n, rate int) error {
 	for sent := 0; sent < n; {
 		for range min(batch, n-sent) {
 			i := w.sent.Add(1)
-			host, qtype := fmt.Sprintf("10.1.%d.%d", i*i%7, i*31%241), qtypes[i*i%int64(len(qtypes))]
+			host, qtype := groupOf(i)
 			value := fmt.Sprintf(`{"ts":%d.5,"uid":"C%d","id.orig_h":"%s","trans_id":%d}`, 1700000000+i, i, host, i%1000)
 			if qtype != "" {
 				value = fmt.Sprintf(`{"ts":%d.5,"uid":"C%d","id.orig_h":"%s","trans_id":%d,"qtype_name":"%s"}`, 1700000000+i, i, host, i%1000, qtype)
 			}
-			key := "null"
-			if qtype != "" {
-				key = `"` + qtype + `"`
-			}
-			key = fmt.Sprintf(`{"id.orig_h":"%s","qtype_name":%s`, host, key)
+			key := truthKey(host, qtype)
 			w.mu.Lock()
-			w.truth[key+"} count"]++
-			w.truth[key+"} sum"] += i % 1000
+			w.truth[key+" count"]++
+			w.truth[key+" sum"] += i % 1000
 			w.mu.Unlock()
 			w.client.Produce(ctx, &kgo.Record{Partition: int32(i % partitions), Value: []byte(value)}, func(_ *kgo.Record, err error) {
 				if err != nil {
