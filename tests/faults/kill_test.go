@@ -21,6 +21,32 @@ func (w *world) flow(n, rate int) (wait func()) {
 	}
 }
 
+// traffic sends records in the background until it is told to stop.
+func (w *world) traffic(rate int) (stop func()) {
+	ended, sending := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-ended:
+				sending <- nil
+				return
+			default:
+				if err := w.send(context.Background(), rate/10, rate); err != nil {
+					sending <- err
+					return
+				}
+			}
+		}
+	}()
+	return func() {
+		w.t.Helper()
+		close(ended)
+		if err := <-sending; err != nil {
+			w.t.Fatalf("send: %v", err)
+		}
+	}
+}
+
 func TestKillAtRandomMoments(t *testing.T) {
 	w := newWorld(t)
 	const records, rate, kills = 500_000, 9_000, 20
@@ -49,22 +75,7 @@ func TestKillAtRandomMoments(t *testing.T) {
 
 func TestKillAtNamedPoints(t *testing.T) {
 	w := newWorld(t)
-	stop := make(chan struct{})
-	sending := make(chan error, 1)
-	go func() {
-		for {
-			select {
-			case <-stop:
-				sending <- nil
-				return
-			default:
-				if err := w.send(context.Background(), 400, 4000); err != nil {
-					sending <- err
-					return
-				}
-			}
-		}
-	}()
+	stop := w.traffic(4_000)
 	for _, stage := range []string{"combine", "group"} {
 		for _, point := range []string{"sent", "offsets-added", "commit-sent", "committed", "first-commit", "recovering"} {
 			if stage == "combine" && point == "recovering" {
@@ -82,10 +93,7 @@ func TestKillAtNamedPoints(t *testing.T) {
 		}
 	}
 	last := w.start("a")
-	close(stop)
-	if err := <-sending; err != nil {
-		t.Fatal(err)
-	}
+	stop()
 	w.exact(last)
 	n := w.aborted()
 	t.Logf("killed at 11 named points over %d records: exact; %d aborted transactions (per topic partition)", w.sent.Load(), n)

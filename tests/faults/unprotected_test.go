@@ -23,13 +23,13 @@ func TestWithOffsetsCommittedFirstACrashLoses(t *testing.T) {
 func (w *world) red(env string, points ...string) {
 	w.t.Helper()
 	w.patience = 10 * time.Second
-	wait := w.flow(12_000, 4_000)
+	stop := w.traffic(4_000)
 	for _, point := range points {
 		i := w.start("a", env, "BROTALLY_FAULT="+point)
 		w.eventually("killed at "+point, 30*time.Second, func() bool { return !i.alive() })
 	}
 	last := w.start("a", env)
-	wait()
+	stop()
 	diff := w.settle(last)
 	if diff == "" {
 		w.t.Fatalf("%s, killed at %v, and still exact: the crash tests would not notice", env, points)
@@ -52,13 +52,13 @@ func TestWithRecoveryToTheLastStableOffsetADeathForgets(t *testing.T) {
 // TestProtectedIsExactInTheSameLoop is the counterpart of red: the same deaths with every protection in place.
 func TestProtectedIsExactInTheSameLoop(t *testing.T) {
 	w := newWorld(t)
-	wait := w.flow(12_000, 4_000)
+	stop := w.traffic(4_000)
 	for _, point := range []string{"combine:offsets-added:10", "group:offsets-added:10", "combine:committed:10", "group:committed:10"} {
 		i := w.start("a", "BROTALLY_FAULT="+point)
 		w.eventually("killed at "+point, 30*time.Second, func() bool { return !i.alive() })
 	}
 	last := w.start("a")
-	wait()
+	stop()
 	w.exact(last)
 	if err := w.send(context.Background(), 100, 4_000); err != nil {
 		t.Fatal(err)
