@@ -574,6 +574,31 @@ func TestChangesGoOnOnlyWhereTheyCan(t *testing.T) {
 	}
 }
 
+// TestAsOfIsNoPromise of what was not sent yet: one that comes back after more changes than are read at a time hears as_of behind all.
+func TestAsOfIsNoPromise(t *testing.T) {
+	const many = 3 * partitions * drained / 2
+	f := newFixture(t, Limits{Changes: -1, ChangesBytes: -1}, queries)
+	w := f.writer(t, "queries")
+	url := f.server(ServerConfig{}).URL + "/api/v1/tables/queries/changes"
+	w.add(asked("q0"))
+	var r replica
+	s := listen(t, url, "")
+	r.upto(s, 1)
+	s.close()
+	var messages []string
+	for i := range many {
+		messages = append(messages, asked(fmt.Sprintf("q%d", i)))
+	}
+	w.add(messages...)
+	s = listen(t, url, r.id)
+	for r.asOf = ""; r.asOf == ""; {
+		r.apply(t, s.next())
+	}
+	if !reaches(r.asOf, many+1) || len(r.rows) != many {
+		t.Errorf("%d rows are the table as of %s", len(r.rows), r.asOf)
+	}
+}
+
 func TestChangesOfARebuiltTable(t *testing.T) {
 	f := newFixture(t, Limits{}, queries)
 	w := f.writer(t, "queries")

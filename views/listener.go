@@ -137,8 +137,11 @@ func (l *listener) turn(ctx context.Context, first bool) error {
 		if err != nil {
 			return err
 		}
-		if l.batch > 0 || l.told == nil || l.owed && !asOf.same(l.told) || asOf != l.told && time.Since(l.toldAt) >= asOfEvery {
-			if more && l.told != nil {
+		switch {
+		case more && l.told == nil:
+			// What was sent is the table as of no time that is known: the client has only begun to catch up.
+		case l.batch > 0 || l.told == nil || l.owed && !asOf.same(l.told) || asOf != l.told && time.Since(l.toldAt) >= asOfEvery:
+			if more {
 				asOf = l.told
 			}
 			l.sayAsOf(h, asOf)
