@@ -520,7 +520,7 @@ func TestChangesWhileTheTableMoves(t *testing.T) {
 }
 
 func TestChangesGoOnOnlyWhereTheyCan(t *testing.T) {
-	f := newFixture(t, Limits{Changes: 3 * partitions}, queries)
+	f := newFixture(t, Limits{Changes: 3}, queries)
 	w := f.writer(t, "queries")
 	view := f.view("queries")
 	url := f.server(ServerConfig{}).URL + "/api/v1/tables/queries/changes"
@@ -691,7 +691,7 @@ func (h *heldBack) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
 // TestASlowListenerIsCutOff, and the table goes on.
 func TestASlowListenerIsCutOff(t *testing.T) {
-	f := newFixture(t, Limits{Changes: 10 * partitions}, queries)
+	f := newFixture(t, Limits{Changes: 10}, queries)
 	w := f.writer(t, "queries")
 	server := NewServer(ServerConfig{Views: f.Views})
 	rec := httptest.NewRecorder()
