@@ -130,6 +130,12 @@ type eventStream struct {
 // listen connects. Where that is refused the test fails, and the stream has ended.
 func listen(t *testing.T, url, last string) *eventStream {
 	t.Helper()
+	return listenAs(t, url, last, "")
+}
+
+// listenAs is listen with a token.
+func listenAs(t *testing.T, url, last, token string) *eventStream {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -137,6 +143,9 @@ func listen(t *testing.T, url, last string) *eventStream {
 	}
 	if last != "" {
 		req.Header.Set("Last-Event-ID", last)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -333,7 +342,7 @@ func TestChanges(t *testing.T) {
 		}
 		return e.id
 	}
-	if e := s.next(); !e.hasID || e.id != "" {
+	if e := s.next(); !e.hasID || e.id != noID {
 		t.Errorf("who loses the connection now would go on at %q", e.id)
 	}
 	s.close()
@@ -498,7 +507,7 @@ func TestChangesWhileTheTableMoves(t *testing.T) {
 					return
 				}
 				r.apply(t, e)
-				if n%40 == i%40 && r.id != "" { // loses its connection now and then, in the middle too
+				if n%40 == i%40 && r.id != "" && r.id != noID { // loses its connection now and then, in the middle too
 					s.close()
 					s = listen(t, url+"/changes", r.id)
 				}
@@ -596,6 +605,56 @@ func TestAsOfIsNoPromise(t *testing.T) {
 	}
 	if !reaches(r.asOf, many+1) || len(r.rows) != many {
 		t.Errorf("%d rows are the table as of %s", len(r.rows), r.asOf)
+	}
+}
+
+// TestASnapshotTakesBackTheAddress: a browser that loses half a snapshot comes back to the address that it had at first, which says
+// where to go on from.
+func TestASnapshotTakesBackTheAddress(t *testing.T) {
+	f := newFixture(t, Limits{}, queries)
+	w := f.writer(t, "queries")
+	w.add(asked("a"))
+	url := f.server(ServerConfig{}).URL + "/api/v1/tables/queries/changes"
+	var r replica
+	s := listen(t, url, "")
+	r.upto(s, 1)
+	s.close()
+	url += "?last_event_id=" + r.id
+	s = listen(t, url, "another"+r.id)
+	for r = (replica{}); r.began == 0; {
+		r.apply(t, s.next())
+	}
+	s.close() // before any row
+	r.upto(listen(t, url, r.id), 1)
+	if diff := cmp.Diff(lookedUp(t, strings.Replace(url[:strings.Index(url, "?")], "changes", "rows", 1)), r.sorted()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestAWithdrawnTokenHearsNoMore, neither of changes nor of nothing.
+func TestAWithdrawnTokenHearsNoMore(t *testing.T) {
+	for _, quiet := range []bool{true, false} {
+		f := newFixture(t, Limits{}, queries)
+		w := f.writer(t, "queries")
+		all := tokens(t, "read "+readToken+"\nread "+adminToken)
+		url := f.server(ServerConfig{Tokens: all, Heartbeat: map[bool]time.Duration{true: 20 * time.Millisecond}[quiet]}).URL + "/api/v1/tables/queries/changes"
+		stays, goes := listenAs(t, url, "", adminToken).whole(), listenAs(t, url, "", readToken).whole()
+		all.all.Store(tokens(t, "read "+adminToken).all.Load())
+		if !quiet {
+			w.add(asked("a"))
+		}
+		if e := goes.next(); e.name != eventError || !strings.Contains(e.data, `"code":"unauthorized"`) {
+			t.Errorf("event %+v", e)
+		}
+		if _, err := goes.read(); !errors.Is(err, io.EOF) {
+			t.Errorf("after the error: %v", err)
+		}
+		if quiet {
+			w.add(asked("a"))
+		}
+		if e := stays.next(); e.name != eventUpsert {
+			t.Errorf("another token: event %+v", e)
+		}
 	}
 }
 
