@@ -420,11 +420,33 @@ func TestChangesOfHaving(t *testing.T) {
 	step(func() { w.delete("b"); w.add(asked("a"), asked("a")) }, upsert2)
 }
 
+// TestChangesInARange: a row that comes into the range is there, and one that leaves it is deleted.
+func TestChangesInARange(t *testing.T) {
+	f := newFixture(t, Limits{}, queries)
+	w := f.writer(t, "queries")
+	w.add(asked("a"))
+	s := listen(t, f.server(ServerConfig{}).URL+"/api/v1/tables/queries/changes?n.gte=2&n.lte=3", "")
+	var r replica
+	r.upto(s, 1)
+	for n := int64(2); n <= 5; n++ {
+		w.add(asked("a"))
+		r.upto(s, n)
+		want := []string{fmt.Sprintf(`{"query":"a","n":%d,"rtt":null}`, n)}
+		if n > 3 {
+			want = nil
+		}
+		if diff := cmp.Diff(want, r.sorted()); diff != "" {
+			t.Errorf("of %d: %s", n, diff)
+		}
+	}
+}
+
 // TestChangesAreTheRows: whoever connects, loses connections, and goes on, has in the end the rows that a look-up finds.
 func TestChangesAreTheRows(t *testing.T) {
 	const total = `CREATE TABLE total AS SELECT count(*) AS n FROM dns HAVING count(*) % 3 <> 1`
 	for _, test := range []struct{ definition, filter string }{
 		{queries, ""}, {often, ""}, {total, ""}, {dnsCounts, ""}, {queries, "query=q3"}, {often, "n=6"}, {often, "n=6&query=q1"}, {queries, `query=\N`},
+		{queries, "n.gte=3&n.lt=9"}, {often, "n.ne=6&query.gt=q3"},
 	} {
 		f := newFixture(t, Limits{}, test.definition)
 		name := f.All()[0].table.Name
