@@ -137,7 +137,7 @@ func TestPartitionsShareWhatIsKept(t *testing.T) {
 	table := compile(t, hosts)
 	s := New(Config{Table: table})
 	all := s.Fill(4)
-	forget := s.Remember(Keep{Changes: 1000, Bytes: 1 << 20, Shows: shownAll})
+	defer s.Remember(Keep{Changes: 1000, Bytes: 1 << 20, Shows: shownAll})()
 	value := codecs.AppendRow(nil, table, table.NewState())
 	take := func(p *Partition, n int) {
 		t.Helper()
@@ -166,7 +166,6 @@ func TestPartitionsShareWhatIsKept(t *testing.T) {
 		t.Errorf("a burst in each: %v are kept, which is said to be %d", got, s.kept.changes.Load())
 	}
 	all[0].recent.restart(900)
-	forget()
 	if got := remembered(); got[0] != 0 || int(s.kept.changes.Load()) != got[1]+got[2]+got[3] {
 		t.Errorf("after one has begun anew: %v are kept, which is said to be %d", got, s.kept.changes.Load())
 	}
