@@ -1,6 +1,7 @@
 package views
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"mime"
@@ -135,7 +136,8 @@ func quality(accept []string, types []string) float64 {
 
 // answer runs a look-up and writes what it found.
 func (s *server) answer(w http.ResponseWriter, r *http.Request, view *View, req request, how form) error {
-	if req.sel.Streams() && req.page == nil {
+	// HTTP/1.0 has no way to say that an answer breaks off.
+	if req.sel.Streams() && req.page == nil && r.ProtoAtLeast(1, 1) {
 		if req.key, req.keyed = view.pointOf(req); !req.keyed {
 			return s.stream(w, r, view, req, how)
 		}
@@ -158,16 +160,29 @@ func (a *Answer) send(w http.ResponseWriter, r *http.Request, how form) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	out := a.writer(w, how)
-	if out.Header(a.outputColumns()) != nil {
+	if r.ProtoAtLeast(1, 1) {
+		_ = a.write(w, how) // who went away needs no answer
 		return
 	}
+	// To such a client the end of the connection is the end of the answer, unless it knows the length.
+	var whole bytes.Buffer
+	_ = a.write(&whole, how) // memory takes all
+	w.Header().Set("Content-Length", strconv.Itoa(whole.Len()))
+	_, _ = w.Write(whole.Bytes())
+}
+
+// write writes the rows and what belongs around them.
+func (a *Answer) write(w io.Writer, how form) error {
+	out := a.writer(w, how)
+	if err := out.Header(a.outputColumns()); err != nil {
+		return err
+	}
 	for _, row := range a.Rows {
-		if out.Row(row) != nil {
-			return
+		if err := out.Row(row); err != nil {
+			return err
 		}
 	}
-	_ = out.Close() // who went away needs no answer
+	return out.Close()
 }
 
 // setHeader sets the headers that are known before the rows are.

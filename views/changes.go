@@ -61,6 +61,9 @@ func (s *server) changes(w http.ResponseWriter, r *http.Request) error {
 		return bad("bad_parameter", "the query string is not one: "+err.Error(), "")
 	}
 	l := &listener{server: s, name: r.PathValue("table"), query: query, view: view, snapshot: true}
+	if s.tokens != nil {
+		l.token, l.let = tokenOf(r), s.tokens.all.Load()
+	}
 	if l.stale, err = parseBool(paramStale, query.Get(paramStale)); err != nil {
 		return err
 	}
@@ -73,7 +76,9 @@ func (s *server) changes(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// A browser that comes back names the same URL as before, and says in the header what it has heard since.
-	l.last = or(r.Header.Get("Last-Event-ID"), query.Get(paramLastID))
+	if l.last = or(r.Header.Get("Last-Event-ID"), query.Get(paramLastID)); l.last == noID {
+		l.last = ""
+	}
 	if h := view.held.Load(); !h.ready && !l.stale {
 		return view.notReady(h)
 	}
@@ -133,6 +138,10 @@ func parseEventID(text, life string, partitions int32) (at []int64, what *restar
 	return at, nil
 }
 
+// noID is the id of events that there is no going on from: who comes back with it begins anew. It is not empty: a browser would send none
+// then, and what its address says as last_event_id, which it had heard long before, would be taken for the last event.
+const noID = "-"
+
 // restart is why a listener cannot go on where it was: the event reset.
 type restart struct {
 	Reason  string `json:"reason"`
@@ -149,6 +158,9 @@ var (
 	restartDefined  = &restart{"redefined", "the table is defined in another way"}
 )
 
+// errWithdrawn ends the stream of one whose token is none any more.
+var errWithdrawn = &apiError{status: http.StatusUnauthorized, Code: "unauthorized", Message: "the token is no longer let in", Hint: "come back with another one"}
+
 // errTooSlow ends the stream of a listener for whom changes are no longer kept.
 var errTooSlow = &apiError{Code: "too_slow", Message: "what was sent is read more slowly than the table changes, and the changes are no longer kept",
 	Hint: "read faster, or ask for fewer rows with COLUMN=value; who comes back gets the rows anew"}
@@ -163,7 +175,7 @@ func (e *events) say(name string, v any) error {
 	e.buf = append(e.buf, b...)
 	// Who loses the connection while it has half a snapshot must not go on where it was before it.
 	if name == eventSnapshot || name == eventReset {
-		e.endAt("")
+		e.endAt(noID)
 		return nil
 	}
 	e.end()

@@ -130,6 +130,12 @@ type eventStream struct {
 // listen connects. Where that is refused the test fails, and the stream has ended.
 func listen(t *testing.T, url, last string) *eventStream {
 	t.Helper()
+	return listenAs(t, url, last, "")
+}
+
+// listenAs is listen with a token.
+func listenAs(t *testing.T, url, last, token string) *eventStream {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -137,6 +143,9 @@ func listen(t *testing.T, url, last string) *eventStream {
 	}
 	if last != "" {
 		req.Header.Set("Last-Event-ID", last)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -333,7 +342,7 @@ func TestChanges(t *testing.T) {
 		}
 		return e.id
 	}
-	if e := s.next(); !e.hasID || e.id != "" {
+	if e := s.next(); !e.hasID || e.id != noID {
 		t.Errorf("who loses the connection now would go on at %q", e.id)
 	}
 	s.close()
@@ -411,11 +420,33 @@ func TestChangesOfHaving(t *testing.T) {
 	step(func() { w.delete("b"); w.add(asked("a"), asked("a")) }, upsert2)
 }
 
+// TestChangesInARange: a row that comes into the range is there, and one that leaves it is deleted.
+func TestChangesInARange(t *testing.T) {
+	f := newFixture(t, Limits{}, queries)
+	w := f.writer(t, "queries")
+	w.add(asked("a"))
+	s := listen(t, f.server(ServerConfig{}).URL+"/api/v1/tables/queries/changes?n.gte=2&n.lte=3", "")
+	var r replica
+	r.upto(s, 1)
+	for n := int64(2); n <= 5; n++ {
+		w.add(asked("a"))
+		r.upto(s, n)
+		want := []string{fmt.Sprintf(`{"query":"a","n":%d,"rtt":null}`, n)}
+		if n > 3 {
+			want = nil
+		}
+		if diff := cmp.Diff(want, r.sorted()); diff != "" {
+			t.Errorf("of %d: %s", n, diff)
+		}
+	}
+}
+
 // TestChangesAreTheRows: whoever connects, loses connections, and goes on, has in the end the rows that a look-up finds.
 func TestChangesAreTheRows(t *testing.T) {
 	const total = `CREATE TABLE total AS SELECT count(*) AS n FROM dns HAVING count(*) % 3 <> 1`
 	for _, test := range []struct{ definition, filter string }{
 		{queries, ""}, {often, ""}, {total, ""}, {dnsCounts, ""}, {queries, "query=q3"}, {often, "n=6"}, {often, "n=6&query=q1"}, {queries, `query=\N`},
+		{queries, "n.gte=3&n.lt=9"}, {often, "n.ne=6&query.gt=q3"},
 	} {
 		f := newFixture(t, Limits{}, test.definition)
 		name := f.All()[0].table.Name
@@ -498,7 +529,7 @@ func TestChangesWhileTheTableMoves(t *testing.T) {
 					return
 				}
 				r.apply(t, e)
-				if n%40 == i%40 && r.id != "" { // loses its connection now and then, in the middle too
+				if n%40 == i%40 && r.id != "" && r.id != noID { // loses its connection now and then, in the middle too
 					s.close()
 					s = listen(t, url+"/changes", r.id)
 				}
@@ -520,7 +551,7 @@ func TestChangesWhileTheTableMoves(t *testing.T) {
 }
 
 func TestChangesGoOnOnlyWhereTheyCan(t *testing.T) {
-	f := newFixture(t, Limits{Changes: 3 * partitions}, queries)
+	f := newFixture(t, Limits{Changes: 3}, queries)
 	w := f.writer(t, "queries")
 	view := f.view("queries")
 	url := f.server(ServerConfig{}).URL + "/api/v1/tables/queries/changes"
@@ -571,6 +602,81 @@ func TestChangesGoOnOnlyWhereTheyCan(t *testing.T) {
 	r.upto(s, 8)
 	if diff := cmp.Diff([]string{`{"query":"b","n":1,"rtt":null}`}, r.sorted()); diff != "" || r.began > 0 || r.why != nil {
 		t.Errorf("%s %+v", diff, r)
+	}
+}
+
+// TestAsOfIsNoPromise of what was not sent yet: one that comes back after more changes than are read at a time hears as_of behind all.
+func TestAsOfIsNoPromise(t *testing.T) {
+	const many = 3 * partitions * drained / 2
+	f := newFixture(t, Limits{Changes: -1, ChangesBytes: -1}, queries)
+	w := f.writer(t, "queries")
+	url := f.server(ServerConfig{}).URL + "/api/v1/tables/queries/changes"
+	w.add(asked("q0"))
+	var r replica
+	s := listen(t, url, "")
+	r.upto(s, 1)
+	s.close()
+	var messages []string
+	for i := range many {
+		messages = append(messages, asked(fmt.Sprintf("q%d", i)))
+	}
+	w.add(messages...)
+	s = listen(t, url, r.id)
+	for r.asOf = ""; r.asOf == ""; {
+		r.apply(t, s.next())
+	}
+	if !reaches(r.asOf, many+1) || len(r.rows) != many {
+		t.Errorf("%d rows are the table as of %s", len(r.rows), r.asOf)
+	}
+}
+
+// TestASnapshotTakesBackTheAddress: a browser that loses half a snapshot comes back to the address that it had at first, which says
+// where to go on from.
+func TestASnapshotTakesBackTheAddress(t *testing.T) {
+	f := newFixture(t, Limits{}, queries)
+	w := f.writer(t, "queries")
+	w.add(asked("a"))
+	url := f.server(ServerConfig{}).URL + "/api/v1/tables/queries/changes"
+	var r replica
+	s := listen(t, url, "")
+	r.upto(s, 1)
+	s.close()
+	url += "?last_event_id=" + r.id
+	s = listen(t, url, "another"+r.id)
+	for r = (replica{}); r.began == 0; {
+		r.apply(t, s.next())
+	}
+	s.close() // before any row
+	r.upto(listen(t, url, r.id), 1)
+	if diff := cmp.Diff(lookedUp(t, strings.Replace(url[:strings.Index(url, "?")], "changes", "rows", 1)), r.sorted()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestAWithdrawnTokenHearsNoMore, neither of changes nor of nothing.
+func TestAWithdrawnTokenHearsNoMore(t *testing.T) {
+	for _, quiet := range []bool{true, false} {
+		f := newFixture(t, Limits{}, queries)
+		w := f.writer(t, "queries")
+		all := tokens(t, "read "+readToken+"\nread "+adminToken)
+		url := f.server(ServerConfig{Tokens: all, Heartbeat: map[bool]time.Duration{true: 20 * time.Millisecond}[quiet]}).URL + "/api/v1/tables/queries/changes"
+		stays, goes := listenAs(t, url, "", adminToken).whole(), listenAs(t, url, "", readToken).whole()
+		all.all.Store(tokens(t, "read "+adminToken).all.Load())
+		if !quiet {
+			w.add(asked("a"))
+		}
+		if e := goes.next(); e.name != eventError || !strings.Contains(e.data, `"code":"unauthorized"`) {
+			t.Errorf("event %+v", e)
+		}
+		if _, err := goes.read(); !errors.Is(err, io.EOF) {
+			t.Errorf("after the error: %v", err)
+		}
+		if quiet {
+			w.add(asked("a"))
+		}
+		if e := stays.next(); e.name != eventUpsert {
+			t.Errorf("another token: event %+v", e)
+		}
 	}
 }
 
@@ -666,7 +772,7 @@ func (h *heldBack) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
 // TestASlowListenerIsCutOff, and the table goes on.
 func TestASlowListenerIsCutOff(t *testing.T) {
-	f := newFixture(t, Limits{Changes: 10 * partitions}, queries)
+	f := newFixture(t, Limits{Changes: 10}, queries)
 	w := f.writer(t, "queries")
 	server := NewServer(ServerConfig{Views: f.Views})
 	rec := httptest.NewRecorder()

@@ -42,8 +42,7 @@ func (e *events) event(name string) {
 // end closes it.
 func (e *events) end() { e.buf = append(e.buf, "\n\n"...) }
 
-// endAt closes it and gives it an id: what a client that lost its connection sends to go on behind this event. An empty one has it
-// forget the last.
+// endAt closes it and gives it an id: what a client that lost its connection sends to go on behind this event.
 func (e *events) endAt(id string) {
 	e.buf = append(append(e.buf, "\nid: "...), id...)
 	e.end()

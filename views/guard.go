@@ -12,7 +12,8 @@ import (
 func (s *server) guard(c ServerConfig, next http.Handler) http.Handler {
 	// Other sites' pages get no answer to read (there is no CORS) and cannot send anything but plain requests.
 	crossOrigin := http.NewCrossOriginProtection()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) {
+		w := withStatus(to)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -48,14 +49,17 @@ func (s *server) guard(c ServerConfig, next http.Handler) http.Handler {
 	})
 }
 
-// recovered answers for a handler that panicked: one look-up's fault must not look like the server's end.
-func (s *server) recovered(w http.ResponseWriter, r *http.Request) {
+// recovered answers for a handler that panicked: one look-up's fault must not look like the server's end, nor half an answer like one.
+func (s *server) recovered(w *statusWriter, r *http.Request) {
 	switch p := recover(); p {
 	case nil:
 	case http.ErrAbortHandler:
 		panic(p)
 	default:
 		s.log.Error("request panicked", "path", r.URL.Path, "panic", p)
+		if w.wrote {
+			panic(http.ErrAbortHandler)
+		}
 		s.fail(w, r, &apiError{status: http.StatusInternalServerError, Code: "internal", Message: "the server has a fault; its log says more"})
 	}
 }

@@ -1,9 +1,12 @@
 package views
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -80,6 +83,37 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 	if r := do(t, "HEAD", url+"/api/v1/tables/dns_counts/rows?format=csv", ""); r.status != 200 || r.body != "" {
 		t.Errorf("HEAD: %d %q", r.status, r.body)
 	}
+}
+
+// TestAFaultHalfWay: an answer that a fault ends does not look whole.
+func TestAFaultHalfWay(t *testing.T) {
+	f := newFixture(t, Limits{}, dnsCounts)
+	f.fill(20_000)
+	for _, encoding := range []string{"identity", "gzip"} {
+		var once atomic.Bool
+		url := f.hookedServer(func(n int) {
+			if n == 3 && !once.Swap(true) {
+				panic("a fault")
+			}
+		})
+		req, err := http.NewRequest("GET", url+rowsPath+"?format=ndjson", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept-Encoding", encoding)
+		res, err := http.DefaultClient.Do(req)
+		if errors.Is(err, io.EOF) {
+			continue // nothing of it came
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, res.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: it ends with %v", encoding, err)
+		}
+		res.Body.Close()
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
 
 func TestToken(t *testing.T) {

@@ -38,10 +38,11 @@ type Limits struct {
 	Listeners int
 
 	// Changes is how many changes of a table are kept while somebody listens to them: who falls further behind is cut off, and
-	// who comes back later than that begins anew. Defaults to 100,000.
+	// who comes back later than that begins anew. Defaults to no limit: ChangesBytes is one.
 	Changes int
 
-	// ChangesBytes is how much memory they may take, a table. Defaults to 32 MiB.
+	// ChangesBytes is how much memory they may take, a table. It has to hold a burst: when windows close, up to 20,000 rows of each
+	// partition change at once. Defaults to 64 MiB.
 	ChangesBytes int
 
 	// Linger is how long they are kept after the last listener has gone, so that it can go on where it was. Defaults to 1 minute.
@@ -62,8 +63,8 @@ func (l Limits) orDefaults() Limits {
 	set(&l.Rows, 1_000_000)
 	set(&l.Bytes, 256<<20)
 	set(&l.Listeners, 256)
-	set(&l.Changes, 100_000)
-	set(&l.ChangesBytes, 32<<20)
+	set(&l.Changes, -1)
+	set(&l.ChangesBytes, 64<<20)
 	for _, kept := range []*int{&l.Changes, &l.ChangesBytes} {
 		if *kept < 0 {
 			*kept = math.MaxInt

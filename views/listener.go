@@ -33,6 +33,8 @@ type listener struct {
 	stale    bool // those of a table that is being restored will do
 	last     string
 	stopping <-chan struct{} // nil: nobody says
+	token    string          // what the client has shown
+	let      *[]token        // the tokens that it was among; nil: none are wanted
 
 	view  *View
 	shape *shape
@@ -131,14 +133,20 @@ func (l *listener) turn(ctx context.Context, first bool) error {
 		}
 	}
 	for {
+		if err := l.allowed(); err != nil {
+			return err
+		}
 		changed := h.store.Changed() // before looking, so that no change is missed
 		asOf := l.view.AsOf()        // and this, so that it is a floor of what is sent
 		more, err := l.drain(h)
 		if err != nil {
 			return err
 		}
-		if l.batch > 0 || l.told == nil || l.owed && !asOf.same(l.told) || asOf != l.told && time.Since(l.toldAt) >= asOfEvery {
-			if more && l.told != nil {
+		switch {
+		case more && l.told == nil:
+			// What was sent is the table as of no time that is known: the client has only begun to catch up.
+		case l.batch > 0 || l.told == nil || l.owed && !asOf.same(l.told) || asOf != l.told && time.Since(l.toldAt) >= asOfEvery:
+			if more {
 				asOf = l.told
 			}
 			l.sayAsOf(h, asOf)
@@ -246,6 +254,9 @@ func (l *listener) wait(ctx context.Context, h *held, shown *roll, changed <-cha
 			if due < left {
 				return nil
 			}
+			if err := l.allowed(); err != nil {
+				return err
+			}
 			l.comment("still here")
 			if err := l.flush(); err != nil {
 				return err
@@ -328,6 +339,22 @@ func (l *listener) sendSnapshot(ctx context.Context, h *held) error {
 	return nil
 }
 
+// allowed reports whether the client's token is still let in: it may listen for days, and tokens are withdrawn meanwhile.
+func (l *listener) allowed() error {
+	if l.let == nil {
+		return nil
+	}
+	now := l.tokens.all.Load()
+	if now == l.let {
+		return nil
+	}
+	if l.tokens.Role(l.token) < ReadRole {
+		return errWithdrawn
+	}
+	l.let = now
+	return nil
+}
+
 // alive reports whether anybody still waits for what is sent.
 func (l *listener) alive(ctx context.Context) error {
 	select {
@@ -343,7 +370,7 @@ func (l *listener) alive(ctx context.Context) error {
 // scan sends the rows of a partition, a part at a time, with the lock held for one part only and never while it is sent.
 func (l *listener) scan(ctx context.Context, number int32, p *grouptable.Partition, between func() error) error {
 	for at, rest := 0, true; rest; {
-		if err := l.alive(ctx); err != nil {
+		if err := errors.Join(l.alive(ctx), l.allowed()); err != nil {
 			return err
 		}
 		leave, err := l.view.gate.enter(ctx)

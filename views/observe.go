@@ -12,7 +12,7 @@ func observed(tell func(route string, status int, took time.Duration), next http
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
-		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		sw := withStatus(w)
 		defer func() { tell(r.Pattern, sw.status, time.Since(began)) }()
 		next.ServeHTTP(sw, r)
 	})
@@ -22,7 +22,15 @@ func observed(tell func(route string, status int, took time.Duration), next http
 type statusWriter struct {
 	http.ResponseWriter
 	status int
-	wrote  bool
+	wrote  bool // something of the answer, which cannot become another one any more
+}
+
+// withStatus returns w as one.
+func withStatus(w http.ResponseWriter) *statusWriter {
+	if sw, ok := w.(*statusWriter); ok {
+		return sw
+	}
+	return &statusWriter{ResponseWriter: w, status: http.StatusOK}
 }
 
 // WriteHeader notes the first status.
@@ -42,4 +50,10 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush is for who asks for an [http.Flusher].
-func (w *statusWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() } // who cannot flush writes later
+func (w *statusWriter) Flush() { _ = w.FlushError() } // who cannot flush writes later
+
+// FlushError is for [http.ResponseController].
+func (w *statusWriter) FlushError() error {
+	w.wrote = true
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}

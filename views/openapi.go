@@ -54,9 +54,9 @@ func describeAPI() object {
 						"headers": headers("ETag", "Brotally-As-Of", "Brotally-Event-Time")},
 				}, 400, 401, 403, 404, 406, 413, 414, 429, 503))},
 			"/api/v1/tables/{table}/changes": object{"get": operation("followChanges", "A snapshot of a table, and then its changes as they happen: server-sent events",
-				params(tableParam, "Last-Event-ID"),
-				statuses(object{"200": object{"description": "Events, until one side ends the connection. Who sends the id of the last one as Last-Event-ID goes on behind it.",
-					"content": object{"text/event-stream": object{"schema": object{"type": "string"}}}}}, 400, 401, 403, 404, 406, 414, 429, 503))},
+				params(tableParam, "snapshot", "last_event_id", "stale", "filters", "Last-Event-ID"),
+				statuses(object{"200": object{"description": "Events, until one side ends the connection: snapshot, rows, upsert, delete, as_of, reset, error. Who comes back with the id of the last one goes on behind it.",
+					"content": object{"text/event-stream": object{"schema": text}}}}, 400, 401, 403, 404, 414, 429, 503))},
 			"/api/v1/query": object{"post": merged(operation("query", "A look-up in SQL", params("format", "null", "spreadsheet", "min_offset", "stale"),
 				statuses(object{"200": object{"description": "The rows, or for EXPLAIN how they would be found",
 					"headers": headers("Brotally-As-Of", "Brotally-Event-Time", "Brotally-Rows", "Brotally-Partial", "Brotally-Approximate"),
@@ -139,21 +139,23 @@ func parameters() object {
 		names[i] = string(f)
 	}
 	return object{
-		"table":       object{"name": "table", "in": "path", "required": true, "description": "The table's name", "schema": object{"type": "string", "minLength": 1}},
-		"order":       query(paramOrder, "Columns with commas between; -column is descending. NULL comes last.", text),
-		"limit":       query(paramLimit, "How many rows. With it and without offset the answer is a page and says where the next one begins.", object{"type": "integer", "format": "int64", "minimum": 0}),
-		"offset":      query(paramOffset, "How many rows to leave out first. Not with after.", object{"type": "integer", "format": "int64", "minimum": 0}),
-		"after":       query(paramAfter, "The token of the next page that an answer to the same filters and order gave.", object{"type": "string", "maxLength": maxToken}),
-		"format":      query(paramFormat, "The format; else Accept says it.", object{"enum": names}),
-		"null":        query(paramNull, "What csv and tsv write for NULL.", text),
-		"spreadsheet": query(paramSpreadsheet, "Makes texts that a spreadsheet would take for formulas harmless, in csv and tsv.", object{"enum": []string{"true", "false", "1", "0"}}),
-		"min_offset":  query(paramMinOffset, "Waits until the table reflects its source up to these offsets: dns/0:41,dns/1:17, or one for all.", text),
-		"stale":       query(paramStale, "What there is will do, also while the table is being restored.", object{"enum": []string{"true", "false", "1", "0"}}),
+		"table":         object{"name": "table", "in": "path", "required": true, "description": "The table's name", "schema": object{"type": "string", "minLength": 1}},
+		"order":         query(paramOrder, "Columns with commas between; -column is descending. NULL comes last.", text),
+		"limit":         query(paramLimit, "How many rows. With it and without offset the answer is a page and says where the next one begins.", object{"type": "integer", "format": "int64", "minimum": 0}),
+		"offset":        query(paramOffset, "How many rows to leave out first. Not with after.", object{"type": "integer", "format": "int64", "minimum": 0}),
+		"after":         query(paramAfter, "The token of the next page that an answer to the same filters and order gave.", object{"type": "string", "maxLength": maxToken}),
+		"format":        query(paramFormat, "The format; else Accept says it.", object{"enum": names}),
+		"null":          query(paramNull, "What csv and tsv write for NULL.", text),
+		"spreadsheet":   query(paramSpreadsheet, "Makes texts that a spreadsheet would take for formulas harmless, in csv and tsv.", object{"enum": []string{"true", "false", "1", "0"}}),
+		"min_offset":    query(paramMinOffset, "Waits until the table reflects its source up to these offsets: dns/0:41,dns/1:17, or one for all.", text),
+		"stale":         query(paramStale, "What there is will do, also while the table is being restored.", object{"enum": []string{"true", "false", "1", "0"}}),
+		"snapshot":      query(paramSnapshot, "false: no rows at first, only changes from now on.", object{"enum": []string{"true", "false", "1", "0"}}),
+		"last_event_id": query(paramLastID, "As the header Last-Event-ID, which comes first, for who cannot send it.", text),
 		"filters": object{"name": "filters", "in": "query", "style": "form", "explode": true,
 			"description": `COLUMN=value, and COLUMN.OPERATOR=value with ` + operatorNames() + `. NULL is \N. A column with a parameter's name is col.NAME.`,
 			"schema":      object{"type": "object", "additionalProperties": text}},
 		"If-None-Match": object{"name": "If-None-Match", "in": "header", "description": "The ETag of the rows that the client has", "schema": text},
-		"Last-Event-ID": object{"name": "Last-Event-ID", "in": "header", "description": "The id of the last event that came", "schema": text},
+		"Last-Event-ID": object{"name": "Last-Event-ID", "in": "header", "description": "The id of the last event that came; browsers send it by themselves", "schema": text},
 	}
 }
 
@@ -201,7 +203,7 @@ func headerComponents() object {
 var errorStatuses = map[int]string{
 	400: "Something in the request is not right", 401: "A token is wanted", 403: "The host's name, the page that asks or the token's role is refused",
 	404: "There is no such table, or nothing at that path", 405: "The path takes other methods", 406: "None of the accepted types can be had", 413: "The request is too large, or its answer is more than may be kept",
-	414: "The address is too long", 415: "The body is not JSON", 429: "Too many look-ups scan", 503: "The table is being restored or behind, or the look-up takes too long",
+	414: "The address is too long", 415: "The body is not JSON", 429: "Too many look-ups scan, or too many listen to changes", 503: "The table is being restored or behind, or the look-up takes too long",
 }
 
 // statuses adds errors to answers; every operation may meet a method that it does not take, and a fault of ours.

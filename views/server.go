@@ -46,6 +46,7 @@ const (
 
 type server struct {
 	views     *Views
+	tokens    *Tokens // nil: none are wanted
 	log       *slog.Logger
 	heartbeat time.Duration
 }
@@ -63,7 +64,7 @@ type server struct {
 // Errors are {"error": {"code": .., "message": .., "hint": ..}}. An answer that breaks off panics with [http.ErrAbortHandler], so that
 // the connection is cut.
 func NewServer(c ServerConfig) http.Handler {
-	s := &server{views: c.Views, log: c.Log, heartbeat: c.Heartbeat}
+	s := &server{views: c.Views, tokens: c.Tokens, log: c.Log, heartbeat: c.Heartbeat}
 	if s.heartbeat <= 0 {
 		s.heartbeat = heartbeat
 	}

@@ -1,11 +1,13 @@
 package views
 
 import (
+	"bufio"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -172,6 +174,40 @@ func TestAnAnswerThatIsCutOffDoesNotLookWhole(t *testing.T) {
 			if f.Scanning() != 0 {
 				t.Errorf("%s: a turn is not given back", format)
 			}
+		}
+	}
+}
+
+// TestHTTP10IsAnsweredAsAWhole: where the end of the connection is that of the answer, nothing is sent that may break off.
+func TestHTTP10IsAnsweredAsAWhole(t *testing.T) {
+	f := newFixture(t, Limits{}, dnsCounts)
+	f.fill(20_000)
+	view := f.view("dns_counts")
+	addr := strings.TrimPrefix(f.hookedServer(func(int) { view.hold(held{state: "is rebuilt"}) }), "http://")
+	ready := *view.held.Load()
+	for _, encoding := range []string{"identity", "gzip"} {
+		view.hold(ready)
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "GET %s?format=ndjson HTTP/1.0\r\nHost: localhost\r\nAccept-Encoding: %s\r\n\r\n", rowsPath, encoding)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body := io.Reader(res.Body)
+		if encoding == "gzip" {
+			if body, err = gzip.NewReader(body); err != nil {
+				t.Fatal(err)
+			}
+		} else if res.ContentLength <= 0 {
+			t.Errorf("%s: the length is not said: %v", encoding, res.Header)
+		}
+		if got := count(body, '\n'); got != 20_000 || res.Header.Get("Brotally-Rows") != "20000" {
+			t.Errorf("%s: %d rows, %v", encoding, got, res.Header)
 		}
 	}
 }

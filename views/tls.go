@@ -3,6 +3,7 @@ package views
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -14,17 +15,20 @@ const certificatePoll = time.Second
 // certificate is what a server shows, of two files that are read anew when they change.
 type certificate struct {
 	certFile, keyFile string
+	log               *slog.Logger
 
 	mu     sync.Mutex // guards all below
 	looked time.Time
 	at     [2]time.Time // when the files were changed that now is of
 	now    *tls.Certificate
+	warned string // of which files, and why; empty: they are as they should be
 }
 
 // ServerTLS returns settings of TLS 1.2 and newer with the certificate, and those above it, and the key of two PEM files. A renewed
-// certificate is shown to who connects next; as long as the new files do not fit together, the old one is.
-func ServerTLS(certFile, keyFile string) (*tls.Config, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile}
+// certificate is shown to who connects next; as long as the new files do not fit together, the old one is,
+// and log is told.
+func ServerTLS(certFile, keyFile string, log *slog.Logger) (*tls.Config, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
 	if _, err := c.get(time.Now()); err != nil {
 		return nil, err
 	}
@@ -52,7 +56,20 @@ func (c *certificate) get(now time.Time) (*tls.Certificate, error) {
 	if c.now == nil {
 		return nil, fmt.Errorf("certificate %s with key %s: %w", c.certFile, c.keyFile, err)
 	}
+	c.warn(at, err)
 	return c.now, nil
+}
+
+// warn tells of files that cannot be used, once for each change of them. The caller holds the lock.
+func (c *certificate) warn(at [2]time.Time, err error) {
+	why := ""
+	if err != nil {
+		why = fmt.Sprint(at, err)
+	}
+	if why != "" && why != c.warned {
+		c.log.Warn("the certificate stays as it was", "certificate", c.certFile, "key", c.keyFile, "error", err)
+	}
+	c.warned = why
 }
 
 // changed returns when the files were.

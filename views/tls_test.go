@@ -3,6 +3,7 @@ package views
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -16,7 +17,7 @@ import (
 func TestServerTLS(t *testing.T) {
 	ca := testcert.New(t, t.TempDir())
 	old, renewed := ca.Server("127.0.0.1"), testcert.New(t, t.TempDir()).Server("127.0.0.1")
-	config, err := ServerTLS(old.CertFile, old.KeyFile)
+	config, err := ServerTLS(old.CertFile, old.KeyFile, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,8 @@ func TestServerTLS(t *testing.T) {
 	}
 
 	// A certificate without its key yet: the old one is shown. Then both are there.
-	c := &certificate{certFile: old.CertFile, keyFile: old.KeyFile}
+	var logged strings.Builder
+	c := &certificate{certFile: old.CertFile, keyFile: old.KeyFile, log: slog.New(slog.NewTextHandler(&logged, nil))}
 	at := time.Now()
 	get := func(want testcert.Pair) {
 		t.Helper()
@@ -69,8 +71,12 @@ func TestServerTLS(t *testing.T) {
 		}
 	}
 	get(old)
+	if logged.Len() > 0 {
+		t.Error(logged.String())
+	}
 	for _, file := range [][2]string{{renewed.CertFile, old.CertFile}, {renewed.KeyFile, old.KeyFile}} {
 		get(old)
+		get(old) // which is told of once
 		text, err := os.ReadFile(file[0])
 		if err == nil {
 			err = os.WriteFile(file[1], text, 0o600)
@@ -83,8 +89,11 @@ func TestServerTLS(t *testing.T) {
 		}
 	}
 	get(renewed)
+	if got := logged.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, old.CertFile) {
+		t.Errorf("logged: %s", got)
+	}
 
-	if _, err := ServerTLS(old.CertFile+".none", old.KeyFile); err == nil || !strings.Contains(err.Error(), old.CertFile+".none") {
+	if _, err := ServerTLS(old.CertFile+".none", old.KeyFile, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), old.CertFile+".none") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }

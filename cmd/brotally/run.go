@@ -95,7 +95,7 @@ func (s *serving) register(cmd *cobra.Command) {
 }
 
 // read reads the tokens and the certificate, if there are files with some.
-func (s *serving) read() (err error) {
+func (s *serving) read(log *slog.Logger) (err error) {
 	if s.file != "" {
 		if s.tokens, err = views.ReadTokens(s.file); err != nil {
 			return &usageError{fmt.Errorf("--token-file: %w", err)}
@@ -105,7 +105,7 @@ func (s *serving) read() (err error) {
 	case (s.cert == "") != (s.key == ""):
 		return &usageError{errors.New("--listen-cert and --listen-key go together")}
 	case s.cert != "":
-		if s.tls, err = views.ServerTLS(s.cert, s.key); err != nil {
+		if s.tls, err = views.ServerTLS(s.cert, s.key, log); err != nil {
 			return &usageError{fmt.Errorf("--listen-cert: %w", err)}
 		}
 	}
@@ -249,7 +249,7 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 	built, _ := build()
 	m := metrics.New(built)
 	ops := operators{metrics: m}
-	if err := r.serving.read(); err != nil {
+	if err := r.serving.read(r.log); err != nil {
 		return err
 	}
 	// The ports come before the processors: who cannot listen has not begun to count either.

@@ -268,7 +268,13 @@ func (p *Partition) Take(records []sarama.ConsumerMessage) error {
 	const atOnce = 128
 	heard := false
 	for batch := range slices.Chunk(records, atOnce) {
-		if err := p.takeSome(batch, &heard); err != nil {
+		noted, err := p.takeSome(batch, &heard)
+		if noted != nil {
+			noted.trim()
+			// At once, so that who follows does not begin to read when the changes of a burst are no longer kept.
+			p.changed()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -278,27 +284,29 @@ func (p *Partition) Take(records []sarama.ConsumerMessage) error {
 	return nil
 }
 
-// takeSome notes whether progress was among the records, or a change that somebody waits for.
-func (p *Partition) takeSome(records []sarama.ConsumerMessage, heard *bool) error {
+// takeSome notes whether progress was among the records, and returns where a change was noted that somebody waits for; nil: nowhere.
+func (p *Partition) takeSome(records []sarama.ConsumerMessage, heard *bool) (noted *kept, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.count()
 	for i := range records {
 		r := &records[i]
 		// One that came before is in the rows and, if anybody wanted to know, among the changes.
-		noted := p.recent != nil && r.Offset >= p.next && isRow(r.Key)
-		was := noted && p.shown(r.Key)
+		wanted := p.recent != nil && r.Offset >= p.next && isRow(r.Key)
+		was := wanted && p.shown(r.Key)
 		if err := p.apply(r.Key, r.Value); err != nil {
-			return fmt.Errorf("offset %d: %w", r.Offset, err)
+			return noted, fmt.Errorf("offset %d: %w", r.Offset, err)
 		}
-		if noted {
+		// Nobody is told of a row that is shown neither before nor after.
+		if wanted && (was || p.shown(r.Key)) {
 			p.recent.add(r.Offset, r.Key, r.Value, was)
+			noted = p.recent.kept
 		}
-		*heard = *heard || noted || tells(r.Key)
+		*heard = *heard || tells(r.Key)
 	}
 	// With the rows, under one lock: a reader takes the offset for what the rows are.
 	p.next = max(p.next, records[len(records)-1].Offset+1)
-	return nil
+	return noted, nil
 }
 
 // Delete removes a row, as a tombstone does.

@@ -1,6 +1,7 @@
 package grouptable
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -90,9 +91,9 @@ func TestChangesAreRemembered(t *testing.T) {
 	if got, _, _ := changesOf(s, 3, 10); len(got) != 3 {
 		t.Errorf("what comes twice is there twice: %v", got)
 	}
-	// Four a partition: the oldest go.
-	take(9, "d", "e", "f")
-	if got, _, kept := changesOf(s, 6, 10); !kept || !slices.Equal(got, []string{"7 c true", "9 d false", "10 e false", "11 f false"}) {
+	// Of more than eight the oldest go.
+	take(9, "d", "e", "f", "g", "h", "i", "j")
+	if got, _, kept := changesOf(s, 6, 10); !kept || !slices.Equal(got, []string{"7 c true", "9 d false", "10 e false", "11 f false", "12 g false", "13 h false", "14 i false", "15 j false"}) {
 		t.Errorf("the newest are %v, %v", got, kept)
 	}
 	if _, _, kept := changesOf(s, 5, 10); kept {
@@ -102,7 +103,7 @@ func TestChangesAreRemembered(t *testing.T) {
 	again := s.Remember(Keep{Changes: 8, Bytes: 1 << 20, Linger: time.Hour, Shows: shownAll})
 	forget()
 	s.forget() // as the timer would
-	if got, _, kept := changesOf(s, 6, 10); !kept || len(got) != 4 {
+	if got, _, kept := changesOf(s, 6, 10); !kept || len(got) != 8 {
 		t.Errorf("with a listener left: %v, %v", got, kept)
 	}
 	again()
@@ -117,7 +118,7 @@ func TestChangesAreRemembered(t *testing.T) {
 
 func TestChangesAreBounded(t *testing.T) {
 	s, take := remembered(t)
-	defer s.Remember(Keep{Changes: 1 << 30, Bytes: 2 * 5 * 200, Linger: 0, Shows: shownAll})()
+	defer s.Remember(Keep{Changes: 1 << 30, Bytes: 1000, Linger: 0, Shows: shownAll})()
 	for offset := range int64(2000) {
 		take(offset, fmt.Sprintf("a key of some length, which is to take place %d", offset))
 	}
@@ -128,5 +129,87 @@ func TestChangesAreBounded(t *testing.T) {
 	got, next, kept := changesOf(s, p.recent.from, 5000)
 	if !kept || next != 2000 || len(got) != len(p.recent.ring)-p.recent.gone {
 		t.Errorf("%d changes, %d, %v", len(got), next, kept)
+	}
+}
+
+// TestPartitionsShareWhatIsKept: one may have what the others leave, and each has its share when all need it.
+func TestPartitionsShareWhatIsKept(t *testing.T) {
+	table := compile(t, hosts)
+	s := New(Config{Table: table})
+	all := s.Fill(4)
+	defer s.Remember(Keep{Changes: 1000, Bytes: 1 << 20, Shows: shownAll})()
+	value := codecs.AppendRow(nil, table, table.NewState())
+	take := func(p *Partition, n int) {
+		t.Helper()
+		var records []sarama.ConsumerMessage
+		for i := range n {
+			records = append(records, sarama.ConsumerMessage{Offset: p.Next() + int64(i), Key: fmt.Append(nil, i), Value: value})
+		}
+		if err := p.Take(records); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remembered := func() (n []int) {
+		for _, p := range all {
+			n = append(n, p.remembered(true))
+		}
+		return n
+	}
+	take(all[0], 900)
+	if got := remembered(); got[0] != 900 {
+		t.Errorf("a burst in one partition: %v are kept", got)
+	}
+	for _, p := range all[1:] {
+		take(p, 2000)
+	}
+	if got := remembered(); slices.Min(got) < 200 || int(s.kept.changes.Load()) != 1000 || got[0]+got[1]+got[2]+got[3] != 1000 {
+		t.Errorf("a burst in each: %v are kept, which is said to be %d", got, s.kept.changes.Load())
+	}
+	all[0].recent.restart(900)
+	if got := remembered(); got[0] != 0 || int(s.kept.changes.Load()) != got[1]+got[2]+got[3] {
+		t.Errorf("after one has begun anew: %v are kept, which is said to be %d", got, s.kept.changes.Load())
+	}
+}
+
+// TestABurstIsToldOfWhileItComes, so that who follows need not be slow for its changes to be gone.
+func TestABurstIsToldOfWhileItComes(t *testing.T) {
+	s, take := remembered(t)
+	var changed <-chan struct{}
+	seen, told := 0, 0
+	defer s.Remember(Keep{Changes: 1 << 30, Bytes: 1 << 30, Shows: func(string, tables.State) bool {
+		seen++
+		select {
+		case <-changed:
+			told = cmp.Or(told, seen)
+		default:
+		}
+		return true
+	}})()
+	changed = s.Changed()
+	take(0, slices.Repeat([]string{"a"}, 5000)...)
+	if told == 0 || told > 1000 {
+		t.Errorf("told of at change %d of %d", told, seen)
+	}
+}
+
+// TestHiddenRowsAreNotRemembered: nobody is told of them.
+func TestHiddenRowsAreNotRemembered(t *testing.T) {
+	s, take := remembered(t)
+	shown := false
+	defer s.Remember(Keep{Changes: 8, Bytes: 1 << 20, Shows: func(string, tables.State) bool { return shown }})()
+	changed := s.Changed()
+	take(0, "a", "b", "a")
+	select {
+	case <-changed:
+		t.Error("told of what nobody sees")
+	default:
+	}
+	if got, next, kept := changesOf(s, 0, 10); len(got) > 0 || next != 3 || !kept {
+		t.Errorf("hidden: %v, %d, %v", got, next, kept)
+	}
+	shown = true
+	take(3, "a")
+	if got, _, _ := changesOf(s, 0, 10); len(got) != 1 {
+		t.Errorf("shown: %v", got)
 	}
 }

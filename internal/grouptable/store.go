@@ -51,6 +51,7 @@ type Store struct {
 	current    map[int32]bool // partitions that are as their changelog is, and need not be read
 	changed    chan struct{}  // closed, and replaced, when progress moves
 	followers  int            // who wants changes to be kept
+	kept       *kept          // how much of them is; nil: none are
 	forgets    *time.Timer    // drops them once nobody does; nil: it never came to that
 }
 
