@@ -23,7 +23,7 @@ func Text(v any, oid uint32) string {
 			}
 			a.list = append(a.list, e)
 		}
-		return a.text()
+		return a.textWithin(func(int) {}) // which Run did
 	}
 	return text(v)
 }

@@ -17,8 +17,14 @@ type Result struct {
 }
 
 // maxSteps is how many rows and expressions a question may visit, which takes some seconds: what clients ask takes some ten
-// thousand.
-var maxSteps = 5_000_000
+// thousand, and more with many tables. maxMade is how many bytes it may make on the way, whether they are kept or not.
+var (
+	maxSteps = 5_000_000
+	maxMade  = 128 << 20
+)
+
+// maxText is how many bytes a text may have, and how many an array's elements.
+const maxText = 1 << 20
 
 // Run answers the query. params are its parameters: nil, or what a Result's values are. Errors are *Error, or ctx's.
 func (q *Query) Run(ctx context.Context, db *Database, params []any) (result *Result, err error) {
@@ -81,7 +87,10 @@ type run struct {
 	params    []Value
 	types     []uint32          // of the parameters, as far as they are known
 	relations map[string]*bound // of the catalog, each made once
+	patterns  map[string]*pattern
 	steps     int
+	ticks     int
+	made      int // bytes
 }
 
 type interrupted struct{ err error }
@@ -90,13 +99,73 @@ func fail(at int, code, format string, args ...any) {
 	panic(&Error{At: at, Code: code, Message: fmt.Sprintf(format, args...)})
 }
 
+// step counts one row or expression. Whatever loops calls it, or tick.
 func (r *run) step() {
-	if r.steps++; r.steps > maxSteps {
+	r.spend(1)
+	r.tick()
+}
+
+// spend counts so many steps.
+func (r *run) spend(steps int) {
+	if r.steps += steps; r.steps > maxSteps {
 		fail(-1, codeTooMuch, "the question is too large for what answers it")
 	}
-	if r.steps%4096 == 0 && r.ctx.Err() != nil {
+}
+
+// tick looks now and then whether anybody still waits for the answer.
+func (r *run) tick() {
+	if r.ticks++; r.ticks%256 == 0 && r.ctx.Err() != nil {
 		panic(interrupted{context.Cause(r.ctx)})
 	}
+}
+
+// make counts bytes that are about to be made.
+func (r *run) make(bytes int) {
+	if r.made += bytes; r.made > maxMade {
+		fail(-1, codeTooMuch, "the question takes more than %d MiB", maxMade>>20)
+	}
+}
+
+// within refuses a text or array that is about to be made with more bytes than one may have.
+func within(bytes int) {
+	if bytes < 0 || bytes > maxText {
+		fail(-1, codeTooMuch, "the result is larger than %d MiB", maxText>>20)
+	}
+}
+
+// kept counts a value that was made, and returns it.
+func (r *run) kept(v Value) Value {
+	switch v := v.(type) {
+	case string:
+		r.make(len(v))
+	case *array:
+		n := sizeOf(v)
+		within(n)
+		r.make(n)
+	}
+	return v
+}
+
+// sizeOf is about how many bytes a value has, with those that it shares with others.
+func sizeOf(v Value) int {
+	n := 16
+	switch v := v.(type) {
+	case string:
+		n += len(v)
+	case *array:
+		for _, e := range v.list {
+			if n += sizeOf(e); n > maxText {
+				return n
+			}
+		}
+	case *record:
+		for _, e := range v.values {
+			if n += sizeOf(e); n > maxText {
+				return n
+			}
+		}
+	}
+	return n
 }
 
 // bound is something that FROM names, with its rows.
@@ -182,6 +251,7 @@ func (r *run) values(v *values, outer *scope) *rows {
 		out.columns = append(out.columns, Column{Name: fmt.Sprintf("column%d", i+1), OID: r.typeOf(x, sc)})
 	}
 	for _, list := range v.rows {
+		r.make(16 * len(list))
 		out.rows = append(out.rows, r.evalAll(list, sc))
 	}
 	return out
@@ -200,21 +270,21 @@ func (r *run) combine(c *combination, outer *scope) *rows {
 	}
 	count := map[string]int{}
 	for _, row := range y.rows {
-		count[rowKey(row)]++
+		count[r.rowKey(row)]++
 	}
 	switch c.op {
 	case "union":
 		out.rows = slices.Concat(x.rows, y.rows)
 	case "intersect":
 		for _, row := range x.rows {
-			if k := rowKey(row); count[k] > 0 {
+			if k := r.rowKey(row); count[k] > 0 {
 				count[k]--
 				out.rows = append(out.rows, row)
 			}
 		}
 	case "except":
 		for _, row := range x.rows {
-			k := rowKey(row)
+			k := r.rowKey(row)
 			if count[k] == 0 {
 				out.rows = append(out.rows, row)
 			} else if c.all {
@@ -223,15 +293,15 @@ func (r *run) combine(c *combination, outer *scope) *rows {
 		}
 	}
 	if !c.all {
-		out.rows = distinct(out.rows)
+		out.rows = r.distinct(out.rows)
 	}
 	return out
 }
 
-func distinct(all [][]Value) [][]Value {
+func (r *run) distinct(all [][]Value) [][]Value {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(slices.Clone(all), func(row []Value) bool {
-		k := rowKey(row)
+		k := r.rowKey(row)
 		was := seen[k]
 		seen[k] = true
 		return was
@@ -239,9 +309,12 @@ func distinct(all [][]Value) [][]Value {
 }
 
 // rowKey is equal for rows that are.
-func rowKey(row []Value) string {
+func (r *run) rowKey(row []Value) string {
+	r.tick()
 	var b strings.Builder
+	defer func() { r.make(b.Len()) }()
 	for _, v := range row {
+		within(b.Len())
 		if v == nil {
 			b.WriteString("N;")
 			continue
@@ -265,7 +338,7 @@ func (r *run) orderPlain(out *rows, order []ordering) {
 			keys[i] = append(keys[i], r.orderKey(o.x, sc, row, out.columns))
 		}
 	}
-	sortBy(out, keys, order)
+	r.sortBy(out, keys, order)
 }
 
 // orderKey is what a row is ordered by: a column of the answer by number or name, else an expression.
@@ -287,12 +360,15 @@ func (r *run) orderKey(x expr, sc *scope, row []Value, columns []Column) Value {
 	return r.eval(x, sc)
 }
 
-func sortBy(out *rows, keys [][]Value, order []ordering) {
+func (r *run) sortBy(out *rows, keys [][]Value, order []ordering) {
 	at := make([]int, len(keys))
 	for i := range at {
 		at[i] = i
 	}
-	slices.SortStableFunc(at, func(a, b int) int { return compareKeys(keys[a], keys[b], order) })
+	slices.SortStableFunc(at, func(a, b int) int {
+		r.tick()
+		return compareKeys(keys[a], keys[b], order)
+	})
 	sorted := make([][]Value, len(at))
 	for i, from := range at {
 		sorted[i] = out.rows[from]
@@ -332,8 +408,10 @@ func (r *run) selection(s *selection, order []ordering, outer *scope) *rows {
 		out.columns = append(out.columns, Column{Name: it.as, OID: r.typeOf(it.x, sc)})
 	}
 	var keys, dedupe [][]Value
+	sets := setsOf(items)
 	emit := func() {
-		for row := range r.rowsOf(items, sc) {
+		for row := range r.rowsOf(items, sets, sc) {
+			r.make(16 * (len(row) + len(order) + len(s.distinctOn)))
 			out.rows = append(out.rows, row)
 			var key []Value
 			for _, o := range order {
@@ -366,22 +444,22 @@ func (r *run) selection(s *selection, order []ordering, outer *scope) *rows {
 	if len(order) > 0 {
 		if len(s.distinctOn) > 0 { // they are ordered alike
 			both := &rows{rows: dedupe}
-			sortBy(both, keys, order)
+			r.sortBy(both, keys, order)
 			dedupe = both.rows
 		}
-		sortBy(out, keys, order)
+		r.sortBy(out, keys, order)
 	}
 	if len(s.distinctOn) > 0 {
 		seen, kept := map[string]bool{}, out.rows[:0:0]
 		for i, row := range out.rows {
-			if k := rowKey(dedupe[i]); !seen[k] {
+			if k := r.rowKey(dedupe[i]); !seen[k] {
 				seen[k] = true
 				kept = append(kept, row)
 			}
 		}
 		out.rows = kept
 	} else if s.distinct {
-		out.rows = distinct(out.rows)
+		out.rows = r.distinct(out.rows)
 	}
 	return out
 }
@@ -462,6 +540,7 @@ func (r *run) extend(sc *scope, tuples []tuple, src source) []tuple {
 		for _, t := range tuples {
 			for _, row := range b.rows {
 				r.step()
+				r.make(24 * (at + 1))
 				out = append(out, append(t[:at:at], row))
 			}
 		}
@@ -475,6 +554,7 @@ func (r *run) extend(sc *scope, tuples []tuple, src source) []tuple {
 		inner := &scope{outer: sc.outer, with: sc.with, rels: sc.rels[:at], row: t}
 		for _, row := range r.produce(src, inner).rows {
 			r.step()
+			r.make(24 * (at + 1))
 			out = append(out, append(t[:at:at], row))
 		}
 	}
@@ -649,6 +729,7 @@ func (r *run) join(sc *scope, tuples []tuple, j *join) []tuple {
 			}
 		}
 		if !matched && j.kind == "left" {
+			r.make(24 * width)
 			full := make(tuple, width)
 			copy(full, t)
 			out = append(out, full)
@@ -760,17 +841,23 @@ func columnName(x expr) string {
 	return "?column?"
 }
 
+// setsOf are the functions of SELECT's list that return sets.
+func setsOf(items []item) []*call {
+	var sets []*call
+	for _, it := range items {
+		walk(it.x, func(x expr) {
+			if c, ok := x.(*call); ok && setFunctions[c.name] != nil {
+				sets = append(sets, c)
+			}
+		})
+	}
+	return sets
+}
+
 // rowsOf computes SELECT's list over the row that sc looks at: one row, or as many as functions that return sets give.
-func (r *run) rowsOf(items []item, sc *scope) func(yield func([]Value) bool) {
+// sets are those functions.
+func (r *run) rowsOf(items []item, sets []*call, sc *scope) func(yield func([]Value) bool) {
 	return func(yield func([]Value) bool) {
-		var sets []*call
-		for _, it := range items {
-			walk(it.x, func(x expr) {
-				if c, ok := x.(*call); ok && setFunctions[c.name] != nil {
-					sets = append(sets, c)
-				}
-			})
-		}
 		one := func() []Value {
 			row := make([]Value, len(items))
 			for i, it := range items {
@@ -844,7 +931,7 @@ func (r *run) groups(s *selection, sc *scope, tuples []tuple) [][]tuple {
 	at, out := map[string]int{}, [][]tuple(nil)
 	for _, t := range tuples {
 		sc.row = t
-		k := rowKey(r.evalAll(by, sc))
+		k := r.rowKey(r.evalAll(by, sc))
 		i, ok := at[k]
 		if !ok {
 			i = len(out)
@@ -882,7 +969,7 @@ func (r *run) windows(items []item, order []ordering, sc *scope, tuples []tuple)
 		var names []string
 		for i, t := range tuples {
 			sc.row = t
-			k := rowKey(r.evalAll(c.over.partition, sc))
+			k := r.rowKey(r.evalAll(c.over.partition, sc))
 			if partitions[k] == nil {
 				names = append(names, k)
 			}
@@ -894,28 +981,35 @@ func (r *run) windows(items []item, order []ordering, sc *scope, tuples []tuple)
 		out := make([]Value, len(tuples))
 		for _, k := range names {
 			members := partitions[k]
-			slices.SortStableFunc(members, func(a, b int) int { return compareKeys(keys[a], keys[b], c.over.order) })
-			rank := 0
-			for n, i := range members {
-				if n == 0 || compareKeys(keys[i], keys[members[n-1]], c.over.order) != 0 {
-					rank = n + 1
+			slices.SortStableFunc(members, func(a, b int) int {
+				r.tick()
+				return compareKeys(keys[a], keys[b], c.over.order)
+			})
+			inner := *sc
+			inner.group, inner.grouped, inner.windows = nil, true, nil
+			plain := *c
+			plain.over = nil
+			for first, end := 0, 0; first < len(members); first = end {
+				// Peers have one rank, and one aggregate: over all members up to the last of them.
+				for end = first; end < len(members) && compareKeys(keys[members[first]], keys[members[end]], c.over.order) == 0; end++ {
+					r.step()
+					inner.group = append(inner.group, tuples[members[end]])
 				}
-				switch {
-				case c.name == "row_number":
-					out[i] = int64(n + 1)
-				case c.name == "rank":
-					out[i] = int64(rank)
-				case aggregates[c.name] != nil:
-					inner := *sc
-					inner.group, inner.grouped, inner.windows = nil, true, nil
-					for _, m := range members {
-						inner.group = append(inner.group, tuples[m])
+				var sum Value
+				if aggregates[c.name] != nil {
+					sum = r.aggregate(&plain, &inner)
+				}
+				for n := first; n < end; n++ {
+					switch {
+					case c.name == "row_number":
+						out[members[n]] = int64(n + 1)
+					case c.name == "rank":
+						out[members[n]] = int64(first + 1)
+					case aggregates[c.name] != nil:
+						out[members[n]] = sum
+					default:
+						fail(c.at, codeNoFunction, "window function %s is not answered here", c.name)
 					}
-					plain := *c
-					plain.over = nil
-					out[i] = r.aggregate(&plain, &inner)
-				default:
-					fail(c.at, codeNoFunction, "window function %s is not answered here", c.name)
 				}
 			}
 		}
