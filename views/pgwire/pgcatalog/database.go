@@ -19,8 +19,8 @@ type Database struct {
 	// Setting returns a setting of the session. Optional.
 	Setting func(name string) (value string, ok bool)
 
-	// Set changes one, for set_config(). Optional.
-	Set func(name, value string) error
+	// Set changes one, for set_config(); local is until the transaction ends. Optional.
+	Set func(name, value string, local bool) error
 
 	// Settings are all of them by name, for pg_settings. Optional.
 	Settings func() [][2]string

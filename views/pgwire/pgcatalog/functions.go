@@ -107,7 +107,7 @@ func init() {
 		}},
 		"set_config": {oidText, false, func(r *run, args []Value) Value {
 			if r.db.Set != nil && len(args) > 1 && args[0] != nil && args[1] != nil {
-				if err := r.db.Set(lower(text(args[0])), text(args[1])); err != nil {
+				if err := r.db.Set(lower(text(args[0])), text(args[1]), len(args) > 2 && isTrue(args[2])); err != nil {
 					fail(-1, "22023", "%v", err)
 				}
 				return text(args[1])

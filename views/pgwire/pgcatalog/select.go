@@ -14,6 +14,7 @@ type Result struct {
 	Columns []Column
 	Rows    [][]any
 	Params  []uint32 // the parameters' types, as far as what they are compared with says; else text
+	Bytes   int      // about how many the rows take
 }
 
 // maxSteps is how many rows and expressions a question may visit, which takes some seconds: what clients ask takes some ten
@@ -61,6 +62,7 @@ func (q *Query) Run(ctx context.Context, db *Database, params []any) (result *Re
 	for i, row := range answer.rows {
 		out := make([]any, len(row))
 		for j, v := range row {
+			result.Bytes += 16 + sizeOf(v)
 			out[j] = plainValue(v, result.Columns[j].OID)
 		}
 		result.Rows[i] = out
