@@ -202,8 +202,83 @@ func isTrue(v Value) bool {
 // note learns a parameter's type.
 func (r *run) note(x expr, typ func() uint32) {
 	if p, ok := x.(*param); ok && r.types[p.n-1] == 0 {
-		r.types[p.n-1] = typ()
+		if t := typ(); t != oidUnknown {
+			r.types[p.n-1] = t
+		}
 	}
+}
+
+// learn learns the types of an expression's parameters from what stands beside them, whether it is evaluated for some row or not.
+func (r *run) learn(x expr, sc *scope) {
+	if !r.learns {
+		return
+	}
+	of := func(x expr) func() uint32 { return func() uint32 { return r.typeOf(x, sc) } }
+	is := func(oid uint32) func() uint32 { return func() uint32 { return oid } }
+	alike := func(list ...expr) { // with the first whose type is known
+		i := slices.IndexFunc(list, func(x expr) bool {
+			_, isParam := x.(*param)
+			return x != nil && !isParam && r.typeOf(x, sc) != oidUnknown
+		})
+		for _, x := range list {
+			if i >= 0 {
+				r.note(x, of(list[i]))
+			}
+		}
+	}
+	sub := func(q *query) {
+		if q != nil {
+			sc.row = make(tuple, len(sc.rels))
+			r.query(q, sc)
+		}
+	}
+	walk(x, func(x expr) {
+		switch x := x.(type) {
+		case *operation:
+			alike(x.x, x.y)
+		case *cast:
+			if _, isParam := x.x.(*param); isParam {
+				r.note(x.x, is(typeOID(x.at, x.typ)))
+			}
+		case *inList:
+			alike(append([]expr{x.x}, x.list...)...)
+			sub(x.sub)
+		case *between:
+			alike(x.x, x.low, x.high)
+		case *quantified:
+			if x.sub == nil {
+				r.note(x.y, func() uint32 { return arrayType(r.typeOf(x.x, sc)) })
+				r.note(x.x, func() uint32 { return elementType(r.typeOf(x.y, sc)) })
+			}
+			sub(x.sub)
+		case *caseWhen:
+			conditions, results := []expr{x.operand}, []expr{x.other}
+			for _, w := range x.whens {
+				conditions, results = append(conditions, w[0]), append(results, w[1])
+			}
+			if x.operand != nil {
+				alike(conditions...)
+			}
+			alike(results...)
+		case *call:
+			switch {
+			case slices.Contains([]string{"coalesce", "nullif", "greatest", "least"}, x.name):
+				alike(x.args...)
+			case len(x.args) > 0 && (strings.HasPrefix(x.name, "pg_get_") || strings.HasSuffix(x.name, "_is_visible") || strings.HasSuffix(x.name, "_description") || x.name == "format_type"):
+				r.note(x.args[0], is(oidOID))
+			case x.name == "generate_series":
+				for _, a := range x.args {
+					r.note(a, is(oidInt8))
+				}
+			}
+		case *subquery:
+			sub(x.sub)
+		case *exists:
+			sub(x.sub)
+		case *arrayFrom:
+			sub(x.sub)
+		}
+	})
 }
 
 func (r *run) binary(x *operation, sc *scope) Value {
@@ -733,6 +808,10 @@ func plainValue(v Value, oid uint32) any {
 		return v.text()
 	case *record:
 		return text(v)
+	case reg:
+		if oid == oidRegclass || oid == oidRegtype || oid == oidRegnsp {
+			return v
+		}
 	}
 	switch oid {
 	case oidBool:

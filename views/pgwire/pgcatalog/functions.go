@@ -640,6 +640,11 @@ func (r *run) typeOf(x expr, sc *scope) uint32 {
 	switch x := x.(type) {
 	case *constant:
 		return x.typ
+	case *param:
+		if t := r.types[x.n-1]; t != 0 {
+			return t
+		}
+		return oidText
 	case *slot:
 		return sc.rels[x.rel].columns[x.column].OID
 	case *column:

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Result is what a query answers. A value of Rows is nil for NULL, else bool, int64, float64, string or a list of these, as its
-// column's type says.
+// Result is what a query answers. A value of Rows is nil for NULL, else bool, int64, float64, string, a number of the catalog
+// with its name, or a list of these, as its column's type says.
 type Result struct {
 	Columns []Column
 	Rows    [][]any
@@ -33,6 +33,7 @@ func (q *Query) Run(ctx context.Context, db *Database, params []any) (result *Re
 	for _, p := range params {
 		r.params = append(r.params, given(p))
 	}
+	r.learns = q.params > 0 && !slices.ContainsFunc(params, func(p any) bool { return p != nil })
 	defer func() {
 		switch f := recover().(type) {
 		case nil:
@@ -88,6 +89,7 @@ type run struct {
 	db        *Database
 	params    []Value
 	types     []uint32          // of the parameters, as far as they are known
+	learns    bool              // no parameter is given: what is asked is the answer's shape
 	relations map[string]*bound // of the catalog, each made once
 	patterns  map[string]*pattern
 	steps     int
@@ -224,6 +226,8 @@ func (r *run) query(q *query, outer *scope) *rows {
 		r.orderPlain(out, q.order)
 	}
 	sc := &scope{outer: outer}
+	r.note(q.offset, func() uint32 { return oidInt8 })
+	r.note(q.limit, func() uint32 { return oidInt8 })
 	if q.offset != nil {
 		n, _ := number(r.eval(q.offset, sc))
 		out.rows = out.rows[min(max(int(n), 0), len(out.rows)):]
@@ -406,6 +410,14 @@ func (r *run) selection(s *selection, order []ordering, outer *scope) *rows {
 	tuples := r.from(s, sc)
 	out := &rows{}
 	items := r.expand(s.items, sc)
+	r.learn(s.where, sc)
+	r.learn(s.having, sc)
+	for _, it := range items {
+		r.learn(it.x, sc)
+	}
+	for _, x := range s.group {
+		r.learn(x, sc)
+	}
 	for _, it := range items {
 		out.columns = append(out.columns, Column{Name: it.as, OID: r.typeOf(it.x, sc)})
 	}
@@ -642,6 +654,7 @@ func (r *run) produce(src source, sc *scope) *bound {
 
 // function is a function in FROM.
 func (r *run) function(s *function, sc *scope) *bound {
+	r.learn(s.call, sc)
 	b := &bound{alias: s.alias}
 	if f := setFunctions[s.call.name]; f != nil {
 		list := r.setOf(s.call, sc)
@@ -706,6 +719,7 @@ func (r *run) join(sc *scope, tuples []tuple, j *join) []tuple {
 		}
 		using = append(using, [2]expr{&slot{x, xc}, &slot{at + y, yc}})
 	}
+	r.learn(j.on, sc)
 	conds := conjuncts(j.on, nil)
 	var out []tuple
 	for _, t := range tuples {

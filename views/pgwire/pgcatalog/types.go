@@ -26,6 +26,7 @@ const (
 	oidInet        = 869
 	oidTimestamp   = 1114
 	oidTimestamptz = 1184
+	oidDate        = 1082
 	oidInterval    = 1186
 	oidNumeric     = 1700
 	oidRecord      = 2249
