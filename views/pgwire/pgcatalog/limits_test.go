@@ -121,6 +121,32 @@ func TestWhatTakesLongEnds(t *testing.T) {
 	}
 }
 
+func TestStarShowsJoinsAsTheyAreWritten(t *testing.T) {
+	a, b := "(VALUES (1, 'a'), (2, 'b')) AS a(n, x)", "(VALUES (2, 'c'), (3, 'd')) AS b(n, y)"
+	for _, c := range []struct{ from, want string }{
+		{a + " RIGHT JOIN " + b + " ON a.n = b.n", "n x n y\n2|b|2|c\nNULL|NULL|3|d"},
+		{a + " LEFT JOIN " + b + " USING (n)", "n x y\n1|a|NULL\n2|b|c"},
+		{a + " RIGHT JOIN " + b + " USING (n)", "n x y\n2|b|c\n3|NULL|d"},
+		{a + " NATURAL JOIN " + b, "n x y\n2|b|c"},
+		{a + " JOIN " + b + " USING (n) JOIN (VALUES (2, true)) AS c(n, z) USING (n)", "n x y z\n2|b|c|t"},
+		{"(VALUES (7)) AS k(m), " + a + " RIGHT JOIN " + b + " USING (n)", "n m x y\n2|7|b|c\n3|7|NULL|d"},
+	} {
+		r, err := ask(t.Context(), t, "SELECT * FROM "+c.from+" ORDER BY 1, 2")
+		if err != nil {
+			t.Errorf("%s: %v", c.from, err)
+			continue
+		}
+		var names []string
+		for _, column := range r.Columns {
+			names = append(names, column.Name)
+		}
+		_, rows, _ := strings.Cut(show(r), "\n")
+		if got := strings.Join(names, " ") + "\n" + rows; got != c.want {
+			t.Errorf("%s: %q", c.from, got)
+		}
+	}
+}
+
 func TestWindowsWithAnOrderGoUpToTheLastPeer(t *testing.T) {
 	r, err := ask(t.Context(), t, "SELECT n, count(*) OVER (ORDER BY n), sum(n) OVER (PARTITION BY n > 2), rank() OVER (ORDER BY n), row_number() OVER (ORDER BY n) FROM (VALUES (1), (2), (2), (3)) AS v(n) ORDER BY 1, 5")
 	if err != nil {

@@ -191,6 +191,8 @@ type scope struct {
 	row   tuple
 	made  map[source]*bound // what has the same rows whatever is before it
 
+	merged []merge // columns that * shows once
+
 	group   []tuple           // what an aggregate goes over
 	grouped bool              // there is a group
 	set     map[*call]Value   // values of set-returning functions in SELECT
@@ -691,11 +693,14 @@ func (r *run) join(sc *scope, tuples []tuple, j *join) []tuple {
 	if j.kind == "full" {
 		fail(-1, codeNotSupported, "FULL JOIN is not supported")
 	}
-	if j.kind == "right" {
+	begin, right := len(sc.rels), j.kind == "right"
+	if right {
 		swapped := *j
 		swapped.kind, swapped.x, swapped.y = "left", j.y, j.x
 		j = &swapped
 	}
+	// This may have been done before, for another row of what is before it.
+	sc.merged = slices.DeleteFunc(sc.merged, func(m merge) bool { return m.hidden.rel >= begin })
 	tuples = r.extend(sc, tuples, j.x)
 	at := len(sc.rels)
 	// Once with no row, for the shape and what does not depend on the left side.
@@ -752,8 +757,32 @@ func (r *run) join(sc *scope, tuples []tuple, j *join) []tuple {
 		}
 	}
 	sc.rels = rels
+	for _, pair := range using {
+		sc.merged = append(sc.merged, merge{*pair[0].(*slot), *pair[1].(*slot)})
+	}
+	if right { // as it is written
+		for i, full := range out {
+			out[i] = slices.Concat(full[:begin], full[at:], full[begin:at])
+		}
+		sc.rels = slices.Concat(rels[:begin], rels[at:], rels[begin:at])
+		moved := func(s *slot) {
+			switch {
+			case s.rel >= at:
+				s.rel -= at - begin
+			case s.rel >= begin:
+				s.rel += width - at
+			}
+		}
+		for i := range sc.merged {
+			moved(&sc.merged[i].shown)
+			moved(&sc.merged[i].hidden)
+		}
+	}
 	return out
 }
+
+// merge is two columns that USING or NATURAL make one of.
+type merge struct{ shown, hidden slot }
 
 // slot is a column by place, for USING.
 type slot struct{ rel, column int }
@@ -800,13 +829,22 @@ func (r *run) expand(items []item, sc *scope) []item {
 			continue
 		}
 		found := false
+		done := map[slot]bool{}
+		if s.of == "" { // first what is in more than one
+			for _, m := range sc.merged {
+				if !done[m.shown] {
+					out = append(out, item{&slot{m.shown.rel, m.shown.column}, sc.rels[m.shown.rel].columns[m.shown.column].Name})
+				}
+				done[m.shown], done[m.hidden] = true, true
+			}
+		}
 		for i, b := range sc.rels {
 			if s.of != "" && b.alias != s.of {
 				continue
 			}
 			found = true
 			for j, c := range b.columns {
-				if c.Name != tableOID {
+				if c.Name != tableOID && !done[slot{i, j}] {
 					out = append(out, item{&slot{i, j}, c.Name})
 				}
 			}
