@@ -156,6 +156,8 @@ func TestAsksTellsTheCatalogFromTables(t *testing.T) {
 		"SELECT 1": true, "SELECT * FROM pg_class": true, "SELECT * FROM information_schema.tables": true, "SELECT * FROM dns_counts": false,
 		"SELECT * FROM public.dns_counts": false, "SELECT extract(epoch FROM ts) FROM dns_counts": false, "SELECT * FROM generate_series(1, 2)": true,
 		"SELECT * FROM (SELECT * FROM dns_counts) x": false, `SELECT * FROM "pg_catalog"."pg_class"`: true,
+		"SELECT 1 IS DISTINCT FROM NULL": true, "SELECT count IS DISTINCT FROM 1 FROM dns_counts": false,
+		"WITH x AS (SELECT 1), y (a) AS (SELECT 2) SELECT * FROM x, y JOIN x z ON true": true, "WITH x AS (SELECT * FROM dns_counts) SELECT * FROM x": false,
 	} {
 		tokens, err := Lex(text)
 		if err != nil {
