@@ -33,9 +33,12 @@ func (p *plan) declare(q *sql.Select) error {
 			return true
 		})
 	}
-	for _, e := range all {
+	for i, e := range all {
 		sql.Walk(e, func(e sql.Expr) bool {
 			if c, ok := e.(*sql.Column); ok {
+				if by := i - len(q.Items); by >= 0 && by < len(q.GroupBy)+len(q.OrderBy) && namesOutput(q, c) {
+					return true // it may begin with the feed's name
+				}
 				if known, ok := p.resolve(c.Name); ok {
 					c.Text, c.Quoted = known.Name, false
 				} else if q.Window != nil && isWindowColumn(c.Name) {

@@ -42,6 +42,12 @@ func unqualify(stmt *sql.Select, feed *feeds.Feed) error {
 		}
 		return true
 	}
+	besideOutput := func(e sql.Expr) bool {
+		if c, ok := e.(*sql.Column); ok && namesOutput(stmt, c) {
+			return true
+		}
+		return visit(e)
+	}
 	for _, it := range stmt.Items {
 		if star, ok := it.Expr.(*sql.Star); ok && star.Of != nil {
 			if !slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(star.Of.Text, name) }) {
@@ -52,12 +58,18 @@ func unqualify(stmt *sql.Select, feed *feeds.Feed) error {
 		sql.Walk(it.Expr, visit)
 	}
 	for _, e := range stmt.GroupBy {
-		sql.Walk(e, visit)
+		sql.Walk(e, besideOutput)
 	}
 	for _, o := range stmt.OrderBy {
-		sql.Walk(o.Expr, visit)
+		sql.Walk(o.Expr, besideOutput)
 	}
 	sql.Walk(stmt.Where, visit)
 	sql.Walk(stmt.Having, visit)
 	return nil
+}
+
+// namesOutput reports whether a column of GROUP BY or ORDER BY is one of the answer, whose name has a dot: it is what it is, whatever it
+// begins with.
+func namesOutput(q *sql.Select, c *sql.Column) bool {
+	return strings.Contains(c.Text, ".") && slices.ContainsFunc(q.Items, func(it sql.Item) bool { return it.As != nil && it.As.Text == c.Text })
 }

@@ -44,6 +44,23 @@ func TestLookupsMayQualifyNames(t *testing.T) {
 	}
 }
 
+// TestOutputNamesMayBeginWithTheTables orders by what SELECT names, which looks like a column of the table.
+func TestOutputNamesMayBeginWithTheTables(t *testing.T) {
+	defined, err := CompileFile("test.sql", `CREATE TABLE t AS SELECT qtype_name, count(*) AS n FROM dns GROUP BY 1;`, feeds.Lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, written := range []string{`SELECT max(n) AS "t.n" FROM t ORDER BY "t.n"`, `SELECT x.n % 2 AS "x.n", count(*) AS c FROM t x GROUP BY "x.n" ORDER BY c, "x.n"`} {
+		stmt, err := sql.ParseStatement("", written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := CompileSelect(stmt.(*sql.Select), defined[0]); err != nil {
+			t.Errorf("%s: %v", written, err)
+		}
+	}
+}
+
 func TestParamTypeIsThatOfItsPlace(t *testing.T) {
 	defined, err := CompileFile("test.sql", `CREATE TABLE t AS SELECT id.orig_h, qtype_name, count(*) AS count, max(ts) AS last FROM dns GROUP BY 1, 2;`, feeds.Lookup)
 	if err != nil {

@@ -150,6 +150,11 @@ func (l *lexer) next() error {
 		text, err := l.quoted('\'', "string")
 		l.emit(tokString, text, from)
 		return err
+	case (c == 'e' || c == 'E') && l.peek(1) == '\'':
+		l.at++
+		text, err := l.escaped()
+		l.emit(tokString, text, from)
+		return err
 	case c == '"' || c == '`':
 		text, err := l.quoted(c, "quoted name")
 		if err == nil && text == "" {
@@ -219,6 +224,72 @@ func (l *lexer) quoted(q byte, what string) (string, error) {
 		l.at += 2
 	}
 	return "", l.errorAt(from, what+" is never closed", "close it with "+string(q))
+}
+
+// escaped reads a string in which a backslash does something: E'a\\b', as clients write texts that have one. It stands for a control
+// character, a code (\x41, \101, \u0041, \U00000041), or what is behind it.
+func (l *lexer) escaped() (string, error) {
+	from := l.at
+	l.at++
+	var b strings.Builder
+	for {
+		c := l.peek(0)
+		switch {
+		case l.at >= len(l.text):
+			return "", l.errorAt(from, "string is never closed", "close it with '")
+		case c == '\'' && l.peek(1) != '\'':
+			l.at++
+			text := b.String()
+			switch {
+			case !utf8.ValidString(text):
+				return text, l.errorAt(from, "string is not valid UTF-8", "")
+			case strings.IndexByte(text, 0) >= 0:
+				return text, l.errorAt(from, "string holds a NUL character", "")
+			}
+			return text, nil
+		case c == '\'':
+			b.WriteByte(c)
+			l.at += 2
+		case c != '\\' || l.at+1 >= len(l.text):
+			b.WriteByte(c)
+			l.at++
+		default:
+			l.at++
+			l.escape(&b)
+		}
+	}
+}
+
+// escape reads what is behind a backslash.
+func (l *lexer) escape(b *strings.Builder) {
+	c := l.peek(0)
+	l.at++
+	code := func(from, most, base int) bool {
+		digits, n := "01234567", 0
+		if base == 16 {
+			digits = "0123456789abcdefABCDEF"
+		}
+		for n < most && strings.IndexByte(digits, l.peek(from+n)) >= 0 {
+			n++
+		}
+		if n == 0 || most > 3 && n < most {
+			return false
+		}
+		r, _ := strconv.ParseUint(l.text[l.at+from:l.at+from+n], base, 32)
+		if l.at += from + n; most > 3 {
+			b.WriteRune(rune(r))
+		} else {
+			b.WriteByte(byte(r))
+		}
+		return true
+	}
+	switch {
+	case strings.IndexByte("nrtbf", c) >= 0:
+		b.WriteByte("\n\r\t\b\f"[strings.IndexByte("nrtbf", c)])
+	case c == 'x' && code(0, 2, 16), c == 'u' && code(0, 4, 16), c == 'U' && code(0, 8, 16), c >= '0' && c <= '7' && code(-1, 3, 8):
+	default:
+		b.WriteByte(c)
+	}
 }
 
 // number reads 12, 1_000, 1.5, .5, 1e9, 1.5e-3.

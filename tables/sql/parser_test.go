@@ -56,6 +56,26 @@ func TestOperatorsBindAsInPostgreSQL(t *testing.T) {
 	}
 }
 
+func TestStringsWithEscapes(t *testing.T) {
+	for written, want := range map[string]string{
+		`E'a\\b'`: `a\b`, `e'it\'s ''x'''`: `it's 'x'`, `E'\n\t\r\b\f\q'`: "\n\t\r\b\fq", `E'\x41\101\u00e9\U0001F600\x4'`: "AAé😀\x04", `E'\u12\xg\8'`: "u12xg8",
+		`E'\xc3\xa9'`: "é", `E'\x00'`: "!NUL", `E'\xff'`: "!UTF-8", `E'a`: "!never closed", `E'a\'`: "!never closed", `E'a\`: "!never closed", `E 'a'`: "!not supported",
+	} {
+		stmt, err := ParseStatement("", "SELECT "+written+" FROM t")
+		if fault, ok := strings.CutPrefix(want, "!"); ok {
+			if err == nil || !strings.Contains(err.Error(), fault) {
+				t.Errorf("%s: %v", written, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", written, err)
+		} else if s, ok := stmt.(*Select).Items[0].Expr.(*String); !ok || s.Value != want {
+			t.Errorf("%s: %#v", written, stmt.(*Select).Items[0].Expr)
+		}
+	}
+}
+
 func TestExpressionsPrintCanonically(t *testing.T) {
 	for _, c := range [][2]string{
 		{`"id.orig_h"`, `id.orig_h`},

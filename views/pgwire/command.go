@@ -36,7 +36,7 @@ func (c *session) command(p piece, s *statement) (done bool, err error) {
 		}
 		return true, nil
 	}
-	word := p.first()
+	word, second := p.first(), p.word(1) // what is run later does not hold on to all tokens
 	switch word {
 	case "begin", "start":
 		tag := "BEGIN"
@@ -46,7 +46,9 @@ func (c *session) command(p piece, s *statement) (done bool, err error) {
 		return simple(tag, func(c *session) error {
 			if c.transaction == inside {
 				c.notice("WARNING", "25001", "there is already a transaction in progress")
+				return nil
 			}
+			c.settings.begin()
 			c.transaction = inside
 			return nil
 		})
@@ -77,8 +79,8 @@ func (c *session) command(p piece, s *statement) (done bool, err error) {
 	case "show":
 		return true, c.showing(p, s)
 	case "discard":
-		return simple("DISCARD "+strings.ToUpper(p.word(1)), func(c *session) error {
-			if p.word(1) == "all" {
+		return simple("DISCARD "+strings.ToUpper(second), func(c *session) error {
+			if second == "all" {
 				c.settings.resetAll()
 				clear(c.portals)
 				clear(c.statements)
@@ -105,7 +107,7 @@ func (c *session) command(p piece, s *statement) (done bool, err error) {
 		})
 	case "close":
 		return simple("CLOSE CURSOR", func(c *session) error {
-			if p.word(1) == "all" {
+			if second == "all" {
 				clear(c.portals)
 			}
 			return nil
@@ -131,6 +133,7 @@ type simpleCommand func(tag string, do func(c *session) error) (bool, error)
 // ending prepares COMMIT, ROLLBACK and their other names.
 func (c *session) ending(p piece, s *statement, simple simpleCommand) (bool, error) {
 	s.ends = true
+	word := p.first()
 	for i := range p.tokens {
 		if p.word(i) == "to" && p.first() == "rollback" {
 			return simple("ROLLBACK", func(c *session) error {
@@ -147,16 +150,27 @@ func (c *session) ending(p piece, s *statement, simple simpleCommand) (bool, err
 	}
 	s.run = func(_ context.Context, c *session, _ []param) (*answer, error) {
 		tag := "ROLLBACK"
-		if word := p.first(); c.transaction != aborted && (word == "commit" || word == "end") {
+		if c.transaction != aborted && (word == "commit" || word == "end") {
 			tag = "COMMIT"
 		}
 		if c.transaction == outside {
 			c.notice("WARNING", "25P01", "there is no transaction in progress")
 		}
 		c.transaction = outside
+		was := c.settings.show(applicationName)
+		if c.settings.end(tag == "COMMIT"); was != c.settings.show(applicationName) {
+			c.reportName()
+		}
 		return &answer{tag: tag}, nil
 	}
 	return true, nil
+}
+
+// applicationName is the one setting that clients can change and are told of.
+const applicationName = "application_name"
+
+func (c *session) reportName() {
+	c.say(&pgproto3.ParameterStatus{Name: applicationName, Value: harmless(c.settings.show(applicationName))})
 }
 
 // words are the texts of tokens up to the end, without dots.
@@ -173,6 +187,7 @@ func words(tokens []pgcatalog.Token) []string {
 // setting prepares SET.
 func (c *session) setting(p piece, simple simpleCommand) (bool, error) {
 	tokens := p.tokens[1:]
+	local := tokens[0].Is("local")
 	if tokens[0].Is("session") || tokens[0].Is("local") {
 		tokens = tokens[1:]
 	}
@@ -181,15 +196,16 @@ func (c *session) setting(p piece, simple simpleCommand) (bool, error) {
 	case tokens[0].Is("transaction"), tokens[0].Is("characteristics"), tokens[0].Is("constraints"), tokens[0].Is("role"), tokens[0].Is("authorization"):
 		return simple("SET", nothing)
 	case tokens[0].Is("time"):
+		zone := words(tokens[min(2, len(tokens)):])
 		return simple("SET", func(c *session) error {
-			if zone := words(tokens[2:]); len(zone) == 0 || !strings.EqualFold(zone[0], "utc") {
+			if len(zone) == 0 || !strings.EqualFold(zone[0], "utc") {
 				c.notice("NOTICE", "01000", "timestamps stay in UTC")
 			}
 			return nil
 		})
 	case tokens[0].Is("names"):
+		value := strings.Join(words(tokens[1:]), "")
 		return simple("SET", func(c *session) error {
-			value := strings.Join(words(tokens[1:]), "")
 			if err := c.settings.set("client_encoding", value); err != nil {
 				return err
 			}
@@ -214,14 +230,22 @@ func (c *session) setting(p piece, simple simpleCommand) (bool, error) {
 			c.settings.reset(name)
 			return nil
 		}
-		if err := c.settings.set(name, value.String()); err != nil {
+		set := c.settings.set
+		if local {
+			if c.transaction == outside {
+				c.notice("WARNING", "25P01", "SET LOCAL can only be used in transaction blocks")
+				return nil
+			}
+			set = c.settings.setLocal
+		}
+		if err := set(name, value.String()); err != nil {
 			return err
 		}
 		if strings.EqualFold(name, "timezone") && !strings.EqualFold(value.String(), "utc") {
 			c.notice("NOTICE", "01000", "timestamps stay in UTC")
 		}
-		if strings.EqualFold(name, "application_name") {
-			c.backend.Send(&pgproto3.ParameterStatus{Name: "application_name", Value: harmless(c.settings.show(name))})
+		if strings.EqualFold(name, applicationName) {
+			c.reportName()
 		}
 		return nil
 	})
@@ -238,7 +262,7 @@ func (c *session) showing(p piece, s *statement) error {
 		s.columns = []column{{"name", pgtype.TextOID}, {"setting", pgtype.TextOID}, {"description", pgtype.TextOID}}
 		s.run = func(_ context.Context, c *session, _ []param) (*answer, error) {
 			all := c.settings.all()
-			return &answer{columns: s.columns, rows: len(all), tag: "SHOW", value: func(b []byte, row, column int, _ bool) ([]byte, bool, error) {
+			return &answer{columns: s.columns, rows: len(all), tag: "SHOW", size: func() int { return len(all) * 4 * valueBytes }, value: func(b []byte, row, column int, _ bool) ([]byte, bool, error) {
 				if column == 2 {
 					return b, false, nil
 				}
@@ -271,5 +295,5 @@ func (c *session) showing(p piece, s *statement) error {
 
 // notice tells the client something that is no error.
 func (c *session) notice(severity, code, message string) {
-	c.backend.Send(&pgproto3.NoticeResponse{Severity: severity, SeverityUnlocalized: severity, Code: code, Message: message})
+	c.say(&pgproto3.NoticeResponse{Severity: severity, SeverityUnlocalized: severity, Code: code, Message: message})
 }

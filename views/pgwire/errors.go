@@ -32,11 +32,12 @@ func refused(code, message, hint string) *wireError {
 
 // errCancelled is why a statement ends that CancelRequest stopped; errTimeout, that statement_timeout did.
 var (
-	errCancelled = &wireError{code: "57014", message: "canceling statement due to user request"}
-	errTimeout   = &wireError{code: "57014", message: "canceling statement due to statement timeout", hint: "SET statement_timeout gives more, up to the server's own limit"}
-	errStopping  = &wireError{code: "57P01", message: "terminating connection: the server is shutting down", fatal: true}
-	errIdle      = &wireError{code: "57P05", message: "terminating connection: the session was idle for too long", fatal: true}
-	errAborted   = &wireError{code: "25P02", message: "current transaction is aborted, commands ignored until end of transaction block"}
+	errCancelled    = &wireError{code: "57014", message: "canceling statement due to user request"}
+	errTimeout      = &wireError{code: "57014", message: "canceling statement due to statement timeout", hint: "SET statement_timeout gives more, up to the server's own limit"}
+	errStopping     = &wireError{code: "57P01", message: "terminating connection: the server is shutting down", fatal: true}
+	errIdle         = &wireError{code: "57P05", message: "terminating connection: the session was idle for too long", fatal: true}
+	errQuestionTime = &wireError{code: "57014", message: "canceling statement: a question about the catalog may take " + questionTime.String(), hint: "ask for less"}
+	errAborted      = &wireError{code: "25P02", message: "current transaction is aborted, commands ignored until end of transaction block"}
 )
 
 // asWireError says how an error is told. text is the whole text of the statement's message, in which the statement that

@@ -1,10 +1,12 @@
 package pgwire
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -43,6 +45,37 @@ func TestQuestionsOfToolsThatAreNotRun(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestQuestionsAreAnsweredInBinary asks as pgx does by itself, which prefers binary.
+func TestQuestionsAreAnsweredInBinary(t *testing.T) {
+	f := newFixture(t, Config{}, views.Limits{}, nil, dnsCounts)
+	for _, mode := range modes {
+		conn := f.connect("&default_query_exec_mode=" + mode)
+		var now, local, day, given time.Time
+		var n [6]pgtype.Numeric
+		err := conn.QueryRow(t.Context(), "SELECT now(), localtimestamp, current_date, '1969-12-31 23:59:59.5+00'::timestamptz, 0::numeric, -1.5::numeric, 12345.06::numeric, 0.00001::numeric, 100000000::numeric, 'NaN'::numeric").
+			Scan(&now, &local, &day, &given, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5])
+		if err != nil {
+			t.Errorf("%s: %v", mode, err)
+			continue
+		}
+		if d := time.Since(now); d < 0 || d > time.Minute || now.Sub(local).Abs() > time.Minute || day.Format(time.DateOnly) != local.Format(time.DateOnly) || !given.Equal(time.UnixMicro(-500_000)) {
+			t.Errorf("%s: %v %v %v %v", mode, now, local, day, given)
+		}
+		for i, want := range []float64{0, -1.5, 12345.06, 0.00001, 100000000} {
+			if got, err := n[i].Float64Value(); err != nil || got.Float64 != want {
+				t.Errorf("%s: %v %v %v", mode, want, got, err)
+			}
+		}
+		if !n[5].NaN {
+			t.Errorf("%s: %v", mode, n[5])
+		}
+	}
+	rows := f.connect("").PgConn().ExecParams(t.Context(), "SELECT oid, oid::regclass, 'bigint'::regtype, ARRAY[oid::regclass] FROM pg_class WHERE relname = 'dns_counts'", nil, nil, nil, []int16{1}).Read()
+	if rows.Err != nil || len(rows.Rows) != 1 || !bytes.Equal(rows.Rows[0][0], rows.Rows[0][1]) || !bytes.Equal(rows.Rows[0][2], []byte{0, 0, 0, 20}) {
+		t.Errorf("%+v", rows)
 	}
 }
 

@@ -138,7 +138,13 @@ func TestVersionsOfTheProtocol(t *testing.T) {
 	} {
 		w := f.dial()
 		w.send(&pgproto3.StartupMessage{ProtocolVersion: c.version, Parameters: map[string]string{"user": "u"}})
-		got := w.until("AuthenticationOk")
+		if c.want != "" {
+			m, err := w.Receive()
+			if n, ok := m.(*pgproto3.NegotiateProtocolVersion); !ok || n.NewestMinorProtocol != 3<<16|2 {
+				t.Errorf("%x: %+v %v", c.version, m, err)
+			}
+		}
+		got := c.want + w.until("AuthenticationOk")
 		if got != c.want+"AuthenticationOk" {
 			t.Errorf("%x: %s", c.version, got)
 		}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -53,7 +54,12 @@ type Server struct {
 	mu       sync.Mutex          // guards sessions and last
 	sessions map[uint32]*session // by process id, as clients call it
 	last     uint32
+
+	questions chan struct{} // turns of questions about the catalog
 }
+
+// questionTime is how long a question about the catalog may take, with the time that it waits for its turn.
+const questionTime = 10 * time.Second
 
 // New makes a server; it starts nothing. Errors are about the configuration.
 func New(c Config) (*Server, error) {
@@ -72,7 +78,7 @@ func New(c Config) (*Server, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{config: c, log: c.Log, sessions: map[uint32]*session{}}
+	s := &Server{config: c, log: c.Log, sessions: map[uint32]*session{}, questions: make(chan struct{}, max(4, runtime.GOMAXPROCS(0)))}
 	return s, nil
 }
 

@@ -37,12 +37,14 @@ type session struct {
 	portals     map[string]*portal
 	skipping    bool        // after an error, until Sync
 	typeMap     *pgtype.Map // nil: not needed yet
+	out         []byte      // what is said, and not yet written
+	unsaid      error       // why something could not be
 
 	mu   sync.Mutex              // guards stop
-	stop context.CancelCauseFunc // of the statement that runs; nil: none does
+	stop context.CancelCauseFunc // of the message that is being answered; nil: none is
 }
 
-// interrupt stops the statement that runs, if one does.
+// interrupt stops what is being answered, if something is.
 func (c *session) interrupt(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -51,23 +53,26 @@ func (c *session) interrupt(why error) {
 	}
 }
 
-// running is the context of a statement; done has to be called behind it.
+// running is the context of a message whose answer can be cancelled; done has to be called behind it.
 func (c *session) running() (ctx context.Context, done func()) {
 	ctx, stop := context.WithCancelCause(c.ctx)
 	c.mu.Lock()
 	c.stop = stop
 	c.mu.Unlock()
-	cancel := func() {}
-	if d := c.settings.timeout(); d > 0 {
-		ctx, cancel = context.WithTimeoutCause(ctx, d, errTimeout)
-	}
 	return ctx, func() {
 		c.mu.Lock()
 		c.stop = nil
 		c.mu.Unlock()
-		cancel()
 		stop(nil)
 	}
+}
+
+// timed gives a statement statement_timeout.
+func (c *session) timed(ctx context.Context) (context.Context, context.CancelFunc) {
+	if d := c.settings.timeout(); d > 0 {
+		return context.WithTimeoutCause(ctx, d, errTimeout)
+	}
+	return ctx, func() {}
 }
 
 // run is the whole session.
@@ -88,10 +93,10 @@ func (c *session) run() error {
 			return c.end(err)
 		}
 		m, err := c.backend.Receive()
-		if err != nil {
-			return c.end(err)
-		}
-		if err := c.patience(writeTimeout); err != nil {
+		switch {
+		case c.ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded):
+			return errors.Join(err, c.last(errIdle))
+		case err != nil:
 			return c.end(err)
 		}
 		more, err := c.answer(m)
@@ -122,8 +127,6 @@ func (c *session) end(err error) error {
 	switch {
 	case c.ctx.Err() != nil:
 		return c.last(errStopping)
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return errors.Join(err, c.last(errIdle))
 	case errors.As(err, &large):
 		return errors.Join(err, c.fatal("54000", "the message is larger than 1 MiB"))
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
@@ -144,8 +147,8 @@ func (c *session) last(e *wireError) error {
 	fatal := *e
 	fatal.fatal = true
 	_ = c.conn.SetWriteDeadline(time.Now().Add(farewell))
-	c.backend.Send(fatal.response())
-	return c.backend.Flush()
+	c.say(fatal.response())
+	return c.write()
 }
 
 // fatal ends the session with an error.
@@ -155,8 +158,58 @@ func (c *session) fatal(code, message string) error {
 
 // ready says that the next message may come.
 func (c *session) ready() error {
-	c.backend.Send(&pgproto3.ReadyForQuery{TxStatus: c.transaction})
-	return c.backend.Flush()
+	c.say(&pgproto3.ReadyForQuery{TxStatus: c.transaction})
+	return c.flush()
+}
+
+// flushBytes is how much is held back before it is written.
+const flushBytes = 64 << 10
+
+// say puts a message behind those that are to be written.
+func (c *session) say(m pgproto3.BackendMessage) {
+	out, err := m.Encode(c.out)
+	if err != nil {
+		c.unsaid = errors.Join(c.unsaid, err)
+		return
+	}
+	c.out = out
+}
+
+// write writes what was said, within the connection's deadline.
+func (c *session) write() error {
+	if c.unsaid != nil {
+		return c.unsaid
+	}
+	if len(c.out) == 0 {
+		return nil
+	}
+	_, err := c.conn.Write(c.out)
+	if c.out = c.out[:0]; cap(c.out) > 4*flushBytes {
+		c.out = nil
+	}
+	return err
+}
+
+// flush writes what was said. The client has writeTimeout to read it, however long the work took.
+func (c *session) flush() error {
+	if err := c.patience(writeTimeout); err != nil {
+		return &connError{err}
+	}
+	if err := c.write(); err != nil {
+		return &connError{err}
+	}
+	return nil
+}
+
+// spill writes what was said if that is much. Whoever is cancelled hears of it here.
+func (c *session) spill(ctx context.Context) error {
+	if len(c.out) < flushBytes {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return c.flush()
 }
 
 // fail tells of an error that does not end the session.
@@ -168,66 +221,66 @@ func (c *session) fail(err error, text string, from int) {
 	if c.transaction == inside {
 		c.transaction = aborted
 	}
-	c.backend.Send(e.response())
+	c.say(e.response())
 }
 
 // answer answers one message. more is false when the session is to end.
 func (c *session) answer(m pgproto3.FrontendMessage) (more bool, err error) {
-	switch m := m.(type) {
+	switch m.(type) {
 	case *pgproto3.Terminate:
 		return false, nil
-	case *pgproto3.Query:
-		c.skipping = false
-		delete(c.statements, "")
-		delete(c.portals, "")
-		c.simple(m.String)
-		c.closePortals()
-		return true, c.unlessStopped(c.ready())
 	case *pgproto3.Sync:
 		c.skipping = false
 		c.closePortals()
 		return true, c.ready()
 	case *pgproto3.Flush:
-		return true, c.backend.Flush()
+		return true, c.flush()
 	}
 	if c.skipping {
 		return true, nil
 	}
-	text, from := "", 0
+	ctx, done := c.running()
+	defer done()
+	text := ""
 	switch m := m.(type) {
+	case *pgproto3.Query:
+		delete(c.statements, "")
+		delete(c.portals, "")
+		if err := c.simple(ctx, m.String); err != nil {
+			return false, err
+		}
+		c.closePortals()
+		return true, c.unlessStopped(c.ready())
 	case *pgproto3.Parse:
 		text = m.Query
-		err = c.parse(m)
+		err = c.parse(ctx, m)
 	case *pgproto3.Bind:
 		text, err = c.bind(m)
 	case *pgproto3.Describe:
 		text, err = c.describe(m)
 	case *pgproto3.Execute:
-		text, err = c.execute(m)
+		text, err = c.execute(ctx, m)
 	case *pgproto3.Close:
-		if m.ObjectType == 'S' {
-			delete(c.statements, m.Name)
-		} else {
-			delete(c.portals, m.Name)
-		}
-		c.backend.Send(&pgproto3.CloseComplete{})
+		err = c.close(m)
 	case *pgproto3.FunctionCall:
 		err = refused("0A000", "function calls of the protocol are not supported", "use SELECT")
 		c.fail(err, "", 0)
-		return true, c.ready()
+		return true, c.ready() // there is no Sync behind it
 	case *pgproto3.CopyData, *pgproto3.CopyDone, *pgproto3.CopyFail:
 		return true, nil // of a COPY that was refused
 	default:
 		return false, errors.New("a message that does not belong here")
 	}
+	if err == nil {
+		err = c.spill(ctx)
+	}
 	if err != nil {
-		var broken *connError
-		if errors.As(err, &broken) {
-			return false, broken.err
+		if broken := (*connError)(nil); errors.As(err, &broken) {
+			return false, err
 		}
 		c.skipping = true
-		c.fail(err, text, from)
-		return true, c.unlessStopped(c.backend.Flush())
+		c.fail(err, text, 0)
+		return true, c.unlessStopped(c.flush())
 	}
 	return true, nil
 }
@@ -244,6 +297,8 @@ func (c *session) unlessStopped(err error) error {
 type connError struct{ err error }
 
 func (e *connError) Error() string { return e.err.Error() }
+
+func (e *connError) Unwrap() error { return e.err }
 
 // closePortals closes what ends with a transaction.
 func (c *session) closePortals() {

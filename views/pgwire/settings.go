@@ -41,7 +41,11 @@ const maxSettings = 200 // of a session
 // settings are a session's.
 type settings struct {
 	values map[string]string
-	asOf   *views.AsOf // of the last look-up; nil: there was none
+
+	// In a transaction: what a rollback brings back, and what a commit leaves, which is values without what SET LOCAL set. Else nil.
+	before, lasting map[string]string
+
+	asOf *views.AsOf // of the last look-up; nil: there was none
 }
 
 func newSettings() *settings { return &settings{values: maps.Clone(freeSettings)} }
@@ -69,8 +73,33 @@ func (s *settings) show(name string) string {
 	return v
 }
 
-// set changes a setting.
+// begin keeps what there is for the transaction's end.
+func (s *settings) begin() { s.before, s.lasting = maps.Clone(s.values), maps.Clone(s.values) }
+
+// end ends a transaction. What SET LOCAL set is over; after a rollback, so is what SET did.
+func (s *settings) end(committed bool) {
+	switch {
+	case s.before == nil:
+		return
+	case committed:
+		s.values = s.lasting
+	default:
+		s.values = s.before
+	}
+	s.before, s.lasting = nil, nil
+}
+
+// set changes a setting for good.
 func (s *settings) set(name, value string) *wireError {
+	err := s.setLocal(name, value)
+	if v, ok := s.values[strings.ToLower(name)]; ok && err == nil && s.lasting != nil {
+		s.lasting[strings.ToLower(name)] = v
+	}
+	return err
+}
+
+// setLocal changes a setting until the transaction ends.
+func (s *settings) setLocal(name, value string) *wireError {
 	name = strings.ToLower(name)
 	if name == "client_encoding" {
 		switch strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(strings.Trim(value, "'\" "))) {
@@ -99,14 +128,20 @@ func (s *settings) set(name, value string) *wireError {
 
 func (s *settings) reset(name string) {
 	name = strings.ToLower(name)
-	if def, ok := freeSettings[name]; ok {
-		s.values[name] = def
-		return
+	for _, values := range []map[string]string{s.values, s.lasting} {
+		if def, ok := freeSettings[name]; !ok {
+			delete(values, name)
+		} else if values != nil {
+			values[name] = def
+		}
 	}
-	delete(s.values, name)
 }
 
-func (s *settings) resetAll() { s.values = maps.Clone(freeSettings) }
+func (s *settings) resetAll() {
+	if s.values = maps.Clone(freeSettings); s.lasting != nil {
+		s.lasting = maps.Clone(freeSettings)
+	}
+}
 
 // all are the settings by name.
 func (s *settings) all() [][2]string {

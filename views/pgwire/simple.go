@@ -1,32 +1,39 @@
 package pgwire
 
 import (
+	"context"
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// simple answers the statements of a simple query, up to the first that fails.
-func (c *session) simple(text string) {
-	pieces := split(text)
-	if len(pieces) == 0 {
-		c.backend.Send(&pgproto3.EmptyQueryResponse{})
-		return
-	}
-	for _, p := range pieces {
-		if err := c.one(p); err != nil {
-			var broken *connError
-			if !errors.As(err, &broken) { // else the next write says so
-				c.fail(err, text, p.from)
+// simple answers the statements of a simple query, up to the first that fails. The error is a *connError.
+func (c *session) simple(ctx context.Context, text string) error {
+	none := true
+	for p := range split(text) {
+		none = false
+		if err := c.one(ctx, p); err != nil {
+			if broken := (*connError)(nil); errors.As(err, &broken) {
+				return err
 			}
-			return
+			c.fail(err, text, p.from)
+			return nil
 		}
 	}
+	if none {
+		c.say(&pgproto3.EmptyQueryResponse{})
+	}
+	return nil
 }
 
 // one answers one statement of a simple query, in text.
-func (c *session) one(p piece) error {
-	s, err := c.prepare(p, nil)
+func (c *session) one(ctx context.Context, p piece) error {
+	ctx, cancel := c.timed(ctx)
+	defer cancel()
+	if ctx.Err() != nil { // between two statements
+		return context.Cause(ctx)
+	}
+	s, err := c.prepare(ctx, p, nil)
 	if err != nil {
 		return err
 	}
@@ -36,33 +43,31 @@ func (c *session) one(p piece) error {
 	if err := c.allowed(s); err != nil {
 		return err
 	}
-	ctx, done := c.running()
-	defer done()
 	a, err := s.run(ctx, c, nil)
 	if err != nil {
 		return err
 	}
 	if a.columns != nil {
-		c.backend.Send(rowDescription(a.columns, nil))
+		c.say(rowDescription(a.columns, nil))
 	}
-	return c.send(&portal{answer: a}, 0)
+	if err := c.send(ctx, &portal{answer: a}, 0); err != nil {
+		return err
+	}
+	return c.spill(ctx)
 }
 
-// flushBytes is how much is held back before it is written.
-const flushBytes = 64 << 10
-
 // send sends rows of a portal, most of them at most if that is not 0, and how that ended.
-func (c *session) send(p *portal, most uint32) error {
+func (c *session) send(ctx context.Context, p *portal, most uint32) error {
 	a := p.answer
 	if a.columns == nil {
-		c.backend.Send(&pgproto3.CommandComplete{CommandTag: []byte(a.tag)})
+		c.say(&pgproto3.CommandComplete{CommandTag: []byte(a.tag)})
 		return nil
 	}
 	var row pgproto3.DataRow
 	row.Values = make([][]byte, len(a.columns))
 	ends := make([]int, len(a.columns))
 	buf := make([]byte, 0, 512) // never nil, which is NULL
-	held, n := 0, uint32(0)
+	n := uint32(0)
 	for ; p.next < a.rows && (most == 0 || n < most); p.next++ {
 		buf = buf[:0]
 		for i := range a.columns {
@@ -86,31 +91,21 @@ func (c *session) send(p *portal, most uint32) error {
 			row.Values[i] = buf[from:end:end]
 			from = end
 		}
-		c.backend.Send(&row)
+		c.say(&row)
 		n++
-		if held += len(buf) + 5*len(ends); held > flushBytes {
-			held = 0
-			if err := c.flush(); err != nil {
-				return err
-			}
+		if err := c.spill(ctx); err != nil {
+			p.next++
+			return err
 		}
 	}
-	p.sent += int(n)
 	if p.next < a.rows {
-		c.backend.Send(&pgproto3.PortalSuspended{})
+		if err := c.keep(p); err != nil {
+			return err
+		}
+		c.say(&pgproto3.PortalSuspended{})
 		return nil
 	}
-	c.backend.Send(&pgproto3.CommandComplete{CommandTag: []byte(a.completed(int(n)))})
-	return nil
-}
-
-// flush writes what is held back, of an answer that goes on.
-func (c *session) flush() error {
-	if err := c.patience(writeTimeout); err != nil {
-		return &connError{err}
-	}
-	if err := c.backend.Flush(); err != nil {
-		return &connError{err}
-	}
+	p.next, p.size, p.answer = 0, 0, &answer{columns: a.columns, tag: a.tag} // the rows are of no use any more
+	c.say(&pgproto3.CommandComplete{CommandTag: []byte(a.completed(int(n)))})
 	return nil
 }

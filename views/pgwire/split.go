@@ -1,10 +1,13 @@
 package pgwire
 
 import (
-	"slices"
+	"iter"
 
 	"github.com/brotally/brotally/views/pgwire/pgcatalog"
 )
+
+// maxPiece is how long a statement may be whose tokens are looked at here: all but look-ups.
+const maxPiece = 64 << 10
 
 // piece is one statement of a text.
 type piece struct {
@@ -24,29 +27,35 @@ func (p piece) word(n int) string {
 	return ""
 }
 
+// long reports whether only the first token is there, since the statement is longer than maxPiece.
+func (p piece) long() bool { return len(p.text) > maxPiece }
+
 // split cuts a text into its statements; empty ones are left out. A text that has no tokens is one statement: whoever compiles it says
-// why.
-func split(text string) []piece {
-	tokens, err := pgcatalog.Lex(text)
-	if err != nil {
-		return []piece{{text: text}}
-	}
-	var out []piece
-	from := 0
-	for i, t := range tokens {
-		if t.Kind != pgcatalog.End && !t.Is(";") {
-			continue
+// why. Tokens, which take many times what the text does, are made for one statement after the other.
+func split(text string) iter.Seq[piece] {
+	return func(yield func(piece) bool) {
+		if err := pgcatalog.Each(text, func(pgcatalog.Token) bool { return true }); err != nil {
+			yield(piece{text: text})
+			return
 		}
-		if i > from {
-			start := tokens[from].At
-			p := piece{text: text[start:t.At], from: start, tokens: slices.Clone(tokens[from:i])}
-			for j := range p.tokens {
-				p.tokens[j].At -= start
+		start := -1
+		_ = pgcatalog.Each(text, func(t pgcatalog.Token) bool { // no error: it was read before
+			if t.Kind != pgcatalog.End && !t.Is(";") {
+				if start < 0 {
+					start = t.At
+				}
+				return true
 			}
-			p.tokens = append(p.tokens, pgcatalog.Token{Kind: pgcatalog.End, At: len(p.text)})
-			out = append(out, p)
-		}
-		from = i + 1
+			if start < 0 {
+				return true
+			}
+			p := piece{text: text[start:t.At], from: start}
+			start = -1
+			_ = pgcatalog.Each(p.text, func(t pgcatalog.Token) bool {
+				p.tokens = append(p.tokens, t)
+				return !p.long()
+			})
+			return yield(p)
+		})
 	}
-	return out
 }

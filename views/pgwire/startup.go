@@ -69,7 +69,7 @@ func (c *session) start() (ok bool, err error) {
 // startup answers the startup message.
 func (c *session) startup(body []byte, encrypted bool) (ok bool, err error) {
 	c.backend = pgproto3.NewBackend(c.conn, c.conn)
-	c.backend.SetMaxBodyLen(maxMessage)
+	c.backend.SetMaxBodyLen(maxStartup)
 	major, minor := binary.BigEndian.Uint16(body), binary.BigEndian.Uint16(body[2:])
 	if major != 3 {
 		return false, c.fatal("0A000", fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.%d", major, minor, newestMinor))
@@ -91,7 +91,7 @@ func (c *session) startup(body []byte, encrypted bool) (ok bool, err error) {
 		}
 	}
 	if slices.Sort(unknown); minor > newestMinor || minor == 1 || len(unknown) > 0 {
-		c.backend.Send(&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: uint32(spoken), UnrecognizedOptions: unknown})
+		c.say(&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: 3<<16 | uint32(spoken), UnrecognizedOptions: unknown})
 	}
 	if c.server.config.TLS != nil && !encrypted {
 		return false, c.fatal("28000", "the server speaks over TLS only: connect with sslmode=require, or better verify-full")
@@ -111,6 +111,7 @@ func (c *session) startup(body []byte, encrypted bool) (ok bool, err error) {
 			return false, err
 		}
 	}
+	c.backend.SetMaxBodyLen(maxMessage) // nobody makes us hold as much before
 	if !c.server.enter(c, spoken >= 2) {
 		return false, c.fatal("53300", "too many sessions already; try again in a moment")
 	}
@@ -124,11 +125,11 @@ func (c *session) startup(body []byte, encrypted bool) (ok bool, err error) {
 		}
 	}
 	c.settings.options(m.Parameters["options"])
-	c.backend.Send(&pgproto3.AuthenticationOk{})
+	c.say(&pgproto3.AuthenticationOk{})
 	for _, name := range reported {
-		c.backend.Send(&pgproto3.ParameterStatus{Name: name, Value: c.settings.show(name)})
+		c.say(&pgproto3.ParameterStatus{Name: name, Value: c.settings.show(name)})
 	}
-	c.backend.Send(&pgproto3.BackendKeyData{ProcessID: c.pid, SecretKey: c.secret})
+	c.say(&pgproto3.BackendKeyData{ProcessID: c.pid, SecretKey: c.secret})
 	return true, nil
 }
 
@@ -140,6 +141,9 @@ func (c *session) authenticate() error {
 		return err
 	}
 	m, err := c.backend.Receive()
+	if large := (*pgproto3.ExceededMaxBodyLenErr)(nil); errors.As(err, &large) {
+		return errors.Join(err, c.fatal("08P01", "the password is too long"))
+	}
 	if err != nil {
 		return err
 	}
@@ -151,8 +155,8 @@ func (c *session) authenticate() error {
 }
 
 func (c *session) ask(m pgproto3.BackendMessage, kind uint32) error {
-	c.backend.Send(m)
-	if err := c.backend.Flush(); err != nil {
+	c.say(m)
+	if err := c.write(); err != nil {
 		return err
 	}
 	return c.backend.SetAuthType(kind)

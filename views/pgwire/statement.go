@@ -32,6 +32,7 @@ type answer struct {
 	columns []column // nil: no rows
 	rows    int
 	tag     string
+	size    func() int // about how many bytes the rows take
 	value   func(b []byte, row, column int, binary bool) (_ []byte, null bool, err error)
 }
 
@@ -52,26 +53,28 @@ func (c *session) allowed(s *statement) error {
 }
 
 // prepare finds out what a statement is. given are the parameters' types as far as the client says them; 0: it does not.
-func (c *session) prepare(p piece, given []uint32) (*statement, error) {
+func (c *session) prepare(ctx context.Context, p piece, given []uint32) (*statement, error) {
 	s := &statement{text: p.text, from: p.from}
 	if c.transaction == aborted && !slices.Contains([]string{"commit", "end", "rollback", "abort"}, p.first()) {
 		return nil, errAborted
 	}
-	if done, err := c.command(p, s); done || err != nil {
-		return s, err
-	}
-	switch p.first() {
-	case "select", "values", "with", "":
-		if len(p.tokens) > 0 && pgcatalog.Asks(p.tokens) {
-			return s, c.question(p, given, s)
+	asks := slices.Contains([]string{"select", "values", "with", ""}, p.first())
+	if !p.long() {
+		if done, err := c.command(p, s); done || err != nil {
+			return s, err
 		}
+		if asks && len(p.tokens) > 0 && pgcatalog.Asks(p.tokens) {
+			return s, c.question(ctx, p, given, s)
+		}
+	} else if !asks && p.first() != "explain" {
+		return nil, refused("54000", fmt.Sprintf("the statement is longer than %d KiB", maxPiece>>10), "only look-ups may be that long")
 	}
-	return s, c.lookup(p, given, s)
+	return s, c.lookup(p.text, given, s)
 }
 
 // lookup prepares a SELECT over a table.
-func (c *session) lookup(p piece, given []uint32, s *statement) error {
-	l, err := c.server.config.Views.Compile(p.text)
+func (c *session) lookup(text string, given []uint32, s *statement) error {
+	l, err := c.server.config.Views.Compile(text)
 	if err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func (c *session) lookup(p piece, given []uint32, s *statement) error {
 	}
 	s.run = func(ctx context.Context, c *session, params []param) (*answer, error) {
 		// Anew, since another definition may answer by now. What was compiled before is kept there.
-		l, err := c.server.config.Views.Compile(p.text)
+		l, err := c.server.config.Views.Compile(text)
 		if err != nil {
 			return nil, err
 		}
@@ -140,28 +143,43 @@ func wireColumns(columns []tables.Column) []column {
 }
 
 func rowsAnswer(a *views.Answer, columns []tables.Column, tag string) *answer {
-	return &answer{columns: wireColumns(columns), rows: len(a.Rows), tag: tag, value: func(b []byte, row, column int, binary bool) ([]byte, bool, error) {
+	return &answer{columns: wireColumns(columns), rows: len(a.Rows), tag: tag, size: func() int { return sizeOfRows(a.Rows) }, value: func(b []byte, row, column int, binary bool) ([]byte, bool, error) {
 		return appendValue(b, a.Rows[row][column], columns[column].Type, binary)
 	}}
 }
 
+// valueBytes is what a value takes beside its text, about.
+const valueBytes = 48
+
+func sizeOfRows(rows [][]feeds.Value) int {
+	n := 0
+	for _, row := range rows {
+		for _, v := range row {
+			if n += valueBytes; v.Kind() == feeds.String {
+				n += len(v.Str())
+			} else if v.Kind() == feeds.Array {
+				n += sizeOfRows([][]feeds.Value{v.List()})
+			}
+		}
+	}
+	return n
+}
+
 // textAnswer is one row of texts.
 func textAnswer(columns []column, tag string, row ...string) *answer {
-	return &answer{columns: columns, rows: 1, tag: tag, value: func(b []byte, _, column int, _ bool) ([]byte, bool, error) {
+	return &answer{columns: columns, rows: 1, tag: tag, size: func() int { return len(row[0]) }, value: func(b []byte, _, column int, _ bool) ([]byte, bool, error) {
 		return append(b, harmless(row[column])...), false, nil
 	}}
 }
 
 // question prepares a SELECT about the catalog.
-func (c *session) question(p piece, given []uint32, s *statement) error {
+func (c *session) question(ctx context.Context, p piece, given []uint32, s *statement) error {
 	q, err := pgcatalog.ParseTokens(p.tokens)
 	if err != nil {
 		return err
 	}
-	ctx, done := c.running()
-	defer done()
 	// Without values, to learn the columns: nothing is changed by that.
-	shape, err := q.Run(ctx, c.catalog(false), make([]any, q.Params()))
+	shape, err := c.asked(ctx, q, false, make([]any, q.Params()))
 	if err != nil {
 		return err
 	}
@@ -185,15 +203,29 @@ func (c *session) question(p piece, given []uint32, s *statement) error {
 			}
 			values[i] = catalogValue(v)
 		}
-		result, err := q.Run(ctx, c.catalog(true), values)
+		result, err := c.asked(ctx, q, true, values)
 		if err != nil {
-			return nil, because(ctx, err)
+			return nil, err
 		}
-		return &answer{columns: s.columns, rows: len(result.Rows), tag: "SELECT", value: func(b []byte, row, column int, binary bool) ([]byte, bool, error) {
+		return &answer{columns: s.columns, rows: len(result.Rows), tag: "SELECT", size: func() int { return result.Bytes }, value: func(b []byte, row, column int, binary bool) ([]byte, bool, error) {
 			return c.appendCatalog(b, result.Rows[row][column], s.columns[column].oid, binary)
 		}}, nil
 	}
 	return nil
+}
+
+// asked answers a question when it is its turn. changes says that set_config does.
+func (c *session) asked(ctx context.Context, q *pgcatalog.Query, changes bool, params []any) (*pgcatalog.Result, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, questionTime, errQuestionTime)
+	defer cancel()
+	select {
+	case c.server.questions <- struct{}{}:
+		defer func() { <-c.server.questions }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	result, err := q.Run(ctx, c.catalog(changes), params)
+	return result, because(ctx, err)
 }
 
 // catalogValue is a decoded parameter as questions about the catalog take it.
@@ -241,8 +273,15 @@ func (c *session) catalog(changes bool) *pgcatalog.Database {
 		Settings: c.settings.all,
 	}
 	if changes {
-		db.Set = func(name, value string) error {
-			if err := c.settings.set(name, value); err != nil {
+		db.Set = func(name, value string, local bool) error {
+			set := c.settings.set
+			if local {
+				if c.transaction == outside {
+					return nil // the statement is a transaction of its own, which ends
+				}
+				set = c.settings.setLocal
+			}
+			if err := set(name, value); err != nil {
 				return err
 			}
 			return nil

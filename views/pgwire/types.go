@@ -50,7 +50,7 @@ func sizeOf(oid uint32) int16 {
 		return 1
 	case pgtype.Int2OID:
 		return 2
-	case pgtype.Int4OID, pgtype.OIDOID, pgtype.Float4OID, pgtype.DateOID:
+	case pgtype.Int4OID, pgtype.OIDOID, pgtype.Float4OID, pgtype.DateOID, 2205, 2206, 4089: // and regclass, regtype, regnamespace
 		return 4
 	case pgtype.Int8OID, pgtype.Float8OID, pgtype.TimestamptzOID, pgtype.TimestampOID:
 		return 8
@@ -103,15 +103,11 @@ func appendText(b []byte, v feeds.Value) ([]byte, error) {
 
 func appendTimestamp(b []byte, micros int64) []byte {
 	t := time.UnixMicro(micros).UTC()
-	year := t.Year()
-	if year <= 0 {
-		t = t.AddDate(1-2*year, 0, 0)
+	if year := t.Year(); year <= 0 { // of which 0, -4 .. have a 29 February, and 1, 5 .. have none
+		b = fmt.Appendf(b, "%04d", 1-year)
+		return append(t.AppendFormat(b, "-01-02 15:04:05.999999+00"), " BC"...)
 	}
-	b = t.AppendFormat(b, "2006-01-02 15:04:05.999999+00")
-	if year <= 0 {
-		b = append(b, " BC"...)
-	}
-	return b
+	return t.AppendFormat(b, "2006-01-02 15:04:05.999999+00")
 }
 
 // microsOf is an interval in microseconds, to the nearest.

@@ -19,8 +19,8 @@ type Database struct {
 	// Setting returns a setting of the session. Optional.
 	Setting func(name string) (value string, ok bool)
 
-	// Set changes one, for set_config(). Optional.
-	Set func(name, value string) error
+	// Set changes one, for set_config(); local is until the transaction ends. Optional.
+	Set func(name, value string, local bool) error
 
 	// Settings are all of them by name, for pg_settings. Optional.
 	Settings func() [][2]string
@@ -187,7 +187,11 @@ func Has(schema, name string) bool {
 // Asks reports whether a statement is for the catalog: it reads relations of it alone, or none at all.
 func Asks(tokens []Token) bool {
 	reads := false
+	var common []string // names that WITH gives
 	for i, t := range tokens {
+		if name := i + 1; (t.Is("with") || t.Is("recursive") || t.Is(",")) && name+1 < len(tokens) && (tokens[name+1].Is("as") && tokens[min(name+2, len(tokens)-1)].Is("(") || tokens[name+1].Is("(")) && tokens[0].Is("with") {
+			common = append(common, tokens[name].Text)
+		}
 		if !t.Is("from") && !t.Is("join") && !t.Is("update") && !t.Is("into") {
 			continue
 		}
@@ -209,6 +213,8 @@ func Asks(tokens []Token) bool {
 			n++
 		}
 		switch {
+		case t.Is("from") && i > 1 && tokens[i-1].Is("distinct"): // IS DISTINCT FROM x
+		case schema == "" && slices.Contains(common, first):
 		case tokens[min(n, len(tokens)-1)].Is("("): // a function
 		case Has(schema, first):
 			return true

@@ -1,9 +1,11 @@
 package pgcatalog
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,9 +76,9 @@ func (r *run) eval(x expr, sc *scope) Value {
 	case *call:
 		return r.call(x, sc)
 	case *arrayOf:
-		return &array{list: r.evalAll(x.list, sc)}
+		return r.kept(&array{list: r.evalAll(x.list, sc)})
 	case *arrayFrom:
-		return &array{list: firstColumn(r.query(x.sub, sc))}
+		return r.kept(&array{list: firstColumn(r.query(x.sub, sc))})
 	case *subquery:
 		answer := r.query(x.sub, sc)
 		switch {
@@ -92,6 +94,7 @@ func (r *run) eval(x expr, sc *scope) Value {
 		return len(r.query(x.sub, sc).rows) > 0
 	case *row:
 		rec := &record{values: r.evalAll(x.list, sc)}
+		r.make(32 * len(rec.values))
 		for i := range rec.values {
 			rec.names = append(rec.names, fmt.Sprintf("f%d", i+1))
 		}
@@ -199,8 +202,83 @@ func isTrue(v Value) bool {
 // note learns a parameter's type.
 func (r *run) note(x expr, typ func() uint32) {
 	if p, ok := x.(*param); ok && r.types[p.n-1] == 0 {
-		r.types[p.n-1] = typ()
+		if t := typ(); t != oidUnknown {
+			r.types[p.n-1] = t
+		}
 	}
+}
+
+// learn learns the types of an expression's parameters from what stands beside them, whether it is evaluated for some row or not.
+func (r *run) learn(x expr, sc *scope) {
+	if !r.learns {
+		return
+	}
+	of := func(x expr) func() uint32 { return func() uint32 { return r.typeOf(x, sc) } }
+	is := func(oid uint32) func() uint32 { return func() uint32 { return oid } }
+	alike := func(list ...expr) { // with the first whose type is known
+		i := slices.IndexFunc(list, func(x expr) bool {
+			_, isParam := x.(*param)
+			return x != nil && !isParam && r.typeOf(x, sc) != oidUnknown
+		})
+		for _, x := range list {
+			if i >= 0 {
+				r.note(x, of(list[i]))
+			}
+		}
+	}
+	sub := func(q *query) {
+		if q != nil {
+			sc.row = make(tuple, len(sc.rels))
+			r.query(q, sc)
+		}
+	}
+	walk(x, func(x expr) {
+		switch x := x.(type) {
+		case *operation:
+			alike(x.x, x.y)
+		case *cast:
+			if _, isParam := x.x.(*param); isParam {
+				r.note(x.x, is(typeOID(x.at, x.typ)))
+			}
+		case *inList:
+			alike(append([]expr{x.x}, x.list...)...)
+			sub(x.sub)
+		case *between:
+			alike(x.x, x.low, x.high)
+		case *quantified:
+			if x.sub == nil {
+				r.note(x.y, func() uint32 { return arrayType(r.typeOf(x.x, sc)) })
+				r.note(x.x, func() uint32 { return elementType(r.typeOf(x.y, sc)) })
+			}
+			sub(x.sub)
+		case *caseWhen:
+			conditions, results := []expr{x.operand}, []expr{x.other}
+			for _, w := range x.whens {
+				conditions, results = append(conditions, w[0]), append(results, w[1])
+			}
+			if x.operand != nil {
+				alike(conditions...)
+			}
+			alike(results...)
+		case *call:
+			switch {
+			case slices.Contains([]string{"coalesce", "nullif", "greatest", "least"}, x.name):
+				alike(x.args...)
+			case len(x.args) > 0 && (strings.HasPrefix(x.name, "pg_get_") || strings.HasSuffix(x.name, "_is_visible") || strings.HasSuffix(x.name, "_description") || x.name == "format_type"):
+				r.note(x.args[0], is(oidOID))
+			case x.name == "generate_series":
+				for _, a := range x.args {
+					r.note(a, is(oidInt8))
+				}
+			}
+		case *subquery:
+			sub(x.sub)
+		case *exists:
+			sub(x.sub)
+		case *arrayFrom:
+			sub(x.sub)
+		}
+	})
 }
 
 func (r *run) binary(x *operation, sc *scope) Value {
@@ -248,33 +326,20 @@ func (r *run) operate(at int, op string, a, b Value) Value {
 	case ">=":
 		return compare(a, b) >= 0
 	case "||":
-		if x, ok := a.(*array); ok {
-			if y, ok := b.(*array); ok {
-				return &array{list: slices.Concat(x.list, y.list)}
-			}
-			return &array{list: append(slices.Clone(x.list), b)}
-		}
-		if y, ok := b.(*array); ok {
-			return &array{list: append([]Value{a}, y.list...)}
-		}
-		return text(a) + text(b)
+		return r.joined(a, b)
 	case "~", "!~", "~*", "!~*":
-		return matches(at, text(a), text(b), strings.HasSuffix(op, "*")) != (op[0] == '!')
+		return r.matches(at, text(a), text(b), strings.HasSuffix(op, "*")) != (op[0] == '!')
 	case "like", "~~", "ilike", "~~*":
-		return like(text(a), text(b), '\\', strings.HasPrefix(op, "i") || strings.HasSuffix(op, "*"))
+		return r.like(text(a), text(b), '\\', strings.HasPrefix(op, "i") || strings.HasSuffix(op, "*"))
 	case "!~~", "!~~*":
-		return !like(text(a), text(b), '\\', strings.HasSuffix(op, "*"))
+		return !r.like(text(a), text(b), '\\', strings.HasSuffix(op, "*"))
 	case "@>":
-		return contains(a, b)
+		return r.contains(a, b)
 	case "<@":
-		return contains(b, a)
+		return r.contains(b, a)
 	case "&&":
-		for _, v := range listOf(b) {
-			if holds(listOf(a), v) {
-				return true
-			}
-		}
-		return false
+		list := listOf(a)
+		return slices.ContainsFunc(listOf(b), func(v Value) bool { return r.holds(list, v) })
 	case "->", "->>", "?":
 		return nil
 	}
@@ -336,19 +401,95 @@ func arithmetic(at int, op string, a, b Value) Value {
 	return nil
 }
 
+// joined is a || b: two texts, or what one array has more.
+func (r *run) joined(a, b Value) Value {
+	x, ok := a.(*array)
+	y, also := b.(*array)
+	if !ok && !also {
+		s, t := text(a), text(b)
+		within(len(s) + len(t))
+		return r.kept(s + t)
+	}
+	left, right := []Value{a}, []Value{b}
+	if ok {
+		left = x.list
+	}
+	if also {
+		right = y.list
+	}
+	within(16 * (len(left) + len(right)))
+	return r.kept(&array{list: slices.Concat(left, right)})
+}
+
+const (
+	maxPattern = 1 << 10  // bytes
+	maxMatched = 64 << 10 // bytes of a text that a pattern is looked for in
+	maxMatch   = 32 << 20 // a text's bytes times the pattern's instructions, which is below a second
+	patterns   = 256      // that are kept
+)
+
+// pattern is one that is compiled.
+type pattern struct {
+	*regexp.Regexp
+	size int // instructions
+	err  error
+}
+
+// pattern compiles a pattern, unless that was done before.
+func (r *run) pattern(at int, text string) *pattern {
+	if p := r.patterns[text]; p != nil {
+		return p
+	}
+	p := &pattern{}
+	var tree *syntax.Regexp
+	if tree, p.err = syntax.Parse(text, syntax.Perl); p.err == nil {
+		var program *syntax.Prog
+		if program, p.err = syntax.Compile(tree.Simplify()); p.err == nil {
+			p.size = len(program.Inst)
+			r.spend(p.size)
+			p.Regexp, p.err = regexp.Compile(text)
+		}
+	}
+	if len(r.patterns) >= patterns || r.patterns == nil {
+		r.patterns = map[string]*pattern{}
+	}
+	r.patterns[text] = p
+	return p
+}
+
+// match looks for a pattern in a text. What that costs is counted.
+func (r *run) match(at int, s string, p *pattern) bool {
+	if len(s) > maxMatched || len(s)*p.size > maxMatch {
+		fail(at, codeTooMuch, "the text is too long for the pattern")
+	}
+	r.spend(len(s) * p.size / 64)
+	if r.ctx.Err() != nil {
+		panic(interrupted{context.Cause(r.ctx)})
+	}
+	return p.MatchString(s)
+}
+
+func patternWithin(at int, text string) {
+	if len(text) > maxPattern {
+		fail(at, codeTooMuch, "the pattern is longer than %d bytes", maxPattern)
+	}
+}
+
 // matches reports whether a regular expression, in PostgreSQL's way, is found in a text.
-func matches(at int, s, pattern string, fold bool) bool {
+func (r *run) matches(at int, s, pattern string, fold bool) bool {
+	patternWithin(at, pattern)
 	if fold {
 		pattern = "(?i)" + pattern
 	}
-	re, err := regexp.Compile(pattern)
-	if err != nil {
-		fail(at, "2201B", "invalid regular expression: %v", err)
+	p := r.pattern(at, pattern)
+	if p.err != nil {
+		fail(at, "2201B", "invalid regular expression: %v", p.err)
 	}
-	return re.MatchString(s)
+	return r.match(at, s, p)
 }
 
-func like(s, pattern string, escape rune, fold bool) bool {
+func (r *run) like(s, pattern string, escape rune, fold bool) bool {
+	patternWithin(-1, pattern)
 	var b strings.Builder
 	b.WriteString("(?s)^")
 	if fold {
@@ -371,8 +512,8 @@ func like(s, pattern string, escape rune, fold bool) bool {
 		}
 	}
 	b.WriteString("$")
-	re, err := regexp.Compile(b.String())
-	return err == nil && re.MatchString(s)
+	p := r.pattern(-1, b.String())
+	return p.err == nil && r.match(-1, s, p)
 }
 
 // listOf is an array's elements; an array may come as its text.
@@ -393,14 +534,17 @@ func listOf(v Value) []Value {
 	return nil
 }
 
-func holds(list []Value, v Value) bool {
-	return slices.ContainsFunc(list, func(w Value) bool { return w != nil && v != nil && compare(w, v) == 0 })
+func (r *run) holds(list []Value, v Value) bool {
+	return slices.ContainsFunc(list, func(w Value) bool {
+		r.step()
+		return w != nil && v != nil && compare(w, v) == 0
+	})
 }
 
-func contains(a, b Value) bool {
+func (r *run) contains(a, b Value) bool {
 	list := listOf(a)
 	for _, v := range listOf(b) {
-		if !holds(list, v) {
+		if !r.holds(list, v) {
 			return false
 		}
 	}
@@ -442,6 +586,7 @@ func (r *run) elements(x *quantified, sc *scope) (list []Value, null bool) {
 func (r *run) quantify(at int, op string, all bool, v Value, list []Value) Value {
 	unknown := false
 	for _, w := range list {
+		r.step()
 		is := r.operate(at, op, v, w)
 		switch {
 		case is == nil:
@@ -539,7 +684,7 @@ func (r *run) cast(x *cast, sc *scope) Value {
 			fail(x.at, codeNoFunction, "function %s does not exist", text(v))
 		}
 	}
-	return r.convert(x.at, v, oid)
+	return r.kept(r.convert(x.at, v, oid))
 }
 
 // convert gives a value another type.
@@ -613,6 +758,7 @@ func (r *run) convert(at int, v Value, oid uint32) Value {
 		list := slices.Clone(listOf(v))
 		for i, e := range list {
 			if e != nil {
+				r.step()
 				list[i] = r.convert(at, e, element)
 			}
 		}
@@ -651,6 +797,7 @@ func plainValue(v Value, oid uint32) any {
 	case nil:
 		return nil
 	case *array:
+		_ = v.text() // that there is one: it is written when the question is answered
 		if element := elementType(oid); element != 0 {
 			list := make([]any, len(v.list))
 			for i, e := range v.list {
@@ -661,6 +808,10 @@ func plainValue(v Value, oid uint32) any {
 		return v.text()
 	case *record:
 		return text(v)
+	case reg:
+		if oid == oidRegclass || oid == oidRegtype || oid == oidRegnsp {
+			return v
+		}
 	}
 	switch oid {
 	case oidBool:

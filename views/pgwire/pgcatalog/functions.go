@@ -28,7 +28,9 @@ func (r *run) setOf(x *call, sc *scope) []Value {
 	if len(x.args) < f.least {
 		fail(x.at, codeNoFunction, "function %s with %d argument(s) is not answered here", x.name, len(x.args))
 	}
-	return f.rows(r, r.evalAll(x.args, sc))
+	list := f.rows(r, r.evalAll(x.args, sc))
+	r.make(32 * len(list))
+	return list
 }
 
 // columnType is the type of a column of its rows; oid is that of its value.
@@ -105,7 +107,7 @@ func init() {
 		}},
 		"set_config": {oidText, false, func(r *run, args []Value) Value {
 			if r.db.Set != nil && len(args) > 1 && args[0] != nil && args[1] != nil {
-				if err := r.db.Set(lower(text(args[0])), text(args[1])); err != nil {
+				if err := r.db.Set(lower(text(args[0])), text(args[1]), len(args) > 2 && isTrue(args[2])); err != nil {
 					fail(-1, "22023", "%v", err)
 				}
 				return text(args[1])
@@ -170,23 +172,30 @@ func init() {
 		"btrim":          textOf(func(args []Value) Value { return strings.Trim(text(args[0]), second(args, " ")) }),
 		"ltrim":          textOf(func(args []Value) Value { return strings.TrimLeft(text(args[0]), second(args, " ")) }),
 		"rtrim":          textOf(func(args []Value) Value { return strings.TrimRight(text(args[0]), second(args, " ")) }),
-		"replace":        textOf(func(args []Value) Value { return strings.ReplaceAll(text(args[0]), text(args[1]), text(args[2])) }),
+		"replace":        textOf(replace),
 		"substring":      textOf(substring),
 		"substr":         textOf(substring),
-		"left":           textOf(func(args []Value) Value { return substring([]Value{args[0], int64(1), args[1]}) }),
+		"left":           textOf(left),
 		"split_part": textOf(func(args []Value) Value {
 			n, _ := number(args[2])
-			if parts := strings.Split(text(args[0]), text(args[1])); n >= 1 && int(n) <= len(parts) {
+			parts := []string{text(args[0])}
+			if separator := text(args[1]); separator != "" {
+				parts = strings.Split(parts[0], separator)
+			}
+			if n < 0 { // from the end
+				n += int64(len(parts)) + 1
+			}
+			if n >= 1 && n <= int64(len(parts)) {
 				return parts[n-1]
 			}
 			return ""
 		}),
 		"concat": {oidText, false, func(_ *run, args []Value) Value {
-			out := ""
-			for _, v := range args {
-				out += text(v)
+			parts := make([]string, len(args))
+			for i, v := range args {
+				parts[i] = text(v)
 			}
-			return out
+			return joinTexts(parts, "")
 		}},
 		"concat_ws": {oidText, false, func(_ *run, args []Value) Value {
 			var parts []string
@@ -195,17 +204,17 @@ func init() {
 					parts = append(parts, text(v))
 				}
 			}
-			return strings.Join(parts, text(args[0]))
+			return joinTexts(parts, text(args[0]))
 		}},
 		"length":      {oidInt4, true, func(_ *run, args []Value) Value { return int64(len([]rune(text(args[0])))) }},
 		"char_length": {oidInt4, true, func(_ *run, args []Value) Value { return int64(len([]rune(text(args[0])))) }},
 		"strpos":      {oidInt4, true, func(_ *run, args []Value) Value { return int64(strings.Index(text(args[0]), text(args[1])) + 1) }},
 		"starts_with": {oidBool, true, func(_ *run, args []Value) Value { return strings.HasPrefix(text(args[0]), text(args[1])) }},
-		"like_escape": {oidBool, true, func(_ *run, args []Value) Value {
-			return like(text(args[0]), text(args[1]), firstRune(text(args[2])), false)
+		"like_escape": {oidBool, true, func(r *run, args []Value) Value {
+			return r.like(text(args[0]), text(args[1]), firstRune(text(args[2])), false)
 		}},
-		"ilike_escape": {oidBool, true, func(_ *run, args []Value) Value {
-			return like(text(args[0]), text(args[1]), firstRune(text(args[2])), true)
+		"ilike_escape": {oidBool, true, func(r *run, args []Value) Value {
+			return r.like(text(args[0]), text(args[1]), firstRune(text(args[2])), true)
 		}},
 		"abs": {0, true, func(_ *run, args []Value) Value {
 			if f, ok := args[0].(float64); ok {
@@ -239,7 +248,7 @@ func init() {
 					parts = append(parts, text(args[2]))
 				}
 			}
-			return strings.Join(parts, text(args[1]))
+			return joinTexts(parts, text(args[1]))
 		}),
 		"string_to_array": {1009, true, func(_ *run, args []Value) Value {
 			out := &array{}
@@ -265,16 +274,20 @@ func init() {
 			return int64(1)
 		}},
 		"cardinality": {oidInt4, true, func(_ *run, args []Value) Value { return int64(len(listOf(args[0]))) }},
-		"array_position": {oidInt4, true, func(_ *run, args []Value) Value {
+		"array_position": {oidInt4, true, func(r *run, args []Value) Value {
 			for i, v := range listOf(args[0]) {
+				r.tick()
 				if v != nil && compare(v, args[1]) == 0 {
 					return int64(i + 1)
 				}
 			}
 			return nil
 		}},
-		"array_remove": {0, true, func(_ *run, args []Value) Value {
-			return &array{list: slices.DeleteFunc(slices.Clone(listOf(args[0])), func(v Value) bool { return v != nil && compare(v, args[1]) == 0 })}
+		"array_remove": {0, true, func(r *run, args []Value) Value {
+			return &array{list: slices.DeleteFunc(slices.Clone(listOf(args[0])), func(v Value) bool {
+				r.tick()
+				return v != nil && compare(v, args[1]) == 0
+			})}
 		}},
 		"array_append": {0, false, func(_ *run, args []Value) Value { return &array{list: append(slices.Clone(listOf(args[0])), args[1])} }},
 		"date_part": {oidFloat8, true, func(r *run, args []Value) Value {
@@ -351,6 +364,16 @@ func substring(args []Value) Value {
 	return string(s[from-1 : to-1])
 }
 
+// left is the first n characters, or all but the last -n.
+func left(args []Value) Value {
+	s := []rune(text(args[0]))
+	n, _ := number(args[1])
+	if n < 0 {
+		n += int64(len(s))
+	}
+	return string(s[:min(max(n, 0), int64(len(s)))])
+}
+
 func extreme(args []Value, sign int) Value {
 	var out Value
 	for _, v := range args {
@@ -408,7 +431,7 @@ var setFunctions = map[string]*setFunction{
 		}
 		return oidText
 	}, rows: func(_ *run, args []Value) []Value { return listOf(args[0]) }},
-	"generate_series": {least: 2, typ: func(_ *run, args []uint32) uint32 { return first(args) }, rows: func(_ *run, args []Value) []Value {
+	"generate_series": {least: 2, typ: func(_ *run, args []uint32) uint32 { return first(args) }, rows: func(r *run, args []Value) []Value {
 		if slices.Contains(args, nil) {
 			return nil
 		}
@@ -420,7 +443,7 @@ var setFunctions = map[string]*setFunction{
 		}
 		var out []Value
 		for n := from; by > 0 && n <= to || by < 0 && n >= to; n += by {
-			if len(out) > 100_000 {
+			if r.tick(); len(out) >= 100_000 {
 				fail(-1, codeTooMuch, "generate_series is too long")
 			}
 			out = append(out, n)
@@ -503,7 +526,29 @@ func (r *run) call(x *call, sc *scope) Value {
 			panic(e)
 		}
 	}()
-	return f.eval(r, args)
+	return r.kept(f.eval(r, args))
+}
+
+// joinTexts is strings.Join within limits.
+func joinTexts(parts []string, separator string) string {
+	n := 0
+	for i, p := range parts {
+		if n += len(p); i > 0 {
+			n += len(separator)
+		}
+		within(n)
+	}
+	return strings.Join(parts, separator)
+}
+
+// replace is replace(text, from, to).
+func replace(args []Value) Value {
+	s, from, to := text(args[0]), text(args[1]), text(args[2])
+	if from == "" {
+		return s
+	}
+	within(len(s) + strings.Count(s, from)*(len(to)-len(from)))
+	return strings.ReplaceAll(s, from, to)
 }
 
 // aggregate computes an aggregate over the group.
@@ -514,14 +559,17 @@ func (r *run) aggregate(x *call, sc *scope) Value {
 	var keys [][]Value
 	seen := map[string]bool{}
 	for _, t := range sc.group {
+		r.step()
 		inner.row = t
 		if x.filter != nil && r.eval(x.filter, &inner) != true {
 			continue
 		}
 		args := r.evalAll(x.args, &inner)
-		if k := rowKey(args); x.distinct && seen[k] {
-			continue
-		} else if x.distinct {
+		if x.distinct {
+			k := r.rowKey(args)
+			if seen[k] {
+				continue
+			}
 			seen[k] = true
 		}
 		in.rows = append(in.rows, args)
@@ -532,7 +580,7 @@ func (r *run) aggregate(x *call, sc *scope) Value {
 		keys = append(keys, key)
 	}
 	if len(x.order) > 0 {
-		sortBy(in, keys, x.order)
+		r.sortBy(in, keys, x.order)
 	}
 	if x.star {
 		return int64(len(in.rows))
@@ -558,7 +606,7 @@ func (r *run) aggregate(x *call, sc *scope) Value {
 	case "max":
 		return extreme(list, 1)
 	case "array_agg":
-		return &array{list: list}
+		return r.kept(&array{list: list})
 	case "string_agg":
 		separator := ""
 		if len(in.rows[0]) > 1 {
@@ -568,7 +616,7 @@ func (r *run) aggregate(x *call, sc *scope) Value {
 		for i, v := range list {
 			parts[i] = text(v)
 		}
-		return strings.Join(parts, separator)
+		return r.kept(joinTexts(parts, separator))
 	case "sum", "avg":
 		sum := Value(int64(0))
 		for _, v := range list {
@@ -592,6 +640,11 @@ func (r *run) typeOf(x expr, sc *scope) uint32 {
 	switch x := x.(type) {
 	case *constant:
 		return x.typ
+	case *param:
+		if t := r.types[x.n-1]; t != 0 {
+			return t
+		}
+		return oidText
 	case *slot:
 		return sc.rels[x.rel].columns[x.column].OID
 	case *column:

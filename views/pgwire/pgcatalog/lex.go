@@ -74,24 +74,44 @@ func (t Token) String() string {
 
 // Lex cuts a text into tokens as PostgreSQL does; the last one is End. Names in backticks are taken too. Errors are *Error.
 func Lex(text string) ([]Token, error) {
+	var tokens []Token
+	err := Each(text, func(t Token) bool {
+		tokens = append(tokens, t)
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tokens, nil
+}
+
+// Each is [Lex] that gives out one token after the other, and ends early when yield returns false.
+func Each(text string, yield func(Token) bool) error {
 	l := lexer{text: text}
 	for {
 		if err := l.blanks(); err != nil {
-			return nil, err
+			return err
 		}
 		if l.at >= len(text) {
-			return append(l.tokens, Token{Kind: End, At: len(text)}), nil
+			yield(Token{Kind: End, At: len(text)})
+			return nil
 		}
 		if err := l.next(); err != nil {
-			return nil, err
+			return err
+		}
+		if !yield(l.token) {
+			return nil
 		}
 	}
 }
 
+// maxOperator is how many bytes an operator may have, as in PostgreSQL.
+const maxOperator = 63
+
 type lexer struct {
-	text   string
-	at     int
-	tokens []Token
+	text  string
+	at    int
+	token Token // the last one
 }
 
 func (l *lexer) rest() string { return l.text[l.at:] }
@@ -138,7 +158,7 @@ func (l *lexer) blanks() error {
 }
 
 func (l *lexer) emit(kind Kind, text string, from int) error {
-	l.tokens = append(l.tokens, Token{kind, text, from})
+	l.token = Token{kind, text, from}
 	return nil
 }
 
@@ -176,13 +196,17 @@ func (l *lexer) next() error {
 		l.at++
 		return l.emit(Op, rest[:1], from)
 	}
-	n := 0
-	for n < len(rest) && strings.IndexByte("+-*/<>=~!@#%^&|?", rest[n]) >= 0 && !strings.HasPrefix(rest[n:], "--") && !strings.HasPrefix(rest[n:], "/*") {
+	n, unusual := 0, false
+	for n < min(len(rest), maxOperator+1) && strings.IndexByte("+-*/<>=~!@#%^&|?", rest[n]) >= 0 && !strings.HasPrefix(rest[n:], "--") && !strings.HasPrefix(rest[n:], "/*") {
+		unusual = unusual || strings.IndexByte("~!@#%^&|?", rest[n]) >= 0
 		n++
 	}
 	// As PostgreSQL: an operator ends in + or - only if it has an unusual character too, so that =-1 is = and -1.
-	for n > 1 && (rest[n-1] == '+' || rest[n-1] == '-') && !strings.ContainsAny(rest[:n], "~!@#%^&|?") {
+	for n > 1 && !unusual && (rest[n-1] == '+' || rest[n-1] == '-') {
 		n--
+	}
+	if n > maxOperator {
+		return l.fail(from, "operator too long")
 	}
 	if n == 0 {
 		r, _ := utf8.DecodeRuneInString(rest)

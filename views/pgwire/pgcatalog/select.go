@@ -8,17 +8,24 @@ import (
 	"strings"
 )
 
-// Result is what a query answers. A value of Rows is nil for NULL, else bool, int64, float64, string or a list of these, as its
-// column's type says.
+// Result is what a query answers. A value of Rows is nil for NULL, else bool, int64, float64, string, a number of the catalog
+// with its name, or a list of these, as its column's type says.
 type Result struct {
 	Columns []Column
 	Rows    [][]any
 	Params  []uint32 // the parameters' types, as far as what they are compared with says; else text
+	Bytes   int      // about how many the rows take
 }
 
 // maxSteps is how many rows and expressions a question may visit, which takes some seconds: what clients ask takes some ten
-// thousand.
-var maxSteps = 5_000_000
+// thousand, and more with many tables. maxMade is how many bytes it may make on the way, whether they are kept or not.
+var (
+	maxSteps = 5_000_000
+	maxMade  = 128 << 20
+)
+
+// maxText is how many bytes a text may have, and how many an array's elements.
+const maxText = 1 << 20
 
 // Run answers the query. params are its parameters: nil, or what a Result's values are. Errors are *Error, or ctx's.
 func (q *Query) Run(ctx context.Context, db *Database, params []any) (result *Result, err error) {
@@ -26,6 +33,7 @@ func (q *Query) Run(ctx context.Context, db *Database, params []any) (result *Re
 	for _, p := range params {
 		r.params = append(r.params, given(p))
 	}
+	r.learns = q.params > 0 && !slices.ContainsFunc(params, func(p any) bool { return p != nil })
 	defer func() {
 		switch f := recover().(type) {
 		case nil:
@@ -55,6 +63,7 @@ func (q *Query) Run(ctx context.Context, db *Database, params []any) (result *Re
 	for i, row := range answer.rows {
 		out := make([]any, len(row))
 		for j, v := range row {
+			result.Bytes += 16 + sizeOf(v)
 			out[j] = plainValue(v, result.Columns[j].OID)
 		}
 		result.Rows[i] = out
@@ -80,8 +89,12 @@ type run struct {
 	db        *Database
 	params    []Value
 	types     []uint32          // of the parameters, as far as they are known
+	learns    bool              // no parameter is given: what is asked is the answer's shape
 	relations map[string]*bound // of the catalog, each made once
+	patterns  map[string]*pattern
 	steps     int
+	ticks     int
+	made      int // bytes
 }
 
 type interrupted struct{ err error }
@@ -90,13 +103,73 @@ func fail(at int, code, format string, args ...any) {
 	panic(&Error{At: at, Code: code, Message: fmt.Sprintf(format, args...)})
 }
 
+// step counts one row or expression. Whatever loops calls it, or tick.
 func (r *run) step() {
-	if r.steps++; r.steps > maxSteps {
+	r.spend(1)
+	r.tick()
+}
+
+// spend counts so many steps.
+func (r *run) spend(steps int) {
+	if r.steps += steps; r.steps > maxSteps {
 		fail(-1, codeTooMuch, "the question is too large for what answers it")
 	}
-	if r.steps%4096 == 0 && r.ctx.Err() != nil {
+}
+
+// tick looks now and then whether anybody still waits for the answer.
+func (r *run) tick() {
+	if r.ticks++; r.ticks%256 == 0 && r.ctx.Err() != nil {
 		panic(interrupted{context.Cause(r.ctx)})
 	}
+}
+
+// make counts bytes that are about to be made.
+func (r *run) make(bytes int) {
+	if r.made += bytes; r.made > maxMade {
+		fail(-1, codeTooMuch, "the question takes more than %d MiB", maxMade>>20)
+	}
+}
+
+// within refuses a text or array that is about to be made with more bytes than one may have.
+func within(bytes int) {
+	if bytes < 0 || bytes > maxText {
+		fail(-1, codeTooMuch, "the result is larger than %d MiB", maxText>>20)
+	}
+}
+
+// kept counts a value that was made, and returns it.
+func (r *run) kept(v Value) Value {
+	switch v := v.(type) {
+	case string:
+		r.make(len(v))
+	case *array:
+		n := sizeOf(v)
+		within(n)
+		r.make(n)
+	}
+	return v
+}
+
+// sizeOf is about how many bytes a value has, with those that it shares with others.
+func sizeOf(v Value) int {
+	n := 16
+	switch v := v.(type) {
+	case string:
+		n += len(v)
+	case *array:
+		for _, e := range v.list {
+			if n += sizeOf(e); n > maxText {
+				return n
+			}
+		}
+	case *record:
+		for _, e := range v.values {
+			if n += sizeOf(e); n > maxText {
+				return n
+			}
+		}
+	}
+	return n
 }
 
 // bound is something that FROM names, with its rows.
@@ -117,6 +190,8 @@ type scope struct {
 	rels  []*bound
 	row   tuple
 	made  map[source]*bound // what has the same rows whatever is before it
+
+	merged []merge // columns that * shows once
 
 	group   []tuple           // what an aggregate goes over
 	grouped bool              // there is a group
@@ -153,6 +228,8 @@ func (r *run) query(q *query, outer *scope) *rows {
 		r.orderPlain(out, q.order)
 	}
 	sc := &scope{outer: outer}
+	r.note(q.offset, func() uint32 { return oidInt8 })
+	r.note(q.limit, func() uint32 { return oidInt8 })
 	if q.offset != nil {
 		n, _ := number(r.eval(q.offset, sc))
 		out.rows = out.rows[min(max(int(n), 0), len(out.rows)):]
@@ -182,6 +259,7 @@ func (r *run) values(v *values, outer *scope) *rows {
 		out.columns = append(out.columns, Column{Name: fmt.Sprintf("column%d", i+1), OID: r.typeOf(x, sc)})
 	}
 	for _, list := range v.rows {
+		r.make(16 * len(list))
 		out.rows = append(out.rows, r.evalAll(list, sc))
 	}
 	return out
@@ -200,21 +278,21 @@ func (r *run) combine(c *combination, outer *scope) *rows {
 	}
 	count := map[string]int{}
 	for _, row := range y.rows {
-		count[rowKey(row)]++
+		count[r.rowKey(row)]++
 	}
 	switch c.op {
 	case "union":
 		out.rows = slices.Concat(x.rows, y.rows)
 	case "intersect":
 		for _, row := range x.rows {
-			if k := rowKey(row); count[k] > 0 {
+			if k := r.rowKey(row); count[k] > 0 {
 				count[k]--
 				out.rows = append(out.rows, row)
 			}
 		}
 	case "except":
 		for _, row := range x.rows {
-			k := rowKey(row)
+			k := r.rowKey(row)
 			if count[k] == 0 {
 				out.rows = append(out.rows, row)
 			} else if c.all {
@@ -223,15 +301,15 @@ func (r *run) combine(c *combination, outer *scope) *rows {
 		}
 	}
 	if !c.all {
-		out.rows = distinct(out.rows)
+		out.rows = r.distinct(out.rows)
 	}
 	return out
 }
 
-func distinct(all [][]Value) [][]Value {
+func (r *run) distinct(all [][]Value) [][]Value {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(slices.Clone(all), func(row []Value) bool {
-		k := rowKey(row)
+		k := r.rowKey(row)
 		was := seen[k]
 		seen[k] = true
 		return was
@@ -239,9 +317,12 @@ func distinct(all [][]Value) [][]Value {
 }
 
 // rowKey is equal for rows that are.
-func rowKey(row []Value) string {
+func (r *run) rowKey(row []Value) string {
+	r.tick()
 	var b strings.Builder
+	defer func() { r.make(b.Len()) }()
 	for _, v := range row {
+		within(b.Len())
 		if v == nil {
 			b.WriteString("N;")
 			continue
@@ -265,7 +346,7 @@ func (r *run) orderPlain(out *rows, order []ordering) {
 			keys[i] = append(keys[i], r.orderKey(o.x, sc, row, out.columns))
 		}
 	}
-	sortBy(out, keys, order)
+	r.sortBy(out, keys, order)
 }
 
 // orderKey is what a row is ordered by: a column of the answer by number or name, else an expression.
@@ -287,12 +368,15 @@ func (r *run) orderKey(x expr, sc *scope, row []Value, columns []Column) Value {
 	return r.eval(x, sc)
 }
 
-func sortBy(out *rows, keys [][]Value, order []ordering) {
+func (r *run) sortBy(out *rows, keys [][]Value, order []ordering) {
 	at := make([]int, len(keys))
 	for i := range at {
 		at[i] = i
 	}
-	slices.SortStableFunc(at, func(a, b int) int { return compareKeys(keys[a], keys[b], order) })
+	slices.SortStableFunc(at, func(a, b int) int {
+		r.tick()
+		return compareKeys(keys[a], keys[b], order)
+	})
 	sorted := make([][]Value, len(at))
 	for i, from := range at {
 		sorted[i] = out.rows[from]
@@ -328,12 +412,22 @@ func (r *run) selection(s *selection, order []ordering, outer *scope) *rows {
 	tuples := r.from(s, sc)
 	out := &rows{}
 	items := r.expand(s.items, sc)
+	r.learn(s.where, sc)
+	r.learn(s.having, sc)
+	for _, it := range items {
+		r.learn(it.x, sc)
+	}
+	for _, x := range s.group {
+		r.learn(x, sc)
+	}
 	for _, it := range items {
 		out.columns = append(out.columns, Column{Name: it.as, OID: r.typeOf(it.x, sc)})
 	}
 	var keys, dedupe [][]Value
+	sets := setsOf(items)
 	emit := func() {
-		for row := range r.rowsOf(items, sc) {
+		for row := range r.rowsOf(items, sets, sc) {
+			r.make(16 * (len(row) + len(order) + len(s.distinctOn)))
 			out.rows = append(out.rows, row)
 			var key []Value
 			for _, o := range order {
@@ -366,22 +460,22 @@ func (r *run) selection(s *selection, order []ordering, outer *scope) *rows {
 	if len(order) > 0 {
 		if len(s.distinctOn) > 0 { // they are ordered alike
 			both := &rows{rows: dedupe}
-			sortBy(both, keys, order)
+			r.sortBy(both, keys, order)
 			dedupe = both.rows
 		}
-		sortBy(out, keys, order)
+		r.sortBy(out, keys, order)
 	}
 	if len(s.distinctOn) > 0 {
 		seen, kept := map[string]bool{}, out.rows[:0:0]
 		for i, row := range out.rows {
-			if k := rowKey(dedupe[i]); !seen[k] {
+			if k := r.rowKey(dedupe[i]); !seen[k] {
 				seen[k] = true
 				kept = append(kept, row)
 			}
 		}
 		out.rows = kept
 	} else if s.distinct {
-		out.rows = distinct(out.rows)
+		out.rows = r.distinct(out.rows)
 	}
 	return out
 }
@@ -462,6 +556,7 @@ func (r *run) extend(sc *scope, tuples []tuple, src source) []tuple {
 		for _, t := range tuples {
 			for _, row := range b.rows {
 				r.step()
+				r.make(24 * (at + 1))
 				out = append(out, append(t[:at:at], row))
 			}
 		}
@@ -475,6 +570,7 @@ func (r *run) extend(sc *scope, tuples []tuple, src source) []tuple {
 		inner := &scope{outer: sc.outer, with: sc.with, rels: sc.rels[:at], row: t}
 		for _, row := range r.produce(src, inner).rows {
 			r.step()
+			r.make(24 * (at + 1))
 			out = append(out, append(t[:at:at], row))
 		}
 	}
@@ -560,6 +656,7 @@ func (r *run) produce(src source, sc *scope) *bound {
 
 // function is a function in FROM.
 func (r *run) function(s *function, sc *scope) *bound {
+	r.learn(s.call, sc)
 	b := &bound{alias: s.alias}
 	if f := setFunctions[s.call.name]; f != nil {
 		list := r.setOf(s.call, sc)
@@ -596,11 +693,14 @@ func (r *run) join(sc *scope, tuples []tuple, j *join) []tuple {
 	if j.kind == "full" {
 		fail(-1, codeNotSupported, "FULL JOIN is not supported")
 	}
-	if j.kind == "right" {
+	begin, right := len(sc.rels), j.kind == "right"
+	if right {
 		swapped := *j
 		swapped.kind, swapped.x, swapped.y = "left", j.y, j.x
 		j = &swapped
 	}
+	// This may have been done before, for another row of what is before it.
+	sc.merged = slices.DeleteFunc(sc.merged, func(m merge) bool { return m.hidden.rel >= begin })
 	tuples = r.extend(sc, tuples, j.x)
 	at := len(sc.rels)
 	// Once with no row, for the shape and what does not depend on the left side.
@@ -624,6 +724,7 @@ func (r *run) join(sc *scope, tuples []tuple, j *join) []tuple {
 		}
 		using = append(using, [2]expr{&slot{x, xc}, &slot{at + y, yc}})
 	}
+	r.learn(j.on, sc)
 	conds := conjuncts(j.on, nil)
 	var out []tuple
 	for _, t := range tuples {
@@ -649,14 +750,39 @@ func (r *run) join(sc *scope, tuples []tuple, j *join) []tuple {
 			}
 		}
 		if !matched && j.kind == "left" {
+			r.make(24 * width)
 			full := make(tuple, width)
 			copy(full, t)
 			out = append(out, full)
 		}
 	}
 	sc.rels = rels
+	for _, pair := range using {
+		sc.merged = append(sc.merged, merge{*pair[0].(*slot), *pair[1].(*slot)})
+	}
+	if right { // as it is written
+		for i, full := range out {
+			out[i] = slices.Concat(full[:begin], full[at:], full[begin:at])
+		}
+		sc.rels = slices.Concat(rels[:begin], rels[at:], rels[begin:at])
+		moved := func(s *slot) {
+			switch {
+			case s.rel >= at:
+				s.rel -= at - begin
+			case s.rel >= begin:
+				s.rel += width - at
+			}
+		}
+		for i := range sc.merged {
+			moved(&sc.merged[i].shown)
+			moved(&sc.merged[i].hidden)
+		}
+	}
 	return out
 }
+
+// merge is two columns that USING or NATURAL make one of.
+type merge struct{ shown, hidden slot }
 
 // slot is a column by place, for USING.
 type slot struct{ rel, column int }
@@ -703,13 +829,22 @@ func (r *run) expand(items []item, sc *scope) []item {
 			continue
 		}
 		found := false
+		done := map[slot]bool{}
+		if s.of == "" { // first what is in more than one
+			for _, m := range sc.merged {
+				if !done[m.shown] {
+					out = append(out, item{&slot{m.shown.rel, m.shown.column}, sc.rels[m.shown.rel].columns[m.shown.column].Name})
+				}
+				done[m.shown], done[m.hidden] = true, true
+			}
+		}
 		for i, b := range sc.rels {
 			if s.of != "" && b.alias != s.of {
 				continue
 			}
 			found = true
 			for j, c := range b.columns {
-				if c.Name != tableOID {
+				if c.Name != tableOID && !done[slot{i, j}] {
 					out = append(out, item{&slot{i, j}, c.Name})
 				}
 			}
@@ -760,17 +895,23 @@ func columnName(x expr) string {
 	return "?column?"
 }
 
+// setsOf are the functions of SELECT's list that return sets.
+func setsOf(items []item) []*call {
+	var sets []*call
+	for _, it := range items {
+		walk(it.x, func(x expr) {
+			if c, ok := x.(*call); ok && setFunctions[c.name] != nil {
+				sets = append(sets, c)
+			}
+		})
+	}
+	return sets
+}
+
 // rowsOf computes SELECT's list over the row that sc looks at: one row, or as many as functions that return sets give.
-func (r *run) rowsOf(items []item, sc *scope) func(yield func([]Value) bool) {
+// sets are those functions.
+func (r *run) rowsOf(items []item, sets []*call, sc *scope) func(yield func([]Value) bool) {
 	return func(yield func([]Value) bool) {
-		var sets []*call
-		for _, it := range items {
-			walk(it.x, func(x expr) {
-				if c, ok := x.(*call); ok && setFunctions[c.name] != nil {
-					sets = append(sets, c)
-				}
-			})
-		}
 		one := func() []Value {
 			row := make([]Value, len(items))
 			for i, it := range items {
@@ -844,7 +985,7 @@ func (r *run) groups(s *selection, sc *scope, tuples []tuple) [][]tuple {
 	at, out := map[string]int{}, [][]tuple(nil)
 	for _, t := range tuples {
 		sc.row = t
-		k := rowKey(r.evalAll(by, sc))
+		k := r.rowKey(r.evalAll(by, sc))
 		i, ok := at[k]
 		if !ok {
 			i = len(out)
@@ -882,7 +1023,7 @@ func (r *run) windows(items []item, order []ordering, sc *scope, tuples []tuple)
 		var names []string
 		for i, t := range tuples {
 			sc.row = t
-			k := rowKey(r.evalAll(c.over.partition, sc))
+			k := r.rowKey(r.evalAll(c.over.partition, sc))
 			if partitions[k] == nil {
 				names = append(names, k)
 			}
@@ -894,28 +1035,35 @@ func (r *run) windows(items []item, order []ordering, sc *scope, tuples []tuple)
 		out := make([]Value, len(tuples))
 		for _, k := range names {
 			members := partitions[k]
-			slices.SortStableFunc(members, func(a, b int) int { return compareKeys(keys[a], keys[b], c.over.order) })
-			rank := 0
-			for n, i := range members {
-				if n == 0 || compareKeys(keys[i], keys[members[n-1]], c.over.order) != 0 {
-					rank = n + 1
+			slices.SortStableFunc(members, func(a, b int) int {
+				r.tick()
+				return compareKeys(keys[a], keys[b], c.over.order)
+			})
+			inner := *sc
+			inner.group, inner.grouped, inner.windows = nil, true, nil
+			plain := *c
+			plain.over = nil
+			for first, end := 0, 0; first < len(members); first = end {
+				// Peers have one rank, and one aggregate: over all members up to the last of them.
+				for end = first; end < len(members) && compareKeys(keys[members[first]], keys[members[end]], c.over.order) == 0; end++ {
+					r.step()
+					inner.group = append(inner.group, tuples[members[end]])
 				}
-				switch {
-				case c.name == "row_number":
-					out[i] = int64(n + 1)
-				case c.name == "rank":
-					out[i] = int64(rank)
-				case aggregates[c.name] != nil:
-					inner := *sc
-					inner.group, inner.grouped, inner.windows = nil, true, nil
-					for _, m := range members {
-						inner.group = append(inner.group, tuples[m])
+				var sum Value
+				if aggregates[c.name] != nil {
+					sum = r.aggregate(&plain, &inner)
+				}
+				for n := first; n < end; n++ {
+					switch {
+					case c.name == "row_number":
+						out[members[n]] = int64(n + 1)
+					case c.name == "rank":
+						out[members[n]] = int64(first + 1)
+					case aggregates[c.name] != nil:
+						out[members[n]] = sum
+					default:
+						fail(c.at, codeNoFunction, "window function %s is not answered here", c.name)
 					}
-					plain := *c
-					plain.over = nil
-					out[i] = r.aggregate(&plain, &inner)
-				default:
-					fail(c.at, codeNoFunction, "window function %s is not answered here", c.name)
 				}
 			}
 		}

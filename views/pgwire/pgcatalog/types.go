@@ -26,6 +26,7 @@ const (
 	oidInet        = 869
 	oidTimestamp   = 1114
 	oidTimestamptz = 1184
+	oidDate        = 1082
 	oidInterval    = 1186
 	oidNumeric     = 1700
 	oidRecord      = 2249
@@ -172,7 +173,7 @@ func elementType(oid uint32) uint32 {
 	return 0
 }
 
-// text is a value as text, as a cast to text gives it.
+// text is a value as text, as a cast to text gives it. One that is too long is an *Error that is panicked.
 func text(v Value) string {
 	switch v := v.(type) {
 	case string:
@@ -194,11 +195,13 @@ func text(v Value) string {
 	case *array:
 		return v.text()
 	case *record:
-		parts := make([]string, len(v.values))
+		parts, n := make([]string, len(v.values)), 0
 		for i, x := range v.values {
 			if x != nil {
 				parts[i] = text(x)
 			}
+			n += len(parts[i]) + 1
+			within(n)
 		}
 		return "(" + strings.Join(parts, ",") + ")"
 	}
@@ -206,8 +209,11 @@ func text(v Value) string {
 }
 
 // text is '{1,2}' of an array, '1 2' of a vector.
-func (a *array) text() string {
-	parts := make([]string, len(a.list))
+func (a *array) text() string { return a.textWithin(within) }
+
+// textWithin is text; within is asked about the bytes so far.
+func (a *array) textWithin(within func(bytes int)) string {
+	parts, n := make([]string, len(a.list)), 0
 	for i, v := range a.list {
 		switch s := text(v); {
 		case a.vector:
@@ -217,6 +223,8 @@ func (a *array) text() string {
 		default:
 			parts[i] = arrayElement(s)
 		}
+		n += len(parts[i]) + 1
+		within(n)
 	}
 	if a.vector {
 		return strings.Join(parts, " ")
