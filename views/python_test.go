@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/brotally/brotally/internal/testdocs"
 )
 
 var updateDocs = flag.Bool("update-docs", false, "write what Python prints into docs/HTTP.md")
@@ -16,41 +16,9 @@ var updateDocs = flag.Bool("update-docs", false, "write what Python prints into 
 // TestPythonReadsRows runs what docs/HTTP.md says of Python, with the Python that PYTHON names: one that has pandas, pyarrow, duckdb and
 // polars.
 func TestPythonReadsRows(t *testing.T) {
-	python := os.Getenv("PYTHON")
-	if python == "" {
-		t.Skip("no Python: set PYTHON, see `make test-clients`")
-	}
-	const file = "../docs/HTTP.md"
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	f := newFixture(t, Limits{}, dnsCounts)
 	f.add(office()...)
-	url := f.server(ServerConfig{}).URL
-	parts := strings.Split(string(text), "```python\n")
-	if len(parts) < 5 {
-		t.Fatalf("%d examples", len(parts)-1)
-	}
-	for i, part := range parts[1:] {
-		program, rest, _ := strings.Cut(part, "```\n```text\n")
-		want, rest, _ := strings.Cut(rest, "```")
-		out, err := exec.Command(python, "-W", "error", "-c", strings.ReplaceAll(program, "http://localhost:8080", url)).CombinedOutput()
-		if err != nil {
-			t.Errorf("example %d: %v\n%s%s", i+1, err, program, out)
-			continue
-		}
-		if *updateDocs {
-			parts[i+1] = program + "```\n```text\n" + string(out) + "```" + rest
-		} else if diff := cmp.Diff(want, string(out)); diff != "" {
-			t.Errorf("example %d (-want +got):\n%s", i+1, diff)
-		}
-	}
-	if *updateDocs && !t.Failed() {
-		if err := os.WriteFile(file, []byte(strings.Join(parts, "```python\n")), 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
+	testdocs.Python(t, "../docs/HTTP.md", 4, *updateDocs, "http://localhost:8080", f.server(ServerConfig{}).URL)
 }
 
 // TestSchemathesis has the schemathesis that SCHEMATHESIS names make up requests from /openapi.json: no answer may be a fault of the

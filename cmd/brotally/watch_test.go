@@ -94,7 +94,7 @@ func FuzzScreen(f *testing.F) {
 	f.Add("e\u0301\u0301", "\t", 12, 3)
 	f.Fuzz(func(t *testing.T, name, value string, width, height int) {
 		if width < 1 || height < 1 || width > 1000 || height > 100 {
-			t.Skip()
+			t.Skip("no terminal has that size")
 		}
 		s := &watchScreen{watching: &watching{program: &program{}, where: newPairs("column=value"), table: name}}
 		s.begin([]client.TableColumn{{Name: name, Type: "string", Key: true}, {Name: "n", Type: "bigint"}, {Name: value, Type: "string[]"}})

@@ -71,21 +71,31 @@ func (b *bench) startBrotally(j job) (*instance, error) {
 	return &instance{process: p}, nil
 }
 
+// servingRows starts an instance that answers from the table with ROWS rows.
+func (b *bench) servingRows(ctx context.Context) (*instance, error) {
+	j, err := b.rowsApp(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i, err := b.startBrotally(*j)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := i.reached(ctx, "dns_counts", j.topic, j.records); err != nil {
+		i.end()
+		return nil, err
+	}
+	return i, nil
+}
+
 // lookups compares look-ups of one row with a handler that does nothing but answer the same bytes, and counts how often a
 // second the notebook's query runs.
 func (b *bench) lookups(ctx context.Context) error {
-	j, err := b.rowsApp(ctx)
-	if err != nil {
-		return err
-	}
-	i, err := b.startBrotally(*j)
+	i, err := b.servingRows(ctx)
 	if err != nil {
 		return err
 	}
 	defer i.end()
-	if _, err := i.reached(ctx, "dns_counts", j.topic, j.records); err != nil {
-		return err
-	}
 	bare, address, err := b.startBare(ctx, i, rowPath(hostName(0), qtypes[0].name))
 	if err != nil {
 		return err

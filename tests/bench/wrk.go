@@ -45,18 +45,11 @@ func (b *bench) wrk(ctx context.Context) error {
 	if err := os.WriteFile(script, []byte(wrkScript), 0o600); err != nil {
 		return err
 	}
-	j, err := b.rowsApp(ctx)
-	if err != nil {
-		return err
-	}
-	i, err := b.startBrotally(*j)
+	i, err := b.servingRows(ctx)
 	if err != nil {
 		return err
 	}
 	defer i.end()
-	if _, err := i.reached(ctx, "dns_counts", j.topic, j.records); err != nil {
-		return err
-	}
 	var points []string
 	for n := range wrkPaths {
 		// A large odd stride: no two look-ups in a row are of neighbours.
