@@ -14,8 +14,9 @@ import (
 const (
 	boxWidth, boxHeight = 178, 46
 	columnStep          = 292
-	rowStep             = 104
-	titleLetters        = 22 // as many as fit a box
+	topStep             = 56 // of the first row, below the heads
+	rowStep             = 112
+	titleLetters        = 19 // as many as fit a box
 )
 
 // topologyPage is what runs, drawn.
@@ -85,7 +86,7 @@ func (s *Site) topology() maker {
 			m.feed(tables[:n], row, f, &s.history)
 			tables, row = tables[n:], row+n
 		}
-		m.Width, m.Height = 4*columnStep+boxWidth+2, row*rowStep+30
+		m.Width, m.Height = 4*columnStep+boxWidth+2, row*rowStep+topStep-26
 		m.Instance = instanceText(f)
 		return p, nil
 	}
@@ -103,7 +104,7 @@ func instanceText(f figures) string {
 
 // feed draws the tables of one feed, which share a pass over its topics.
 func (m *topologyPage) feed(tables []client.Table, row int, f figures, h *history) {
-	y := 30 + row*rowStep
+	y := topStep + row*rowStep
 	middle := y + (len(tables)-1)*rowStep/2
 	feed := tables[0].Feed
 	topics := strings.Join(tables[0].Topics.Feed, ", ")
