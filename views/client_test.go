@@ -73,7 +73,16 @@ func TestClient(t *testing.T) {
 	if err != nil || rows.Len() != 2 || rows.Row(0).Text("count") != "2" {
 		t.Errorf("query: %+v, %v", rows, err)
 	}
+	for most, want := range map[int]int{0: 0, 1: 1, 2: 2, 3: 2} {
+		first, more, err := c.QueryFirst(ctx, most, "SELECT count FROM dns_counts WHERE id.orig_h = $1 ORDER BY 1 DESC LIMIT 2", netip.MustParseAddr("10.0.0.1"))
+		if err != nil || first.Len() != want || more != (most < 2) || len(first.Columns) != 1 || (first.Meta.Table == "") != more {
+			t.Errorf("the first %d of a query: %+v, more %v, %v", most, first, more, err)
+		}
+	}
 	var e *client.Error
+	if _, _, err = c.QueryFirst(ctx, 1, "SELECT cont FROM dns_counts"); !errors.As(err, &e) || e.Code != "sql" {
+		t.Errorf("a fault in SQL: %v", err)
+	}
 	if _, err = c.Query(ctx, "SELECT cont FROM dns_counts"); !errors.As(err, &e) || e.Status != http.StatusBadRequest || e.Code != "sql" || !strings.HasSuffix(err.Error(), "^") {
 		t.Errorf("a fault in SQL: %v", err)
 	}

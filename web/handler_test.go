@@ -135,7 +135,7 @@ func TestAssetsStandAlone(t *testing.T) {
 		}
 		all = append(all, names...)
 	}
-	elsewhere := regexp.MustCompile(`(?:[a-z]+:)?//[\w.-]+\.[a-z]+[^\s"']*|@import|url\(`)
+	elsewhere := regexp.MustCompile(`(?:[a-z]+:)?//[\w.-]+\.[a-z]+[^\s"']*|@import|url\([^#]`)
 	local := regexp.MustCompile(`(?:(?:href|src)="/|\} from "\./|\bimport "\./)([^"{?]+\.\w+)"`)
 	unsafe := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|setAttribute\("(?:style|on\w+|href|src)"|createContextualFragment|DOMParser`)
 	used := map[string]bool{}

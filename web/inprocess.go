@@ -1,13 +1,15 @@
 package web
 
 import (
-	"bytes"
+	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 )
 
-// inProcess has a handler answer requests as if they had come over a connection. Answers are held whole.
+// inProcess has a handler answer requests as if they had come over a connection. An answer is read while it is written; when its body is closed,
+// the handler's next write fails.
 type inProcess struct{ handler http.Handler }
 
 // RoundTrip implements [http.RoundTripper].
@@ -18,36 +20,62 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	if served.Body == nil {
 		served.Body = http.NoBody
 	}
-	a := &answer{header: http.Header{}, status: http.StatusOK}
-	if err := a.take(p.handler, served); err != nil {
-		return nil, err
+	body, to := io.Pipe()
+	a := &answer{header: http.Header{}, to: to, begun: make(chan struct{})}
+	go a.take(p.handler, served) // ends with the answer, or with its reader
+	select {
+	case <-a.begun:
+	case <-r.Context().Done():
+		body.Close()
+		return nil, context.Cause(r.Context())
 	}
 	return &http.Response{
 		Status: http.StatusText(a.status), StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.header, Body: io.NopCloser(&a.body), ContentLength: int64(a.body.Len()), Request: r,
+		Header: a.sent, Body: body, ContentLength: -1, Request: r,
 	}, nil
 }
 
-// answer is an [http.ResponseWriter] that keeps what it is given.
+// answer is an [http.ResponseWriter] whose body goes through a pipe.
 type answer struct {
 	header http.Header
+	to     *io.PipeWriter
+
+	begun  chan struct{} // closed when what follows is there
 	status int
-	body   bytes.Buffer
+	sent   http.Header
 }
 
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
-func (a *answer) WriteHeader(status int)      { a.status = status }
+// Header implements [http.ResponseWriter].
+func (a *answer) Header() http.Header { return a.header }
 
-// take has the handler answer. One that breaks off in the middle panics with [http.ErrAbortHandler].
-func (a *answer) take(h http.Handler, r *http.Request) (err error) {
+// WriteHeader implements [http.ResponseWriter].
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status, a.sent = status, a.header.Clone()
+		close(a.begun)
+	}
+}
+
+// Write implements [http.ResponseWriter].
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.to.Write(b)
+}
+
+// Flush is for who asks for an [http.Flusher]; nothing is held back.
+func (a *answer) Flush() { a.WriteHeader(http.StatusOK) }
+
+// take has the handler answer. One that panics, as those do that break off in the middle, breaks the answer off.
+func (a *answer) take(h http.Handler, r *http.Request) {
 	defer func() {
-		if broke := recover(); broke == http.ErrAbortHandler { //nolint:errorlint // it is that very value
-			err = io.ErrUnexpectedEOF
-		} else if broke != nil {
-			panic(broke)
+		broke := recover()
+		if broke == nil {
+			a.WriteHeader(http.StatusOK)
+			_ = a.to.Close() // who reads has all
+			return
 		}
+		a.WriteHeader(http.StatusInternalServerError)
+		_ = a.to.CloseWithError(fmt.Errorf("the answer broke off: %v", broke)) // which who reads is told
 	}()
 	h.ServeHTTP(a, r)
-	return nil
 }

@@ -15,6 +15,9 @@ const (
 	// keeps a tenth of a core busy at most.
 	share = 9
 
+	// lasting is how long one connection lasts. Who still looks then comes back at once, and shows the token anew.
+	lasting = 5 * time.Minute
+
 	heartbeat = 15 * time.Second // without anything to say a comment is sent, so that nobody between takes the connection for dead
 	stalled   = 10 * time.Second // who takes longer to read an event is cut off, and comes back
 )
@@ -36,8 +39,9 @@ func (s *Site) live(w http.ResponseWriter, r *http.Request, name string, m maker
 	e := &events{w: w, control: http.NewResponseController(w)}
 	_ = e.control.SetReadDeadline(time.Time{}) // a server without deadlines needs none
 	var main, next bytes.Buffer
+	e.buf.WriteString("retry: 300\n\n")
 	said, sent := state{}, time.Now()
-	for {
+	for end := time.Now().Add(lasting); time.Now().Before(end); {
 		began := time.Now()
 		p, _ := made(m, r)
 		if r.Context().Err() != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/brotally/brotally/views/client"
 )
@@ -47,14 +48,14 @@ func (s *Site) sql() maker {
 			return p, nil
 		}
 		m.Share = "/sql?" + url.Values{"q": {m.Query}}.Encode()
-		rows, err := s.api.Query(r.Context(), m.Query)
+		began := time.Now()
+		rows, more, err := s.api.QueryFirst(r.Context(), maxShown, m.Query)
 		if err != nil {
 			return p, err
 		}
-		m.Meta, m.Took = rows.Meta, duration(rows.Meta.TookMS/1000)
-		if len(rows.Values) > maxShown {
-			p.Note = fmt.Sprintf("The first %s of %s rows are shown. POST /api/v1/query answers with all of them.", integer(maxShown), integer(int64(len(rows.Values))))
-			rows.Values = rows.Values[:maxShown]
+		m.Meta, m.Took = rows.Meta, duration(time.Since(began).Seconds())
+		if more {
+			p.Note = "The first " + integer(maxShown) + " rows are shown; there are more. POST /api/v1/query answers with all of them."
 		}
 		m.show(rows)
 		return p, nil

@@ -304,12 +304,9 @@ func valueText(v any) (string, error) {
 // Query runs a SELECT over a table. params are what $1, $2 .. stand for: nil, bool, numbers, strings, and what encodes as
 // one of them in JSON, such as time.Time and netip.Addr.
 func (c *Client) Query(ctx context.Context, sql string, params ...any) (*Rows, error) {
-	if params == nil {
-		params = []any{}
-	}
-	body, err := json.Marshal(map[string]any{"sql": sql, "params": params})
+	body, err := queryBody(sql, params)
 	if err != nil {
-		return nil, fmt.Errorf("parameters of the query: %w", err)
+		return nil, err
 	}
 	return c.rows(ctx, http.MethodPost, "/query", body)
 }
@@ -390,7 +387,12 @@ func (c *Client) sendOnce(ctx context.Context, method, path string, body []byte,
 	}
 	d := json.NewDecoder(res.Body)
 	d.UseNumber()
-	if err := d.Decode(answer); err != nil {
+	if s, ok := answer.(streamed); ok {
+		err = s.read(d)
+	} else {
+		err = d.Decode(answer)
+	}
+	if err != nil {
 		return fmt.Errorf("answer of %s: %w", c.base, err)
 	}
 	return nil

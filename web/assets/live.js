@@ -4,6 +4,7 @@ import { enhance } from "./dress.js";
 import { merge } from "./merge.js";
 
 const patience = 2_000; // milliseconds before a server that refuses is asked again
+const grace = 1_500; // a connection may be gone for so long before anything is said
 const silent = 40_000; // without a word, not even a heartbeat, the connection is taken for dead
 
 // The one place where text becomes markup: it is this server's own, and escaped there.
@@ -18,6 +19,7 @@ export class Live {
     this.source = null;
     this.paused = false;
     this.timer = 0;
+    this.missing = null; // timer of what is to be said when the connection does not come back
     document.addEventListener("visibilitychange", () => this.connect()); // a page in the background costs nothing
   }
 
@@ -43,7 +45,11 @@ export class Live {
     clearTimeout(this.timer);
     this.source?.close();
     this.source = null;
-    if (!this.url || this.paused || document.hidden) return;
+    if (!this.url || this.paused || document.hidden) {
+      clearTimeout(this.missing);
+      this.missing = null;
+      return;
+    }
     const source = new EventSource(this.url);
     this.source = source;
     source.addEventListener("main", (e) => {
@@ -56,13 +62,16 @@ export class Live {
       this.say(e.data.slice(0, at), e.data.slice(at + 1));
     });
     source.addEventListener("error", () => {
-      this.say("lost", "no answer");
+      this.missing ??= setTimeout(() => this.say("lost", "no answer"), grace);
       if (source.readyState === EventSource.CLOSED) this.timer = setTimeout(() => this.connect(), patience); // else it comes back by itself
     });
-    this.alive();
+    source.addEventListener("open", () => this.alive());
+    this.timer = setTimeout(() => this.connect(), silent);
   }
 
   alive() {
+    clearTimeout(this.missing);
+    this.missing = null;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.connect(), silent);
   }
