@@ -15,7 +15,7 @@ import (
 // Limits bound what look-ups may take. The zero value of a field is its default, a negative value is no limit.
 type Limits struct {
 	// Queries is how many look-ups may scan at once. Others wait for up to Wait. Defaults to the number of processors,
-	// at least 4. Point look-ups do not count.
+	// at least 4. Point look-ups do not count, and equal ones whose rows are kept count as one.
 	Queries int
 
 	// Wait is how long a look-up waits for its turn. Defaults to 1 second.

@@ -282,8 +282,7 @@ func (v *View) rowsSelect(shape rowsShape) (*tables.Select, error) {
 	if err != nil {
 		return nil, rowsError(err)
 	}
-	v.selects.put(name, sel)
-	return sel, nil
+	return v.selects.put(name, sel), nil
 }
 
 // columnExpr is a column of the table in SQL; the one behind the last is [tables.Place].
