@@ -192,11 +192,11 @@ const scanned = 2048
 
 // scan runs a look-up over all rows, when it is its turn. begin is called when it has it.
 func (v *View) scan(ctx context.Context, r request, begin func() error) (*Answer, error) {
-	leave, err := v.gate.enter(ctx)
+	turn, err := v.gate.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
+	defer turn.leave()
 	if err := begin(); err != nil {
 		return nil, err
 	}
@@ -209,7 +209,7 @@ func (v *View) scan(ctx context.Context, r request, begin func() error) (*Answer
 		if r.page != nil && within.Rows > 0 {
 			within.Rows++ // which only says that there is another page
 		}
-		rows, err := r.sel.RunWithin(v.rows(ctx, h, &broken, part{size: scanned}), r.params, within)
+		rows, err := r.sel.RunWithin(v.rows(ctx, h, &broken, part{size: scanned, between: func() error { return turn.pass(ctx) }}), r.params, within)
 		var large *tables.TooLarge
 		switch {
 		case broken != nil:
