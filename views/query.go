@@ -75,17 +75,19 @@ func (v *View) run(ctx context.Context, r request) (*Answer, error) {
 	if _, err := v.holds(r); err != nil { // at once: it takes no turn to know that
 		return nil, err
 	}
-	var found *Answer
-	var err error
 	if r.key, r.keyed = v.pointOf(r); r.keyed {
-		found, err = v.answer(r, func(h *held) (*tables.Rows, error) { return v.point(h, r) })
-	} else {
-		found, err = v.rounds.ask(ctx, r.question(), func(ctx context.Context, begin func() error) (*Answer, error) { return v.scan(ctx, r, begin) })
+		a, err := v.answer(r, func(h *held) (*tables.Rows, error) { return v.point(h, r) })
+		if err != nil {
+			return nil, err
+		}
+		a.Took = time.Since(start)
+		return a, nil
 	}
+	shared, err := v.rounds.ask(ctx, r.question(), func(ctx context.Context, begin func() error) (*Answer, error) { return v.scan(ctx, r, begin) })
 	if err != nil {
 		return nil, err
 	}
-	a := *found // the rows may be those of others, too
+	a := *shared
 	a.Took = time.Since(start)
 	return &a, nil
 }
@@ -183,7 +185,8 @@ func (v *View) shownRow(key string, state tables.State) ([]feeds.Value, error) {
 	if shown, err := v.table.Shows(key, state); err != nil || !shown {
 		return nil, err
 	}
-	return v.table.MarkedRow(key, state, nil)
+	row := make([]feeds.Value, 0, len(v.table.Columns)+len(v.table.Marks())+1) // and the place
+	return v.table.MarkedRow(key, state, row)
 }
 
 // scanned is how many rows a scan reads before it lets the changelog's next records in, and looks whether anybody still
