@@ -33,7 +33,7 @@ type keptRow struct {
 
 // offer computes a row and keeps it if it is in the answer; full says that no later row can be, or that over is set.
 func (c *collector) offer(e *env, items []eval) (full bool) {
-	c.scratch = c.scratch[:0]
+	c.scratch = slices.Grow(c.scratch[:0], len(items))
 	for _, value := range items {
 		c.scratch = append(c.scratch, value(e))
 	}

@@ -102,7 +102,7 @@ func (t *Table) EncodeKey(vals []feeds.Value) ([]byte, error) {
 	if len(vals) != len(t.keys) {
 		return nil, fmt.Errorf("table %s has %d group columns, not %d", t.Name, len(t.keys), len(vals))
 	}
-	var key []byte
+	key := make([]byte, 0, 64)
 	for i, v := range vals {
 		v, err := exactly(v, t.keys[i].Type)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/tables/sql"
@@ -30,6 +31,15 @@ type Select struct {
 	limit    *expr // nil: all
 	offset   *expr // nil: 0
 	marks    []int // positions in Columns of those that can be estimates
+
+	bound sync.Pool // of *bound: what runs over rows that are not grouped
+}
+
+// bound are the look-up's expressions as closures over its rows. They are for one run at a time.
+type bound struct {
+	where    cond   // nil: all rows
+	items    []eval // and behind them the marks
+	unnested *unnester
 }
 
 // ordering is one expression of ORDER BY.
@@ -365,7 +375,8 @@ func (s *Select) run(rows iter.Seq[[]feeds.Value], params []feeds.Value, out *co
 }
 
 // evals are the items, and behind them the marks.
-func (s *Select) evals(slots []int) (items []eval) {
+func (s *Select) evals(slots []int) []eval {
+	items := make([]eval, 0, len(s.plan.items)+len(s.marks))
 	for _, it := range s.plan.items {
 		items = append(items, it.expr.eval(slots))
 	}
@@ -375,20 +386,30 @@ func (s *Select) evals(slots []int) (items []eval) {
 	return items
 }
 
-func (s *Select) runPlain(e *env, rows iter.Seq[[]feeds.Value], out *collector) {
-	var where cond
-	if s.plan.where != nil {
-		where = s.plan.where.bindCond(s.slots)
+func (s *Select) bind() *bound {
+	if b, ok := s.bound.Get().(*bound); ok {
+		return b
 	}
-	items := s.evals(s.slots)
-	unnested := s.plan.newUnnester(s.slots)
+	b := &bound{items: s.evals(s.slots), unnested: s.plan.newUnnester(s.slots)}
+	if s.plan.where != nil {
+		b.where = s.plan.where.bindCond(s.slots)
+	}
+	return b
+}
+
+func (s *Select) runPlain(e *env, rows iter.Seq[[]feeds.Value], out *collector) {
+	b := s.bind()
+	defer func() {
+		b.unnested.forget() // or the pool would keep them alive
+		s.bound.Put(b)
+	}()
 	for row := range rows {
 		e.vals = row
-		if where != nil && where(e) != yes {
+		if b.where != nil && b.where(e) != yes {
 			continue
 		}
-		for n := range unnested.open(e) {
-			if unnested.row(e, n); out.offer(e, items) {
+		for n := range b.unnested.open(e) {
+			if b.unnested.row(e, n); out.offer(e, b.items) {
 				return
 			}
 		}

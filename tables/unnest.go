@@ -117,6 +117,13 @@ func (p *plan) newUnnester(slots []int) *unnester {
 	return u
 }
 
+// forget lets go of the arrays that were read last.
+func (u *unnester) forget() {
+	if u != nil {
+		clear(u.lists)
+	}
+}
+
 // open reads the arrays of e's record and returns how many rows it gives.
 func (u *unnester) open(e *env) (rows int) {
 	if u == nil {

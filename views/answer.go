@@ -82,7 +82,7 @@ func formatOf(r *http.Request, name string) (format, error) {
 		return "", bad("bad_value", "no format "+name, or(sql.DidYouMean(name, names), "the formats are "+strings.Join(names, ", ")))
 	}
 	accept := r.Header.Values("Accept")
-	if strings.TrimSpace(strings.Join(accept, "")) == "" {
+	if all := strings.TrimSpace(strings.Join(accept, "")); all == "" || all == "*/*" {
 		return formatJSON, nil
 	}
 	best, bestQuality := format(""), 0.0
@@ -187,7 +187,7 @@ func (a *Answer) write(w io.Writer, how form) error {
 
 // setHeader sets the headers that are known before the rows are.
 func (a *Answer) setHeader(header http.Header, how form) {
-	header.Set("Content-Type", mediaTypes[how.format][0])
+	header["Content-Type"] = mediaTypes[how.format][:1:1]
 	if how.format == formatJSON {
 		return // meta says it
 	}
@@ -323,7 +323,7 @@ func (a *Answer) appendMeta(b []byte, rows int) []byte {
 	b = append(append(b, a.Table...), `","as_of":`...)
 	b = a.AsOf.AppendJSON(b)
 	b = append(b, `,"event_time":`...)
-	b = eventTime(a.AsOf).AppendJSON(b)
+	b = append(b, a.AsOf.eventTime...)
 	b = append(b, `,"rows":`...)
 	b = strconv.AppendInt(b, int64(rows), 10)
 	b = append(b, `,"counts":`...)

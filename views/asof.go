@@ -27,8 +27,9 @@ type AsOf struct {
 	// Full says that MAX GROUPS was reached: some partition has a row of the others.
 	Full bool
 
-	json   []byte // offsets as {topic:{partition:offset}}
-	counts []byte // as JSON
+	json      []byte // offsets as {topic:{partition:offset}}
+	counts    []byte // as JSON
+	eventTime []byte // as JSON
 }
 
 func newAsOf(progress map[codecs.Source]codecs.Progress) *AsOf {
@@ -38,7 +39,7 @@ func newAsOf(progress map[codecs.Source]codecs.Progress) *AsOf {
 		a.EventTime = max(a.EventTime, p.NewestTime)
 		a.Counts.Add(p.Counts)
 	}
-	a.json, a.counts = a.appendJSON(nil), appendCounts(a.Counts)
+	a.json, a.counts, a.eventTime = a.appendJSON(nil), appendCounts(a.Counts), eventTime(a).AppendJSON(nil)
 	return a
 }
 

@@ -5,8 +5,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/feeds"
@@ -135,4 +139,59 @@ func BenchmarkTop(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchRows, "ns/row")
+}
+
+// BenchmarkPointBesideScans is the look-up of one row over HTTP while 64 clients have all rows sorted, each in another way: its
+// latencies.
+func BenchmarkPointBesideScans(b *testing.B) {
+	f := newFixture(b, Limits{}, dnsCounts)
+	f.fill(benchRows)
+	s := httptest.NewServer(NewServer(ServerConfig{Views: f.Views}))
+	defer s.Close()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}
+	defer client.CloseIdleConnections()
+	ask := func(query string) (status int) {
+		res, err := client.Get(s.URL + rowsPath + "?" + query)
+		if err != nil {
+			b.Error(err)
+			return 0
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		return res.StatusCode
+	}
+	var done atomic.Bool
+	var scans, refused atomic.Int64
+	var others sync.WaitGroup
+	for i := range 64 {
+		others.Go(func() {
+			for !done.Load() {
+				if status := ask(fmt.Sprintf("order=-count,id.orig_h&limit=%d", 10+i)); status == http.StatusOK {
+					scans.Add(1)
+				} else {
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	for f.Scanning() == 0 {
+		runtime.Gosched()
+	}
+	var took []time.Duration
+	for i := 0; b.Loop(); i++ {
+		began := time.Now()
+		if status := ask("id.orig_h=" + benchHost(i%benchRows) + "&qtype_name=A"); status != http.StatusOK {
+			b.Fatalf("status %d", status)
+		}
+		took = append(took, time.Since(began))
+	}
+	seconds := b.Elapsed().Seconds()
+	done.Store(true)
+	b.ReportMetric(float64(scans.Load())/seconds, "scans/s")
+	b.ReportMetric(float64(refused.Load())/seconds, "refused/s")
+	slices.Sort(took)
+	for _, p := range []int{50, 99} {
+		b.ReportMetric(float64(took[len(took)*p/100].Microseconds())/1000, fmt.Sprintf("ms/p%d", p))
+	}
+	others.Wait()
 }

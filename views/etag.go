@@ -1,10 +1,9 @@
 package views
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
+	"hash/maphash"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/brotally/brotally/codecs"
@@ -23,28 +22,33 @@ func (v *View) unchanged(w http.ResponseWriter, r *http.Request, how form) bool 
 	if !h.ready || h.store == nil || v.held.Load() != h {
 		return false
 	}
-	sum := sha256.New()
-	for _, n := range h.store.Version() {
-		sum.Write(binary.BigEndian.AppendUint64(nil, n))
-	}
-	sum.Write([]byte(v.key + "\x00" + string(how.format) + "\x00" + r.URL.RawQuery))
-	tag := base64.RawURLEncoding.EncodeToString(sum.Sum(nil)[:12])
+	tag := maphash.Comparable(tags, tagged{h.store.Version(), v.key, how.format, r.URL.RawQuery})
+	text := `W/"` + strconv.FormatUint(tag, 36) + `"`
 	header := w.Header()
-	header.Set("ETag", `W/"`+tag+`"`)
-	header.Set("Cache-Control", "private, no-cache")
-	if !matches(r.Header.Values("If-None-Match"), tag) {
+	header["Etag"], header["Cache-Control"] = []string{text}, asksAgain
+	if !matches(r.Header["If-None-Match"], text) {
 		return false
 	}
 	asOf.setHeader(header)
 	return true
 }
 
-// matches reports whether If-None-Match has the tag, weak or not.
+// tagged is what a tag stands for.
+type tagged struct {
+	version [2]uint64
+	key     string
+	format  format
+	query   string
+}
+
+var tags = maphash.MakeSeed()
+
+// matches reports whether If-None-Match has the weak tag, or the same as a strong one.
 func matches(headers []string, tag string) bool {
 	for _, header := range headers {
 		for part := range strings.SplitSeq(header, ",") {
 			part = strings.TrimSpace(part)
-			if part == "*" || strings.TrimPrefix(part, "W/") == `"`+tag+`"` {
+			if part == "*" || part == tag || part == tag[len("W/"):] {
 				return true
 			}
 		}

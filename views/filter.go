@@ -30,6 +30,7 @@ type filter struct {
 
 // filters reads all parameters that are conditions: all but the given ones. Each column has an operator once, but for ne and subnet.
 func (v *View) filters(query map[string][]string, params []string) (all []filter, err error) {
+	all = make([]filter, 0, len(query))
 	for name, values := range query {
 		if slices.Contains(params, name) {
 			if len(values) > 1 {

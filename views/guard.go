@@ -8,15 +8,23 @@ import (
 	"strings"
 )
 
+// Values of headers that are always the same. They are shared, in full: who adds to one gets a copy.
+var (
+	noSniff    = []string{"nosniff"}
+	noReferrer = []string{"no-referrer"}
+	sameOrigin = []string{"same-origin"}
+	noStore    = []string{"no-store"}
+	asksAgain  = []string{"private, no-cache"}
+)
+
 // guard lets through what may be answered, and sets what every answer carries.
 func (s *server) guard(c ServerConfig, next http.Handler) http.Handler {
 	// Other sites' pages get no answer to read (there is no CORS) and cannot send anything but plain requests.
 	crossOrigin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) {
 		w := withStatus(to)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		w.Header().Set("Referrer-Policy", "no-referrer")
-		w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+		header := w.Header()
+		header["X-Content-Type-Options"], header["Referrer-Policy"], header["Cross-Origin-Resource-Policy"] = noSniff, noReferrer, sameOrigin
 		defer s.recovered(w, r)
 		if !ownHost(r, c.Hosts) {
 			s.fail(w, r, &apiError{status: http.StatusForbidden, Code: "unknown_host",
@@ -67,8 +75,8 @@ func (s *server) recovered(w *statusWriter, r *http.Request) {
 // ownHost reports whether the request names us. Over loopback a page could have its own name point at us; elsewhere names
 // are for others to give, and TLS or a token protects.
 func ownHost(r *http.Request, hosts []string) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok || !loopbackAddr(local.String()) {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || !local.IP.IsLoopback() {
 		return true
 	}
 	name := r.Host

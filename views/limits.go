@@ -15,7 +15,8 @@ import (
 // Limits bound what look-ups may take. The zero value of a field is its default, a negative value is no limit.
 type Limits struct {
 	// Queries is how many look-ups may scan at once. Others wait for up to Wait. Defaults to the number of processors,
-	// at least 4. Point look-ups do not count.
+	// at least 4. Point look-ups do not count, and equal ones whose rows are kept count as one. They read in turn, a part each, one
+	// fewer at any moment than there are processors, but one.
 	Queries int
 
 	// Wait is how long a look-up waits for its turn. Defaults to 1 second.
@@ -114,31 +115,41 @@ func size(bytes int) string {
 	return fmt.Sprintf("%d MiB", bytes>>20)
 }
 
-// gate lets so many look-ups scan at once.
+// gate lets so many look-ups scan at once. Of these fewer read at any moment than there are processors, one part of their rows after the
+// other in turn: a processor that has nothing to do hears of a request at once, one that reads after ten milliseconds.
 type gate struct {
 	limits Limits
 	slots  chan struct{} // nil: no limit
+	turns  chan struct{}
 
 	listening atomic.Int64 // how many listen to changes
 }
 
 func newGate(l Limits) *gate {
-	g := &gate{limits: l}
+	g := &gate{limits: l, turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)-1))}
 	if l.Queries > 0 {
 		g.slots = make(chan struct{}, l.Queries)
 	}
 	return g
 }
 
-// enter waits for a turn; leave gives it back. The error is *LimitError, or ctx's.
-func (g *gate) enter(ctx context.Context) (leave func(), err error) {
+// turn is what a look-up has that may read rows.
+type turn struct {
+	gate *gate
+	slot bool // it is one of Limits.Queries
+	has  bool // it may read now
+}
+
+// enter waits for a turn, which is to be left. The error is *LimitError, or ctx's.
+func (g *gate) enter(ctx context.Context) (*turn, error) {
 	if g.slots == nil {
-		return func() {}, nil
+		return g.again(ctx)
 	}
-	leave = func() { <-g.slots }
+	t := &turn{gate: g}
 	select {
 	case g.slots <- struct{}{}:
-		return leave, nil
+		t.slot = true
+		return t, t.take(ctx)
 	default:
 	}
 	var timeout <-chan time.Time
@@ -149,24 +160,57 @@ func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	}
 	select {
 	case g.slots <- struct{}{}:
-		return leave, nil
+		t.slot = true
+		return t, t.take(ctx)
 	case <-timeout:
 		return nil, &LimitError{What: "queries", Limit: fmt.Sprintf("%d look-ups at once", g.limits.Queries), Hint: "try again in a moment"}
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, context.Cause(ctx)
 	}
 }
 
 // again waits for another turn of a look-up that had one, for as long as anybody waits for its answer.
-func (g *gate) again(ctx context.Context) (leave func(), err error) {
-	if g.slots == nil {
-		return func() {}, nil
+func (g *gate) again(ctx context.Context) (*turn, error) {
+	t := &turn{gate: g}
+	if g.slots != nil {
+		select {
+		case g.slots <- struct{}{}:
+			t.slot = true
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
+	return t, t.take(ctx)
+}
+
+// take waits until the look-up may read; an error is ctx's, and leaves.
+func (t *turn) take(ctx context.Context) error {
 	select {
-	case g.slots <- struct{}{}:
-		return func() { <-g.slots }, nil
+	case t.gate.turns <- struct{}{}:
+		t.has = true
+		return nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		t.leave()
+		return context.Cause(ctx)
+	}
+}
+
+// pass lets another one read that waits. It is for between two parts.
+func (t *turn) pass(ctx context.Context) error {
+	<-t.gate.turns
+	t.has = false
+	return t.take(ctx)
+}
+
+// leave gives back what the look-up has. It may be called again.
+func (t *turn) leave() {
+	if t.has {
+		t.has = false
+		<-t.gate.turns
+	}
+	if t.slot {
+		t.slot = false
+		<-t.gate.slots
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/brotally/brotally/feeds"
@@ -62,11 +63,7 @@ func TestTooManyLookupsAtOnce(t *testing.T) {
 	url := f.server(ServerConfig{}).URL + "/api/v1/tables/dns_counts/rows"
 	gate := f.All()[0].gate
 	for range 2 {
-		leave, err := gate.enter(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer leave()
+		gate.slots <- struct{}{}
 	}
 	r := get(t, url)
 	if got := r.apiErr(t); got != "Too Many Requests too_many_queries: the look-up is over the limit of 2 look-ups at once; try again in a moment" || r.header.Get("Retry-After") == "" {
@@ -75,6 +72,54 @@ func TestTooManyLookupsAtOnce(t *testing.T) {
 	if r := get(t, url+"?id.orig_h=10.0.0.7&qtype_name=A"); r.status != http.StatusOK {
 		t.Errorf("a point look-up: %d %s", r.status, r.body)
 	}
+}
+
+// TestLookupsReadInTurn has one that reads, and more that may.
+func TestLookupsReadInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(Limits{Queries: 3}.orDefaults())
+		g.turns = make(chan struct{}, 1)
+		first, err := g.enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := make(chan string)
+		reads := func(name string, ctx context.Context) {
+			go func() { // ends when it was read
+				turn, err := g.enter(ctx)
+				if err != nil {
+					read <- name + ": " + err.Error()
+					return
+				}
+				read <- name
+				turn.leave()
+			}()
+			synctest.Wait()
+		}
+		timed, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errReplaced)
+		defer cancel()
+		reads("second", timed)
+		reads("third", t.Context())
+		if n := len(g.slots); n != 3 {
+			t.Errorf("%d may read", n)
+		}
+		if got := <-read; got != "second: "+errReplaced.Error() {
+			t.Error(got)
+		}
+		passed := make(chan error)
+		go func() { passed <- first.pass(t.Context()) }() // ends with the third one
+		if got := <-read; got != "third" {
+			t.Error(got)
+		}
+		if err := <-passed; err != nil {
+			t.Error(err)
+		}
+		first.leave()
+		first.leave()
+		if len(g.slots) != 0 || len(g.turns) != 0 {
+			t.Errorf("%d slots and %d turns are not given back", len(g.slots), len(g.turns))
+		}
+	})
 }
 
 func TestTurnsAreGivenBack(t *testing.T) {

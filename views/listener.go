@@ -373,7 +373,7 @@ func (l *listener) scan(ctx context.Context, number int32, p *grouptable.Partiti
 		if err := errors.Join(l.alive(ctx), l.allowed()); err != nil {
 			return err
 		}
-		leave, err := l.view.gate.enter(ctx)
+		turn, err := l.view.gate.enter(ctx)
 		var busy *LimitError
 		switch {
 		case errors.As(err, &busy):
@@ -403,7 +403,7 @@ func (l *listener) scan(ctx context.Context, number int32, p *grouptable.Partiti
 				return true
 			})
 		})
-		leave()
+		turn.leave()
 		if err != nil {
 			return fmt.Errorf("row of %s: %w", l.view.table.Name, err)
 		}

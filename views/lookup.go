@@ -41,10 +41,10 @@ func (v *Views) Compile(text string) (Lookup, error) {
 		return l, nil
 	}
 	l, err := shown.compile(text)
-	if err == nil {
-		shown.lookups.put(text, l)
+	if err != nil {
+		return l, err
 	}
-	return l, err
+	return shown.lookups.put(text, l), nil
 }
 
 func (r *roll) compile(text string) (Lookup, error) {
@@ -119,12 +119,16 @@ func (c *cache[V]) get(text string) (V, bool) {
 	return v, ok
 }
 
-func (c *cache[V]) put(text string, v V) {
+// put keeps v unless there is one by now, and returns the one that is kept: all who come at once have the same.
+func (c *cache[V]) put(text string, v V) V {
 	if len(text) > cacheText {
-		return
+		return v
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if first, ok := c.of[text]; ok {
+		return first
+	}
 	if c.of == nil {
 		c.of = map[string]V{}
 	}
@@ -135,4 +139,5 @@ func (c *cache[V]) put(text string, v V) {
 		delete(c.of, old) // any: who asks always the same is soon back, who does not gains nothing
 	}
 	c.of[text] = v
+	return v
 }

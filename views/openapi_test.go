@@ -155,13 +155,13 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	ask("too many listen", changes, open, "GET", "/api/v1/tables/dns_counts/changes", "", 429)
 	listening()
 
-	leave, err := f.view("dns_counts").gate.enter(t.Context())
+	turn, err := f.view("dns_counts").gate.enter(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ask("too many at once", rows, open, "GET", "/api/v1/tables/dns_counts/rows", "", 429)
 	ask("too many at once", query, open, "POST", "/api/v1/query", `{"sql":"SELECT * FROM dns_counts"}`, 429, inJSON...)
-	leave()
+	turn.leave()
 	f.view("queries").hold(held{store: f.stores["queries"], partitions: partitions, total: 9, state: "is being restored"})
 	ask("not ready", rows, open, "GET", "/api/v1/tables/queries/rows", "", 503)
 	ask("what there is", rows, open, "GET", "/api/v1/tables/queries/rows?stale=1&format=csv", "", 200)

@@ -12,7 +12,8 @@ import (
 	"github.com/brotally/brotally/tables"
 )
 
-// Answer is what a look-up found.
+// Answer is what a look-up found. Others that asked the same at the time may have the same columns and rows: they must not be
+// changed.
 type Answer struct {
 	Table   string
 	Columns []tables.Column
@@ -71,20 +72,44 @@ func (v *View) QueryPartial(ctx context.Context, sel *tables.Select, params []fe
 
 func (v *View) run(ctx context.Context, r request) (*Answer, error) {
 	start := time.Now()
+	if _, err := v.holds(r); err != nil { // at once: it takes no turn to know that
+		return nil, err
+	}
+	if r.key, r.keyed = v.pointOf(r); r.keyed {
+		a, err := v.answer(r, func(h *held) (*tables.Rows, error) { return v.point(h, r) })
+		if err != nil {
+			return nil, err
+		}
+		a.Took = time.Since(start)
+		return a, nil
+	}
+	shared, err := v.rounds.ask(ctx, r.question(), func(ctx context.Context, begin func() error) (*Answer, error) { return v.scan(ctx, r, begin) })
+	if err != nil {
+		return nil, err
+	}
+	a := *shared
+	a.Took = time.Since(start)
+	return &a, nil
+}
+
+// holds returns what the view has now, if that will do.
+func (v *View) holds(r request) (*held, error) {
 	h := v.held.Load()
 	if !h.ready && !r.partial {
 		return nil, v.notReady(h)
 	}
+	return h, nil
+}
+
+// answer is what is read from what the view has now.
+func (v *View) answer(r request, read func(h *held) (*tables.Rows, error)) (*Answer, error) {
+	h, err := v.holds(r)
+	if err != nil {
+		return nil, err
+	}
 	// Before the rows are read: what is there now is still there then.
 	a := &Answer{Table: v.table.Name, Partial: !h.ready, AsOf: v.AsOf()}
-	r.key, r.keyed = v.pointOf(r)
-	var rows *tables.Rows
-	var err error
-	if r.keyed {
-		rows, err = v.point(h, r)
-	} else {
-		rows, err = v.scan(ctx, h, r)
-	}
+	rows, err := read(h)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +119,6 @@ func (v *View) run(ctx context.Context, r request) (*Answer, error) {
 			return nil, err
 		}
 	}
-	a.Took = time.Since(start)
 	return a, nil
 }
 
@@ -161,39 +185,45 @@ func (v *View) shownRow(key string, state tables.State) ([]feeds.Value, error) {
 	if shown, err := v.table.Shows(key, state); err != nil || !shown {
 		return nil, err
 	}
-	return v.table.MarkedRow(key, state, nil)
+	row := make([]feeds.Value, 0, len(v.table.Columns)+len(v.table.Marks())+1) // and the place
+	return v.table.MarkedRow(key, state, row)
 }
 
 // scanned is how many rows a scan reads before it lets the changelog's next records in, and looks whether anybody still
 // waits for it: well below a millisecond's worth.
 const scanned = 2048
 
-// scan runs a look-up over all rows.
-func (v *View) scan(ctx context.Context, h *held, r request) (*tables.Rows, error) {
-	leave, err := v.gate.enter(ctx)
+// scan runs a look-up over all rows, when it is its turn. begin is called when it has it.
+func (v *View) scan(ctx context.Context, r request, begin func() error) (*Answer, error) {
+	turn, err := v.gate.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
+	defer turn.leave()
+	if err := begin(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := v.gate.timed(ctx)
 	defer cancel()
-	var broken error
-	limits := v.gate.limits
-	within := tables.Within{Rows: max(limits.Rows, 0), Bytes: max(limits.Bytes, 0)}
-	if r.page != nil && within.Rows > 0 {
-		within.Rows++ // which only says that there is another page
-	}
-	rows, err := r.sel.RunWithin(v.rows(ctx, h, &broken, part{size: scanned}), r.params, within)
-	var large *tables.TooLarge
-	switch {
-	case broken != nil:
-		return nil, broken
-	case errors.As(err, &large):
-		return nil, limits.tooLarge(large)
-	case err != nil:
-		return nil, &ParamError{err}
-	}
-	return rows, nil
+	return v.answer(r, func(h *held) (*tables.Rows, error) {
+		var broken error
+		limits := v.gate.limits
+		within := tables.Within{Rows: max(limits.Rows, 0), Bytes: max(limits.Bytes, 0)}
+		if r.page != nil && within.Rows > 0 {
+			within.Rows++ // which only says that there is another page
+		}
+		rows, err := r.sel.RunWithin(v.rows(ctx, h, &broken, part{size: scanned, between: func() error { return turn.pass(ctx) }}), r.params, within)
+		var large *tables.TooLarge
+		switch {
+		case broken != nil:
+			return nil, broken
+		case errors.As(err, &large):
+			return nil, limits.tooLarge(large)
+		case err != nil:
+			return nil, &ParamError{err}
+		}
+		return rows, nil
+	})
 }
 
 // part says how rows are gone over a part at a time, each with its partition locked.

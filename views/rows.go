@@ -100,6 +100,7 @@ func (v *View) rowsRequest(query url.Values) (req request, err error) {
 		order = v.tieBreak(order) // or pages would overlap
 	}
 	shape := rowsShape{filters: filters, order: order, placed: req.page != nil}
+	req.params = make([]feeds.Value, 0, len(filters)+2) // and limit and offset
 	for _, f := range filters {
 		if !f.value.IsNull() {
 			req.params = append(req.params, f.value)
@@ -209,8 +210,8 @@ type rowsShape struct {
 	limit, offset int           // parameter numbers; 0: none
 }
 
-func (s rowsShape) String() string {
-	var b []byte
+// appendName appends what tells the shape apart.
+func (s rowsShape) appendName(b []byte) []byte {
 	for _, f := range s.filters {
 		b = strconv.AppendInt(b, int64(f.column), 10)
 		b = append(b, f.operator...)
@@ -233,13 +234,16 @@ func (s rowsShape) String() string {
 			b = append(b, '>')
 		}
 	}
-	return string(fmt.Appendf(b, "|%d|%d|%t", s.limit, s.offset, s.placed))
+	b = strconv.AppendInt(append(b, '|'), int64(s.limit), 10)
+	b = strconv.AppendInt(append(b, '|'), int64(s.offset), 10)
+	return strconv.AppendBool(append(b, '|'), s.placed)
 }
 
 // rowsSelect compiles SELECT .. FROM the table WHERE a = $1 AND b IS NULL ORDER BY .. LIMIT $2 OFFSET $3. It is built as a
 // syntax tree: no text of the client is ever part of an SQL text. NULL comes last in either direction.
 func (v *View) rowsSelect(shape rowsShape) (*tables.Select, error) {
-	name := shape.String()
+	var room [64]byte
+	name := string(shape.appendName(room[:0]))
 	if sel, ok := v.selects.get(name); ok {
 		return sel, nil
 	}
@@ -282,8 +286,7 @@ func (v *View) rowsSelect(shape rowsShape) (*tables.Select, error) {
 	if err != nil {
 		return nil, rowsError(err)
 	}
-	v.selects.put(name, sel)
-	return sel, nil
+	return v.selects.put(name, sel), nil
 }
 
 // columnExpr is a column of the table in SQL; the one behind the last is [tables.Place].

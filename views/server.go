@@ -111,17 +111,19 @@ func (s *server) handle(h handler, methods ...string) http.Handler {
 		methods = append(methods, http.MethodHead)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
+		w.Header()["Cache-Control"] = noStore
 		if len(methods) > 0 && !slices.Contains(methods, r.Method) {
 			w.Header().Set("Allow", strings.Join(methods, ", "))
 			s.fail(w, r, &apiError{status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
 				Message: r.URL.Path + " does not take " + r.Method, Hint: "use " + methods[0]})
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
 		if err := h(w, r); err != nil {
 			w.Header().Del("ETag")
-			w.Header().Set("Cache-Control", "no-store")
+			w.Header()["Cache-Control"] = noStore
 			s.fail(w, r, err)
 		}
 	})

@@ -43,7 +43,7 @@ type stream struct {
 	out     output.Writer
 	began   bool // something was sent: it cannot become an error any more
 
-	leave  func()        // gives the turn back
+	turn   *turn
 	since  time.Time     // when the part was begun
 	worked time.Duration // in the parts before
 }
@@ -63,12 +63,11 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, view *View, req 
 		view: view, held: h, request: r, how: how, to: w, control: http.NewResponseController(w),
 		answer: &Answer{Table: view.table.Name, Columns: req.sel.Columns, Partial: !h.ready, AsOf: view.AsOf()}, // before the rows are read
 	}
-	leave, err := view.gate.enter(r.Context())
-	if err != nil {
+	var err error
+	if st.turn, err = view.gate.enter(r.Context()); err != nil {
 		return err
 	}
-	st.leave = leave
-	defer func() { st.leave() }()
+	defer func() { st.turn.leave() }()
 	err = st.run(req)
 	st.answer.Took = time.Since(started)
 	if err == nil {
@@ -134,18 +133,19 @@ func (st *stream) between(ctx context.Context) error {
 		return errReplaced
 	}
 	if st.buf.Len() < chunk {
-		return nil
+		err := st.turn.pass(ctx)
+		st.since = time.Now()
+		return err
 	}
-	st.leave()
-	st.leave = func() {}
+	st.turn.leave()
 	if err := st.send(); err != nil {
 		return err
 	}
-	leave, err := st.view.gate.again(ctx)
+	turn, err := st.view.gate.again(ctx)
 	if err != nil {
 		return err
 	}
-	st.leave, st.since = leave, time.Now()
+	st.turn, st.since = turn, time.Now()
 	return nil
 }
 
@@ -177,8 +177,7 @@ func (st *stream) write() error {
 
 // finish sends the rest.
 func (st *stream) finish() error {
-	st.leave()
-	st.leave = func() {}
+	st.turn.leave()
 	if !st.began {
 		st.answer.setHeader(st.to.Header(), st.how)
 	}

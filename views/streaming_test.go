@@ -112,12 +112,12 @@ func TestNothingIsLockedWhileRowsAreSent(t *testing.T) {
 	url := f.hookedServer(func(int) {
 		wrote++
 		f.add(`{"id.orig_h":"10.0.0.0","qtype_name":"A"}`)
-		leave, err := view.gate.enter(t.Context())
+		turn, err := view.gate.enter(t.Context())
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		leave()
+		turn.leave()
 	})
 	var a struct {
 		Rows [][]any

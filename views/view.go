@@ -26,6 +26,7 @@ type View struct {
 	partitioners sync.Pool              // of *grouptable.Partitioner
 	selects      cache[*tables.Select]  // of rows requests, by shape
 	asOf         atomic.Pointer[asOfAt] // the last one that was worked out
+	rounds       rounds                 // of questions for which all rows are read
 
 	mu   sync.Mutex           // serializes replacing held
 	held atomic.Pointer[held] // never nil

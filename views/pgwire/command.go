@@ -20,7 +20,6 @@ var writes = []string{
 // others are statements that PostgreSQL has and we have not, and what to do instead.
 var others = map[string]string{
 	"copy":    "use SELECT; HTTP has CSV: /api/v1/tables/NAME/rows?format=csv",
-	"declare": "a driver's fetch size does it, or LIMIT and OFFSET", "fetch": "a driver's fetch size does it, or LIMIT and OFFSET", "move": "",
 	"prepare": "drivers prepare in the protocol", "execute": "drivers prepare in the protocol",
 	"listen": "GET /api/v1/tables/NAME says how far a table is", "notify": "", "lock": "", "load": "", "checkpoint": "", "table": "write SELECT * FROM it",
 }
@@ -105,13 +104,10 @@ func (c *session) command(p piece, s *statement) (done bool, err error) {
 			delete(c.statements, named[0])
 			return nil
 		})
+	case "fetch", "move":
+		return true, c.fetching(p, s)
 	case "close":
-		return simple("CLOSE CURSOR", func(c *session) error {
-			if second == "all" {
-				clear(c.portals)
-			}
-			return nil
-		})
+		return closing(p, simple)
 	case "unlisten":
 		return simple("UNLISTEN", func(*session) error { return nil })
 	}
@@ -157,6 +153,7 @@ func (c *session) ending(p piece, s *statement, simple simpleCommand) (bool, err
 			c.notice("WARNING", "25P01", "there is no transaction in progress")
 		}
 		c.transaction = outside
+		clear(c.portals)
 		was := c.settings.show(applicationName)
 		if c.settings.end(tag == "COMMIT"); was != c.settings.show(applicationName) {
 			c.reportName()

@@ -27,6 +27,10 @@ type portal struct {
 	size      int     // about how many bytes the answer has; 0: it is not kept
 }
 
+func tooManyPortals() error {
+	return refused("53000", fmt.Sprintf("the session has %d portals already", maxPortals), "close some")
+}
+
 // binary reports whether column i is sent in binary.
 func (p *portal) binary(i int) bool {
 	switch len(p.formats) {
@@ -107,7 +111,7 @@ func (c *session) bind(m *pgproto3.Bind) (text string, err error) {
 		return s.text, refused("42P03", fmt.Sprintf("cursor %q already exists", m.DestinationPortal), "")
 	}
 	if len(c.portals) >= maxPortals && m.DestinationPortal != "" {
-		return s.text, refused("53000", fmt.Sprintf("the session has %d portals already", maxPortals), "close some")
+		return s.text, tooManyPortals()
 	}
 	delete(c.portals, m.DestinationPortal)
 	if len(m.Parameters) != len(s.params) {

@@ -20,7 +20,7 @@ var psqlCommands = []string{
 	`\d`, `\dt`, `\d dns_counts`, `\d+ dns_counts`, `\dn`, `\l`, `\du`, `\dt+`, `\di`, `\dv`, `\df`, `\dT`, `\dx`, `\dp`, `\dt dns*`, `\d nothing`, `\dS pg_class`,
 	`\conninfo`, `\encoding`, `\x \\ select * from dns_total`, `select version()`, `show brotally.as_of`,
 	`select nix from dns_counts`, `begin; select 1 as one; commit`,
-	`insert into dns_counts values (1)`, `\set FETCH_COUNT 2 \\ select count from dns_counts order by 1`, `\sf nothing`, `explain select * from dns_counts`,
+	`insert into dns_counts values (1)`, `\set FETCH_COUNT 2 \\ select count from dns_counts order by 1`, `\set FETCH_COUNT 4 \\ select nix from dns_counts; select * from dns_counts order by 1, 2`, `\sf nothing`, `explain select * from dns_counts`,
 }
 
 // TestPsqlShows runs psql, the one that PSQL names, and compares what it shows with testdata/psql-VERSION.txt: versions ask

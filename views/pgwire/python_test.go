@@ -13,5 +13,5 @@ var updateDocs = flag.Bool("update-docs", false, "write what Python prints into 
 // TestPythonReadsTables runs what docs/POSTGRES.md says of Python, with the Python that PYTHON names: one that has psycopg, SQLAlchemy and pandas.
 func TestPythonReadsTables(t *testing.T) {
 	f := newFixture(t, Config{}, views.Limits{}, office(), dnsCounts)
-	testdocs.Python(t, "../../docs/POSTGRES.md", 3, *updateDocs, "localhost:5432", f.addr)
+	testdocs.Python(t, "../../docs/POSTGRES.md", 4, *updateDocs, "localhost:5432", f.addr)
 }

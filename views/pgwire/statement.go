@@ -38,8 +38,8 @@ type answer struct {
 
 // completed is the tag of n rows.
 func (a *answer) completed(n int) string {
-	if a.tag == "SELECT" {
-		return "SELECT " + strconv.Itoa(n)
+	if a.tag == "SELECT" || a.tag == "FETCH" {
+		return a.tag + " " + strconv.Itoa(n)
 	}
 	return a.tag
 }
@@ -60,6 +60,9 @@ func (c *session) prepare(ctx context.Context, p piece, given []uint32) (*statem
 	}
 	asks := slices.Contains([]string{"select", "values", "with", ""}, p.first())
 	if !p.long() {
+		if p.first() == "declare" {
+			return s, c.declaring(ctx, p, given, s)
+		}
 		if done, err := c.command(p, s); done || err != nil {
 			return s, err
 		}
@@ -285,6 +288,11 @@ func (c *session) catalog(changes bool) *pgcatalog.Database {
 				return err
 			}
 			return nil
+		}
+	}
+	for name, p := range c.portals {
+		if name != "" {
+			db.Cursors = append(db.Cursors, pgcatalog.Cursor{Name: name, Statement: p.statement.text})
 		}
 	}
 	for _, v := range c.server.config.Views.All() {

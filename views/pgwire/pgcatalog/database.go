@@ -25,7 +25,16 @@ type Database struct {
 	// Settings are all of them by name, for pg_settings. Optional.
 	Settings func() [][2]string
 
+	// Cursors are those of the session, in any order.
+	Cursors []Cursor
+
 	made []class // all relations; nil: not made yet
+}
+
+// Cursor is one that can be fetched from.
+type Cursor struct {
+	Name      string
+	Statement string // that it was declared with
 }
 
 // Table is a table of the schema public.

@@ -76,6 +76,11 @@ func catalogRelations() []relationSpec {
 					add(rowOf{"name": s[0], "setting": s[1], "boot_val": s[1], "reset_val": s[1]})
 				}
 			}),
+		spec("pg_cursors", "name:text statement:text is_holdable:bool=f is_binary:bool=f is_scrollable:bool=f creation_time:timestamptz", func(db *Database, add func(rowOf)) {
+			for _, c := range db.Cursors {
+				add(rowOf{"name": c.Name, "statement": c.Statement})
+			}
+		}),
 		spec("pg_stat_user_tables", `relid:oid schemaname:name relname:name seq_scan:int8=0 seq_tup_read:int8=0 idx_scan:int8=0 idx_tup_fetch:int8=0 n_tup_ins:int8=0
 			n_tup_upd:int8=0 n_tup_del:int8=0 n_live_tup:int8 n_dead_tup:int8=0 last_vacuum:timestamptz last_autovacuum:timestamptz last_analyze:timestamptz`,
 			func(db *Database, add func(rowOf)) {
