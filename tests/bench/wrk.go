@@ -35,6 +35,9 @@ end
 // wrkPaths is how many rows are looked up in turn.
 const wrkPaths = 1000
 
+// allAtOnce is how long the clients have for all rows at the least: each answer takes some seconds of a processor, and all of them take turns.
+const allAtOnce = 5 * time.Minute
+
 // wrk has Debian's wrk ask for one row, for the notebook's first ten and for all rows as CSV, beside a handler that does nothing but
 // answer the same bytes.
 func (b *bench) wrk(ctx context.Context) error {
@@ -56,14 +59,15 @@ func (b *bench) wrk(ctx context.Context) error {
 		points = append(points, rowPath(hostName(n*7919%b.Rows), qtypes[0].name))
 	}
 	for _, load := range []struct {
-		name  string
-		paths []string
+		name    string
+		lasting time.Duration
+		paths   []string
 	}{
-		{"one row by its key", points},
-		{"the first ten by count", []string{"/api/v1/tables/dns_counts/rows?order=-count&limit=10"}},
-		{"all as CSV", []string{"/api/v1/tables/dns_counts/rows?format=csv"}},
+		{"one row by its key", b.Sustain, points},
+		{"the first ten by count", b.Sustain, []string{"/api/v1/tables/dns_counts/rows?order=-count&limit=10"}},
+		{"all as CSV", max(b.Sustain, allAtOnce), []string{"/api/v1/tables/dns_counts/rows?format=csv"}},
 	} {
-		if err := b.wrkLoad(ctx, i, script, load.name, load.paths); err != nil {
+		if err := b.wrkLoad(ctx, i, script, load.name, load.paths, load.lasting); err != nil {
 			return fmt.Errorf("%s: %w", load.name, err)
 		}
 	}
@@ -86,7 +90,7 @@ func (b *bench) besideScans(ctx context.Context, i *instance, script string) err
 			} else {
 				name = fmt.Sprintf("beside %d clients that have all rows sorted, or written as CSV", wrkConnections)
 				go func() { // awaited below
-					_, err := b.runWrk(ctx, script, i.base, scans)
+					_, err := b.runWrk(ctx, script, i.base, scans, b.Sustain)
 					ended <- err
 				}()
 				if err := pause(ctx, time.Second); err != nil { // until all of them have begun
@@ -113,8 +117,8 @@ type wrkFound struct {
 }
 
 // runWrk has wrk ask a server for paths in turn.
-func (b *bench) runWrk(ctx context.Context, script, base string, paths []string) (found wrkFound, err error) {
-	args := append([]string{"-t", "1", "-c", fmt.Sprint(wrkConnections), "-d", fmt.Sprintf("%ds", int(b.Sustain.Seconds())), "--timeout", "120s", "-s", script, base, "--"}, paths...)
+func (b *bench) runWrk(ctx context.Context, script, base string, paths []string, lasting time.Duration) (found wrkFound, err error) {
+	args := append([]string{"-t", "1", "-c", fmt.Sprint(wrkConnections), "-d", fmt.Sprintf("%ds", int(lasting.Seconds())), "--timeout", "600s", "-s", script, base, "--"}, paths...)
 	out, err := run(ctx, b.root, "wrk", args...)
 	if err != nil {
 		return found, err
@@ -129,7 +133,7 @@ func (b *bench) runWrk(ctx context.Context, script, base string, paths []string)
 	return found, nil
 }
 
-func (b *bench) wrkLoad(ctx context.Context, i *instance, script, name string, paths []string) error {
+func (b *bench) wrkLoad(ctx context.Context, i *instance, script, name string, paths []string, lasting time.Duration) error {
 	bare, address, err := b.startBare(ctx, i, paths[0])
 	if err != nil {
 		return err
@@ -139,10 +143,11 @@ func (b *bench) wrkLoad(ctx context.Context, i *instance, script, name string, p
 	for r := range b.Runs {
 		for _, s := range []struct {
 			name, address string
+			lasting       time.Duration
 			p             *process
-		}{{"bare net/http handler, the same bytes", address, bare}, {"brotally", i.base, i.process}} {
+		}{{"bare net/http handler, the same bytes", address, b.Sustain, bare}, {"brotally", i.base, lasting, i.process}} {
 			before, _ := s.p.used()
-			found, err := b.runWrk(ctx, script, s.address, paths)
+			found, err := b.runWrk(ctx, script, s.address, paths, s.lasting)
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
