@@ -35,18 +35,19 @@ test-race: ## the tests that run in one process, under the race detector (needs 
 test-kafka: ## the whole-program tests against a real Kafka broker and a schema registry (Java 17, Maven, Python; the broker is BROKERS=host:9092 if set)
 	tests/kafka/run.sh $(GOTEST_FLAGS)
 
-# Debian's psql and PostgreSQL's JDBC driver are tested where they are: PSQL=, JDBC= say where.
+# Debian's psql, its bro-cut (an older name of zeek-cut) and PostgreSQL's JDBC driver are tested where they are: PSQL=, ZEEK_CUT=, JDBC= say where.
 PSQL ?= $(shell command -v psql)
+ZEEK_CUT ?= $(shell command -v zeek-cut || command -v bro-cut)
 JDBC ?=
 
-test-clients: ## clients from elsewhere: what docs/HTTP.md, docs/POSTGRES.md and the notebook say of Python, psql, JDBC, schemathesis (Python 3.11 or newer; its packages come from PyPI into bin/)
+test-clients: ## clients from elsewhere: what docs/HTTP.md, docs/POSTGRES.md and the notebook say of Python, psql, JDBC, zeek-cut, schemathesis (Python 3.11 or newer; its packages come from PyPI into bin/)
 	python3 -m venv bin/python
 	bin/python/bin/pip install -q --disable-pip-version-check pandas==3.1.1 pyarrow==26.0.1 duckdb==2.0.1 polars==2.1.0 'psycopg[binary]==3.3.9' sqlalchemy==2.1.9 \
 	  nbclient==0.11.0 ipykernel==7.4.0 matplotlib==3.11.2 confluent-kafka==2.16.1
 	python3 -m venv bin/schemathesis
 	bin/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==4.32.5
-	PYTHON=$(CURDIR)/bin/python/bin/python SCHEMATHESIS=$(CURDIR)/bin/schemathesis/bin/schemathesis PSQL=$(PSQL) JDBC=$(JDBC) \
-	  go test $(GOTEST_FLAGS) ./views ./views/pgwire ./tests -run 'TestPython|TestSchemathesis|TestPsql|TestJDBC'
+	PYTHON=$(CURDIR)/bin/python/bin/python SCHEMATHESIS=$(CURDIR)/bin/schemathesis/bin/schemathesis PSQL=$(PSQL) ZEEK_CUT=$(ZEEK_CUT) JDBC=$(JDBC) \
+	  go test $(GOTEST_FLAGS) ./views ./views/pgwire ./tests -run 'TestPython|TestSchemathesis|TestPsql|TestJDBC|TestZeekCut'
 
 lint: ## vet, staticcheck, gofmt
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: the files above are not formatted'; exit 1; }
