@@ -1,0 +1,424 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/brotally/brotally/views/client"
+)
+
+// Letter is a record that could not be decoded.
+type Letter struct {
+	Topic     string // where the record came from
+	Partition int32
+	Offset    int64
+	At        time.Time // when it was found
+	Why       string
+	Value     string   // the record, or its beginning
+	Size      int64    // of the record, in bytes
+	Missed    []string // the tables and streams that do not have it
+}
+
+// Place is where the record came from, as brotally dead-letters wants it.
+func (l Letter) Place() string { return fmt.Sprintf("%s/%d/%d", l.Topic, l.Partition, l.Offset) }
+
+// Tables is Missed on a line.
+func (l Letter) Tables() string { return strings.Join(l.Missed, ", ") }
+
+// lettersShown is how many dead letters of a topic are shown.
+const lettersShown = 5
+
+func (s *Site) askLetters(ctx context.Context) ([]Letter, error) {
+	return s.config.Letters(ctx, lettersShown)
+}
+
+// healthPage is what /health shows.
+type healthPage struct {
+	Troubles []trouble
+	Verdict  string // in words
+
+	Uptime  string
+	Version string
+	Commit  string
+	Go      string
+	Memory  []figureText
+	Figures bool // there are any
+
+	Sources []source
+	Stages  []stage
+	Tables  []tableHealth
+	Sums    []identity
+	Broken  int // of them
+
+	Reasons   []reason
+	Uncopied  int64
+	Letters   []Letter
+	LettersNo string // why there are none, or none that are newer; empty: nothing is wrong
+}
+
+type figureText struct{ Name, Text, Title string }
+
+// trouble is something that is not as it should be. Bad is what does not mend itself.
+type trouble struct {
+	Text string
+	Link string
+	Bad  bool
+}
+
+// source is a source partition that this instance reads.
+type source struct {
+	Pass, Feed, Topic, Partition string
+
+	Lag, Offset, End                   int64
+	Rate                               string
+	Newest                             *time.Time
+	BadFields, Lost, Skewed, OtherFeed int64
+
+	Lags bool
+}
+
+// tableHealth is a table: its rows as they are looked up, and what stage 2 of this instance says.
+type tableHealth struct {
+	client.Table
+	Link                 string
+	Heard                *time.Time // when the source partition that is silent for longest was last spoken of
+	Silent               bool
+	Here                 bool  // stage 2 has partitions of it in this instance
+	Full, Due, Remaining int64 // of these: partitions, partitions, records of the changelog that are to be read yet
+	Bytes2               int64 // memory of stage 2's rows
+}
+
+// Percent is how much of the changelog has been read, in percent.
+func (t tableHealth) Percent() int64 {
+	if t.Recovery == nil {
+		return 100
+	}
+	return 100 * t.Recovery.Done / max(t.Recovery.Total, 1)
+}
+
+// identity is whether every record of a source partition became one thing, in one table.
+type identity struct {
+	Table, Link string
+	client.Progress
+}
+
+// Off is how many records are missing, or more than were read.
+func (i identity) Off() int64 {
+	c := i.Counts
+	return c.Read - c.Counted - c.Filtered - c.OtherFeed - c.NoTime - c.DeadLettered
+}
+
+// reason is how many dead letters of a topic had it.
+type reason struct {
+	Topic, Reason string
+	Count         int64
+	Rate          string
+}
+
+const (
+	lagRecords = 1_000            // a partition lags above it ..
+	lagSeconds = 5                // .. when that is more than it reads in so many seconds
+	silence    = 10 * time.Second // stage 1 speaks of each source partition once a second, also when nothing comes
+	tight      = 0.95             // share of GOMEMLIMIT above which memory is short
+)
+
+// health makes the page that says how everything is. What it remembers is counters, for rates.
+func (s *Site) health() maker {
+	var p pace
+	return func(r *http.Request) (*page, error) {
+		out := &page{Title: "Health", Nav: "health", State: live}
+		list, err := s.details(r.Context())
+		f, unmeasured := s.measured()
+		if r.Context().Err() == nil {
+			p.note(time.Now(), f)
+		}
+		h := &healthPage{Figures: len(f) > 0}
+		out.Main = h
+		h.program(f, &p)
+		h.sources(f, &p)
+		h.Stages = f.stages(&p)
+		h.tables(list, f)
+		h.letters(f, &p)
+		h.samples(r.Context(), s)
+		h.judge(f, &p)
+		switch {
+		case err != nil:
+			h.Verdict = "It is not known how the tables are."
+			return out, err
+		case unmeasured != nil:
+			out.Note = "Some of it could not be measured: " + printable(unmeasured.Error())
+		}
+		return out, nil
+	}
+}
+
+// details returns the tables with all that the API says of each.
+func (s *Site) details(ctx context.Context) ([]client.Table, error) {
+	list, err := s.api.Tables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		t, err := s.api.Table(ctx, list[i].Name)
+		var e *client.Error
+		switch {
+		case err == nil:
+			list[i] = *t
+		case errors.As(err, &e) && e.Status != http.StatusInternalServerError:
+			// It was dropped meanwhile, or cannot be asked yet: what the list says has to do.
+		default:
+			return list, err
+		}
+	}
+	return list, nil
+}
+
+func (h *healthPage) program(f figures, p *pace) {
+	h.Uptime = "–"
+	if at := f.when("process_start_time_seconds"); at != nil {
+		h.Uptime = duration(math.Round(time.Since(*at).Seconds()))
+	}
+	for _, one := range f["brotally_build_info"] {
+		h.Version, h.Commit, h.Go = one.Labels["version"], one.Labels["commit"], one.Labels["go"]
+	}
+	size := func(name, title, metric string, labels ...string) {
+		if len(f.with(metric, labels...)) > 0 {
+			h.Memory = append(h.Memory, figureText{name, bytesText(f.count(metric, labels...)), title})
+		}
+	}
+	size("resident memory", "of the process", "process_resident_memory_bytes")
+	size("Go heap", "allocated and not yet freed", "go_memstats_heap_alloc_bytes")
+	if limit, ok := f.limit(); ok {
+		h.Memory = append(h.Memory, figureText{"GOMEMLIMIT", bytesText(int64(limit)), "what the Go runtime tries to stay below"})
+	}
+	size("rows, stage 2", "estimate of the memory that the rows take that this instance counts", "brotally_table_bytes")
+	size("rows, views", "estimate of the memory that the rows take that look-ups read", "brotally_view_bytes")
+	if cpu, ok := p.rate("process_cpu_seconds_total"); ok {
+		h.Memory = append(h.Memory, figureText{"CPU", decimal(100*cpu) + " %", "of one core, by the process"})
+	}
+}
+
+// limit is GOMEMLIMIT; false where it is not set.
+func (f figures) limit() (float64, bool) {
+	limit := f.sum("go_gc_gomemlimit_bytes")
+	return limit, limit > 0 && limit < 1<<60
+}
+
+func (h *healthPage) sources(f figures, p *pace) {
+	for _, one := range f["brotally_source_offset"] {
+		l := one.Labels
+		labels := []string{"pass", l["pass"], "feed", l["feed"], "topic", l["topic"], "partition", l["partition"]}
+		x := source{Pass: l["pass"], Feed: l["feed"], Topic: l["topic"], Partition: l["partition"],
+			Lag: f.count("brotally_lag_records", labels...), Offset: int64(one.Value), End: f.count("brotally_source_end_offset", labels...),
+			Rate: p.rateText("brotally_records_read_total", labels...), Newest: f.when("brotally_source_event_timestamp_seconds", labels...),
+			BadFields: f.count("brotally_bad_fields_total", labels...), Lost: f.count("brotally_records_lost_total", labels...),
+			Skewed: f.count("brotally_records_skewed_total", labels...), OtherFeed: f.count("brotally_records_other_feed_total", labels...)}
+		rate, known := p.rate("brotally_records_read_total", labels...)
+		x.Lags = x.Lag > lagRecords && (!known || float64(x.Lag) > lagSeconds*rate)
+		h.Sources = append(h.Sources, x)
+	}
+}
+
+func (h *healthPage) tables(list []client.Table, f figures) {
+	for _, t := range list {
+		x := tableHealth{Table: t, Link: tableLink(t.Name), Here: len(f.with("brotally_table_groups", "table", t.Name)) > 0,
+			Full: f.count("brotally_table_full_partitions", "table", t.Name), Due: f.count("brotally_table_due_partitions", "table", t.Name),
+			Remaining: f.count("brotally_table_restore_remaining_records", "table", t.Name), Bytes2: f.count("brotally_table_bytes", "table", t.Name)}
+		for _, p := range t.Progress {
+			if p.Heard != nil && (x.Heard == nil || p.Heard.Before(*x.Heard)) {
+				x.Heard = p.Heard
+			}
+			if !p.Counts.AddsUp() {
+				h.Broken++
+			}
+			h.Sums = append(h.Sums, identity{t.Name, x.Link, p})
+		}
+		x.Silent = t.Ready && x.Heard != nil && time.Since(*x.Heard) > silence
+		h.Tables = append(h.Tables, x)
+	}
+}
+
+func (h *healthPage) letters(f figures, p *pace) {
+	type of struct{ topic, reason string }
+	seen := map[of]bool{}
+	for _, one := range f["brotally_dead_letters_total"] {
+		x := of{one.Labels["topic"], one.Labels["reason"]}
+		labels := []string{"topic", x.topic, "reason", x.reason}
+		if n := f.count("brotally_dead_letters_total", labels...); n > 0 && !seen[x] {
+			seen[x] = true
+			h.Reasons = append(h.Reasons, reason{x.topic, x.reason, n, p.rateText("brotally_dead_letters_total", labels...)})
+		}
+	}
+	h.Uncopied = f.count("brotally_dead_letters_uncopied_total")
+}
+
+// samples are the newest dead letters, as far as Kafka tells them.
+func (h *healthPage) samples(ctx context.Context, s *Site) {
+	if s.config.Letters == nil {
+		h.LettersNo = "They are not read here: brotally dead-letters list shows them."
+		return
+	}
+	known, there, err := s.letters.get(ctx)
+	h.Letters = known
+	switch {
+	case !there:
+		h.LettersNo = "They are being read."
+	case err != nil:
+		h.LettersNo = "They cannot be read now: " + printable(err.Error())
+	}
+}
+
+// judge says what is not as it should be.
+func (h *healthPage) judge(f figures, p *pace) {
+	bad := func(link, format string, args ...any) {
+		h.Troubles = append(h.Troubles, trouble{fmt.Sprintf(format, args...), link, true})
+	}
+	look := func(link, format string, args ...any) {
+		h.Troubles = append(h.Troubles, trouble{fmt.Sprintf(format, args...), link, false})
+	}
+	if h.Broken > 0 {
+		var in []string
+		for _, x := range h.Sums {
+			if !x.Counts.AddsUp() {
+				in = append(in, printable(x.Table))
+			}
+		}
+		bad("#sums", "records do not add up in %s of %s", partitions(h.Broken), names(in))
+	}
+	for _, s := range h.Stages {
+		switch n, _ := p.grown("brotally_stage_failures_total", "group", s.Group); {
+		case s.State == "failed":
+			bad("#"+s.ID(), "%s %s has failed", s.Title(), printable(s.Group))
+		case n > 0:
+			look("#"+s.ID(), "%s %s failed and was built anew", s.Title(), printable(s.Group))
+		case s.Kind == "combine" && s.State != "running":
+			look("#"+s.ID(), "%s %s is %s", s.Title(), printable(s.Group), s.State)
+		}
+	}
+	lost := int64(0)
+	lagging, lag := 0, int64(0)
+	for _, x := range h.Sources {
+		lost += x.Lost
+		if x.Lags {
+			lagging++
+			lag += x.Lag
+		}
+	}
+	if lost > 0 {
+		bad("#sources", "%s lost: retention had removed them before they were read", plural(lost, "record was", "records were"))
+	}
+	if lagging > 0 {
+		verb := "lag"
+		if lagging == 1 {
+			verb = "lags"
+		}
+		look("#sources", "%s %s by %s", partitions(lagging), verb, plural(lag, "record", "records"))
+	}
+	var restoring, silent, full []string
+	for _, t := range h.Tables {
+		switch {
+		case !t.Ready || t.Remaining > 0:
+			restoring = append(restoring, printable(t.Name))
+		case t.Silent:
+			silent = append(silent, printable(t.Name))
+		}
+		if t.Full > 0 {
+			full = append(full, printable(t.Name))
+		}
+	}
+	are := func(in []string) string {
+		if len(in) == 1 {
+			return "is"
+		}
+		return "are"
+	}
+	if len(restoring) > 0 {
+		look("#tables", "%s %s being restored", names(restoring), are(restoring))
+	}
+	if len(silent) > 0 {
+		look("#tables", "stage 1 has been silent about %s for over %s", names(silent), duration(silence.Seconds()))
+	}
+	if len(full) > 0 {
+		look("#tables", "%s %s as many groups as MAX GROUPS allows", names(full), map[string]string{"is": "has", "are": "have"}[are(full)])
+	}
+	if n := f.count("brotally_definitions_waiting"); n > 0 {
+		look("#tables", "%s for source topics that are not there", plural(n, "definition waits", "definitions wait"))
+	}
+	if n, _ := p.grown("brotally_dead_letters_total"); n > 0 {
+		look("#letters", "records come in that cannot be decoded")
+	}
+	if h.Uncopied > 0 {
+		look("#letters", "of %s there is no copy", plural(h.Uncopied, "dead letter", "dead letters"))
+	}
+	if limit, ok := f.limit(); ok && f.sum("process_resident_memory_bytes") > tight*limit {
+		look("#program", "memory is nearly as much as GOMEMLIMIT allows")
+	}
+	switch {
+	case len(h.Troubles) > 0:
+		texts := make([]string, len(h.Troubles))
+		for i, t := range h.Troubles {
+			texts[i] = t.Text
+		}
+		h.Verdict = sentence(strings.Join(texts, "; "))
+	case len(h.Tables) == 0 && len(h.Stages) == 0:
+		h.Verdict = "Nothing runs here yet."
+	case !h.Figures:
+		h.Verdict = "The tables are up to date and add up."
+	default:
+		h.Verdict = "All is well."
+	}
+}
+
+// Bad tells whether something is that does not mend itself.
+func (h *healthPage) Bad() bool {
+	for _, t := range h.Troubles {
+		if t.Bad {
+			return true
+		}
+	}
+	return false
+}
+
+// sentence begins with a capital, where it begins with one of our words, and ends with a full stop.
+func sentence(s string) string {
+	for _, word := range []string{"records ", "stage ", "of ", "memory "} {
+		if strings.HasPrefix(s, word) {
+			s = strings.ToUpper(s[:1]) + s[1:]
+		}
+	}
+	return s + "."
+}
+
+func plural(n int64, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return integer(n) + " " + more
+}
+
+func partitions(n int) string { return plural(int64(n), "partition", "partitions") }
+
+// names lists some, each once, and how many there are beyond the first three.
+func names(all []string) string {
+	var some []string
+	for _, n := range all {
+		if len(some) == 0 || some[len(some)-1] != n {
+			some = append(some, n)
+		}
+	}
+	switch n := len(some); {
+	case n > 3:
+		return strings.Join(some[:3], ", ") + fmt.Sprintf(" and %d more", n-3)
+	case n > 1:
+		return strings.Join(some[:n-1], ", ") + " and " + some[n-1]
+	}
+	return strings.Join(some, "")
+}
+
+func stageID(group string) string { return "stage-" + url.PathEscape(group) }
