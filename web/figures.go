@@ -1,120 +1,220 @@
 package web
 
 import (
-	"cmp"
+	"maps"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 )
 
-// Figure is one value that the program measures, as its /metrics name it.
+// Figure is one number that is measured, named as Prometheus is told it: of a histogram there are its _sum and its _count.
 type Figure struct {
-	Name   string // such as "brotally_lag_records"; of a histogram with _sum or _count
+	Name   string
 	Labels map[string]string
 	Value  float64
 }
 
-// figures are all of one time.
-type figures []Figure
+// figures are those of one moment, by name.
+type figures map[string][]Figure
 
-// read asks for them. Without any the pages show what tables tell alone.
-func (c Config) figures() (figures, error) {
-	if c.Figures == nil {
-		return nil, nil
+// measured asks for the figures. Without any the pages say what the API alone knows.
+func (s *Site) measured() (figures, error) {
+	f := figures{}
+	if s.config.Figures == nil {
+		return f, nil
 	}
-	all, err := c.Figures()
-	return all, err
+	all, err := s.config.Figures()
+	for _, one := range all {
+		f[one.Name] = append(f[one.Name], one)
+	}
+	return f, err
 }
 
-// of calls fn with those of a name, without its prefix, whose labels have the given values.
-func (f figures) of(name string, labels map[string]string, fn func(Figure)) {
-next:
-	for _, figure := range f {
-		if figure.Name != "brotally_"+name {
-			continue
+// with returns the figures of a name that have the labels, given as name, value, ..
+func (f figures) with(name string, labels ...string) []Figure {
+	var found []Figure
+	for _, one := range f[name] {
+		if one.has(labels) {
+			found = append(found, one)
 		}
-		for label, value := range labels {
-			if figure.Labels[label] != value {
-				continue next
+	}
+	return found
+}
+
+func (f Figure) has(labels []string) bool {
+	for i := 0; i < len(labels); i += 2 {
+		if f.Labels[labels[i]] != labels[i+1] {
+			return false
+		}
+	}
+	return true
+}
+
+// sum adds them up; 0 where there are none.
+func (f figures) sum(name string, labels ...string) float64 {
+	total := 0.0
+	for _, one := range f[name] {
+		if one.has(labels) {
+			total += one.Value
+		}
+	}
+	return total
+}
+
+// count is sum for what is counted.
+func (f figures) count(name string, labels ...string) int64 {
+	n := f.sum(name, labels...)
+	if math.IsNaN(n) || math.Abs(n) > 1<<62 {
+		return 0
+	}
+	return int64(math.Round(n))
+}
+
+// values returns the values that a label has, sorted.
+func (f figures) values(name, label string, labels ...string) []string {
+	found := map[string]bool{}
+	for _, one := range f.with(name, labels...) {
+		found[one.Labels[label]] = true
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// measurement is what was measured at a time.
+type measurement struct {
+	at time.Time
+	figures
+}
+
+// pace is what was measured while somebody looks, so that counters have a rate. The zero value is ready.
+type pace struct{ past []measurement }
+
+// over is the time that a rate is taken over.
+const over = 5 * time.Second
+
+func (p *pace) note(at time.Time, f figures) {
+	p.past = append(p.past, measurement{at, f})
+	for len(p.past) > 2 && at.Sub(p.past[1].at) >= over {
+		p.past = p.past[1:]
+	}
+}
+
+// grown is how much a counter has grown since the first look of those that are remembered, and the seconds since then; 0 seconds: it is
+// not known. A counter that began anew has not grown.
+func (p *pace) grown(name string, labels ...string) (n, seconds float64) {
+	if len(p.past) < 2 {
+		return 0, 0
+	}
+	first, last := p.past[0], p.past[len(p.past)-1]
+	if len(first.with(name, labels...)) == 0 || len(last.with(name, labels...)) == 0 {
+		return 0, 0
+	}
+	return max(0, last.sum(name, labels...)-first.sum(name, labels...)), last.at.Sub(first.at).Seconds()
+}
+
+// rate is how much a counter grows a second; false when that is not known yet.
+func (p *pace) rate(name string, labels ...string) (float64, bool) {
+	n, seconds := p.grown(name, labels...)
+	if seconds <= 0 {
+		return 0, false
+	}
+	return n / seconds, true
+}
+
+// rateText is rate in words.
+func (p *pace) rateText(name string, labels ...string) string {
+	r, ok := p.rate(name, labels...)
+	if !ok {
+		return "–"
+	}
+	return decimal(r)
+}
+
+// mean is what a histogram's values were on average, while somebody looks or, before there is anything of that, since the
+// program began; a dash where there were none.
+func (p *pace) mean(f figures, name string, labels ...string) string {
+	total, _ := p.grown(name+"_sum", labels...)
+	n, _ := p.grown(name+"_count", labels...)
+	if n == 0 {
+		total, n = f.sum(name+"_sum", labels...), f.sum(name+"_count", labels...)
+	}
+	if n == 0 {
+		return "–"
+	}
+	return duration(total / n)
+}
+
+// compact writes a number in few characters: 0.5, 940, 12.3k, 4.5M.
+func compact(f float64) string {
+	for _, unit := range []struct {
+		of   float64
+		name string
+	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e4, "k"}} {
+		if math.Abs(f) >= unit.of {
+			by := unit.of
+			if unit.name == "k" {
+				by = 1e3
 			}
-		}
-		fn(figure)
-	}
-}
-
-// sum adds them up.
-func (f figures) sum(name string, labels map[string]string) int64 {
-	var sum float64
-	f.of(name, labels, func(figure Figure) { sum += figure.Value })
-	return int64(sum)
-}
-
-// sums adds them up by the value of one label.
-func (f figures) sums(name, label string, labels map[string]string) map[string]int64 {
-	sums := map[string]int64{}
-	f.of(name, labels, func(figure Figure) { sums[figure.Labels[label]] += int64(figure.Value) })
-	return sums
-}
-
-// mean is that of a histogram; below 0 there was nothing to measure.
-func (f figures) mean(name string, labels map[string]string) float64 {
-	var sum, count float64
-	f.of(name+"_sum", labels, func(figure Figure) { sum += figure.Value })
-	f.of(name+"_count", labels, func(figure Figure) { count += figure.Value })
-	if count == 0 {
-		return -1
-	}
-	return sum / count
-}
-
-// plain returns a figure whose name is not ours.
-func (f figures) plain(name string) (float64, bool) {
-	for _, figure := range f {
-		if figure.Name == name {
-			return figure.Value, true
+			return strings.TrimSuffix(strconv.FormatFloat(f/by, 'f', 1, 64), ".0") + unit.name
 		}
 	}
-	return 0, false
+	return strings.TrimSuffix(decimal(f), ".0")
 }
 
-// state is the one that a stage of a group is in; "" if it is not here.
-func (f figures) state(group string) (state string) {
-	f.of("stage_state", map[string]string{"group": group}, func(figure Figure) {
-		if figure.Value == 1 {
-			state = figure.Labels["state"]
-		}
-	})
-	return state
+// when is a figure that is a time, in seconds since the Unix epoch; nil where there is none.
+func (f figures) when(name string, labels ...string) *time.Time {
+	found := f.with(name, labels...)
+	if len(found) == 0 {
+		return nil
+	}
+	at := time.UnixMicro(int64(found[0].Value * 1e6))
+	return &at
 }
 
-// source is what the figures tell of one source partition.
-type source struct {
-	Pass, Feed, Topic, Partition string
-	Read, Lag, Lost, Bad, Skewed int64
+// stage is one stage in this instance.
+type stage struct {
+	Group      string
+	Kind       string // "combine", "group"
+	State      string
+	Partitions int64
+	Commits    string // a second
+	Interval   string // between the beginnings of two, of all stages of the kind
+	Took       string
+	Rebalances int64
+	Failures   int64 // times that it was built anew
+	Failed     int64 // commits
 }
 
-// sources lists the source partitions that this instance reads, in the order of their names.
-func (f figures) sources() []*source {
-	byKey := map[source]*source{}
-	var all []*source
-	for name, set := range map[string]func(*source, int64){
-		"records_read_total":   func(s *source, v int64) { s.Read = v },
-		"lag_records":          func(s *source, v int64) { s.Lag = v },
-		"records_lost_total":   func(s *source, v int64) { s.Lost = v },
-		"bad_fields_total":     func(s *source, v int64) { s.Bad = v },
-		"records_skewed_total": func(s *source, v int64) { s.Skewed = v },
-	} {
-		f.of(name, nil, func(figure Figure) {
-			l := figure.Labels
-			key := source{Pass: l["pass"], Feed: l["feed"], Topic: l["topic"], Partition: l["partition"]}
-			if byKey[key] == nil {
-				s := key
-				byKey[key] = &s
-				all = append(all, &s)
+// ID is where /health says more about it.
+func (s stage) ID() string { return stageID(s.Group) }
+
+// Title is what people call its kind.
+func (s stage) Title() string {
+	if s.Kind == "combine" {
+		return "stage 1"
+	}
+	return "stage 2"
+}
+
+// stages returns them by group, stage 1 first.
+func (f figures) stages(p *pace) []stage {
+	var all []stage
+	for _, kind := range []string{"combine", "group"} {
+		for _, group := range f.values("brotally_stage_state", "group", "stage", kind) {
+			labels := []string{"stage", kind, "group", group}
+			s := stage{Group: group, Kind: kind, Partitions: f.count("brotally_stage_partitions", labels...),
+				Commits: p.rateText("brotally_commit_seconds_count", labels...), Took: p.mean(f, "brotally_commit_seconds", labels...),
+				Interval:   p.mean(f, "brotally_commit_interval_seconds", "stage", kind),
+				Rebalances: f.count("brotally_rebalances_total", labels...), Failures: f.count("brotally_stage_failures_total", labels...),
+				Failed: f.count("brotally_commit_failures_total", labels...)}
+			for _, one := range f.with("brotally_stage_state", labels...) {
+				if one.Value == 1 {
+					s.State = one.Labels["state"]
+				}
 			}
-			set(byKey[key], int64(figure.Value))
-		})
+			all = append(all, s)
+		}
 	}
-	slices.SortFunc(all, func(a, b *source) int {
-		return cmp.Or(cmp.Compare(a.Pass, b.Pass), cmp.Compare(a.Topic, b.Topic), cmp.Compare(len(a.Partition), len(b.Partition)), cmp.Compare(a.Partition, b.Partition))
-	})
 	return all
 }

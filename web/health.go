@@ -2,250 +2,423 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
-	"slices"
+	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/brotally/brotally/views/client"
 )
 
-// Letter is a dead letter, as a sample.
+// Letter is a record that could not be decoded.
 type Letter struct {
-	Place string // topic, partition and offset of the record
-	Why   string
-	Value string // as far as the dead letter has it
-	Size  int64  // bytes of the record
+	Topic     string // where the record came from
+	Partition int32
+	Offset    int64
+	At        time.Time // when it was found
+	Why       string
+	Value     string   // the record, or its beginning
+	Size      int64    // of the record, in bytes
+	Missed    []string // the tables and streams that do not have it
 }
 
-// manyBehind is how many records a source partition may lag without a word: half a minute of 500 a second.
-const manyBehind = 15_000
+// Place is where the record came from, as brotally dead-letters wants it.
+func (l Letter) Place() string { return fmt.Sprintf("%s/%d/%d", l.Topic, l.Partition, l.Offset) }
 
-// healthPage is what the page about the program's health shows.
+// Tables is Missed on a line.
+func (l Letter) Tables() string { return strings.Join(l.Missed, ", ") }
+
+// lettersShown is how many dead letters of a topic are shown.
+const lettersShown = 5
+
+func (s *Site) askLetters(ctx context.Context) ([]Letter, error) {
+	return s.config.Letters(ctx, lettersShown)
+}
+
+// healthPage is what /health shows.
 type healthPage struct {
-	Words   []string // what is not well; empty: all is
-	Facts   []fact
+	Troubles []trouble
+	Verdict  string // in words
+
+	Uptime  string
+	Version string
+	Commit  string
+	Go      string
+	Memory  []figureText
+	Figures bool // there are any
+
+	Sources []source
+	Stages  []stage
 	Tables  []tableHealth
-	Sources []*source
-	Stages  []stageHealth
-	Dead    []deadReason
-	Letters []Letter
-	Missing string // why there are no letters to be shown
+	Sums    []identity
+	Broken  int // of them
+
+	Reasons   []reason
+	Uncopied  int64
+	Letters   []Letter
+	LettersNo string // why there are none, or none that are newer; empty: nothing is wrong
 }
 
-// fact is a figure with its name.
-type fact struct{ Name, Value, Title string }
+type figureText struct{ Name, Text, Title string }
 
-// tableHealth is how one table is doing.
+// trouble is something that is not as it should be. Bad is what does not mend itself.
+type trouble struct {
+	Text string
+	Link string
+	Bad  bool
+}
+
+// source is a source partition that this instance reads.
+type source struct {
+	Pass, Feed, Topic, Partition string
+
+	Lag, Offset, End                   int64
+	Rate                               string
+	Newest                             *time.Time
+	BadFields, Lost, Skewed, OtherFeed int64
+
+	Lags bool
+}
+
+// tableHealth is a table: its rows as they are looked up, and what stage 2 of this instance says.
 type tableHealth struct {
 	client.Table
-	Link     string
-	AddsUp   bool
-	Late     int64
-	Overflow int64
-	Memory   string
+	Link                 string
+	Heard                *time.Time // when the source partition that is silent for longest was last spoken of
+	Silent               bool
+	Here                 bool  // stage 2 has partitions of it in this instance
+	Full, Due, Remaining int64 // of these: partitions, partitions, records of the changelog that are to be read yet
+	Bytes2               int64 // memory of stage 2's rows
 }
 
-// stageHealth is how one stage is doing in this instance.
-type stageHealth struct {
-	Stage, Group, State                  string
-	Good                                 bool
-	Partitions                           int64
-	Commit                               string // mean duration
-	Rebalances, Failures, CommitFailures int64
+// Percent is how much of the changelog has been read, in percent.
+func (t tableHealth) Percent() int64 {
+	if t.Recovery == nil {
+		return 100
+	}
+	return 100 * t.Recovery.Done / max(t.Recovery.Total, 1)
 }
 
-// deadReason is how many dead letters there are for one reason.
-type deadReason struct {
-	Feed, Reason string
-	Records      int64
+// identity is whether every record of a source partition became one thing, in one table.
+type identity struct {
+	Table, Link string
+	client.Progress
 }
 
-// health makes the page about the program's health.
+// Off is how many records are missing, or more than were read.
+func (i identity) Off() int64 {
+	c := i.Counts
+	return c.Read - c.Counted - c.Filtered - c.OtherFeed - c.NoTime - c.DeadLettered
+}
+
+// reason is how many dead letters of a topic had it.
+type reason struct {
+	Topic, Reason string
+	Count         int64
+	Rate          string
+}
+
+const (
+	lagRecords = 1_000            // a partition lags above it ..
+	lagSeconds = 5                // .. when that is more than it reads in so many seconds
+	silence    = 10 * time.Second // stage 1 speaks of each source partition once a second, also when nothing comes
+	tight      = 0.95             // share of GOMEMLIMIT above which memory is short
+)
+
+// health makes the page that says how everything is. What it remembers is counters, for rates.
 func (s *Site) health() maker {
+	var p pace
 	return func(r *http.Request) (*page, error) {
-		m := &healthPage{}
-		p := &page{Title: "Health", Nav: "health", State: live, Main: m}
-		tables, err := s.detailed(r.Context())
-		if err != nil {
-			return p, err
+		out := &page{Title: "Health", Nav: "health", State: live}
+		list, err := s.details(r.Context())
+		f, unmeasured := s.measured()
+		if r.Context().Err() == nil {
+			p.note(time.Now(), f)
 		}
-		f, err := s.config.figures()
-		if err != nil {
-			p.Note = "Some figures are missing: " + printable(err.Error())
+		h := &healthPage{Figures: len(f) > 0}
+		out.Main = h
+		h.program(f, &p)
+		h.sources(f, &p)
+		h.Stages = f.stages(&p)
+		h.tables(list, f)
+		h.letters(f, &p)
+		h.samples(r.Context(), s)
+		h.judge(f, &p)
+		switch {
+		case err != nil:
+			h.Verdict = "It is not known how the tables are."
+			return out, err
+		case unmeasured != nil:
+			out.Note = "Some of it could not be measured: " + printable(unmeasured.Error())
 		}
-		m.tables(tables)
-		m.Sources = f.sources()
-		m.stages(f)
-		m.dead(f)
-		m.facts(f, tables)
-		m.words(f)
-		m.Letters, m.Missing = s.letters.newest(r.Context(), s.config)
-		if len(m.Words) > 0 {
-			p.State = state{"wait", "not all is well"}
-		}
-		return p, nil
+		return out, nil
 	}
 }
 
-// detailed returns all tables with all that is known of them.
-func (s *Site) detailed(ctx context.Context) ([]client.Table, error) {
+// details returns the tables with all that the API says of each.
+func (s *Site) details(ctx context.Context) ([]client.Table, error) {
 	list, err := s.api.Tables(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]client.Table, 0, len(list))
+	for i := range list {
+		t, err := s.api.Table(ctx, list[i].Name)
+		var e *client.Error
+		switch {
+		case err == nil:
+			list[i] = *t
+		case errors.As(err, &e) && e.Status != http.StatusInternalServerError:
+			// It was dropped meanwhile, or cannot be asked yet: what the list says has to do.
+		default:
+			return list, err
+		}
+	}
+	return list, nil
+}
+
+func (h *healthPage) program(f figures, p *pace) {
+	h.Uptime = "–"
+	if at := f.when("process_start_time_seconds"); at != nil {
+		h.Uptime = duration(math.Round(time.Since(*at).Seconds()))
+	}
+	for _, one := range f["brotally_build_info"] {
+		h.Version, h.Commit, h.Go = one.Labels["version"], one.Labels["commit"], one.Labels["go"]
+	}
+	size := func(name, title, metric string, labels ...string) {
+		if len(f.with(metric, labels...)) > 0 {
+			h.Memory = append(h.Memory, figureText{name, bytesText(f.count(metric, labels...)), title})
+		}
+	}
+	size("resident memory", "of the process", "process_resident_memory_bytes")
+	size("Go heap", "allocated and not yet freed", "go_memstats_heap_alloc_bytes")
+	if limit, ok := f.limit(); ok {
+		h.Memory = append(h.Memory, figureText{"GOMEMLIMIT", bytesText(int64(limit)), "what the Go runtime tries to stay below"})
+	}
+	size("rows, stage 2", "estimate of the memory that the rows take that this instance counts", "brotally_table_bytes")
+	size("rows, views", "estimate of the memory that the rows take that look-ups read", "brotally_view_bytes")
+	if cpu, ok := p.rate("process_cpu_seconds_total"); ok {
+		h.Memory = append(h.Memory, figureText{"CPU", decimal(100*cpu) + " %", "of one core, by the process"})
+	}
+}
+
+// limit is GOMEMLIMIT; false where it is not set.
+func (f figures) limit() (float64, bool) {
+	limit := f.sum("go_gc_gomemlimit_bytes")
+	return limit, limit > 0 && limit < 1<<60
+}
+
+func (h *healthPage) sources(f figures, p *pace) {
+	for _, one := range f["brotally_source_offset"] {
+		l := one.Labels
+		labels := []string{"pass", l["pass"], "feed", l["feed"], "topic", l["topic"], "partition", l["partition"]}
+		x := source{Pass: l["pass"], Feed: l["feed"], Topic: l["topic"], Partition: l["partition"],
+			Lag: f.count("brotally_lag_records", labels...), Offset: int64(one.Value), End: f.count("brotally_source_end_offset", labels...),
+			Rate: p.rateText("brotally_records_read_total", labels...), Newest: f.when("brotally_source_event_timestamp_seconds", labels...),
+			BadFields: f.count("brotally_bad_fields_total", labels...), Lost: f.count("brotally_records_lost_total", labels...),
+			Skewed: f.count("brotally_records_skewed_total", labels...), OtherFeed: f.count("brotally_records_other_feed_total", labels...)}
+		rate, known := p.rate("brotally_records_read_total", labels...)
+		x.Lags = x.Lag > lagRecords && (!known || float64(x.Lag) > lagSeconds*rate)
+		h.Sources = append(h.Sources, x)
+	}
+}
+
+func (h *healthPage) tables(list []client.Table, f figures) {
 	for _, t := range list {
-		detail, err := s.api.Table(ctx, t.Name)
-		if err != nil {
-			continue // it has gone since
+		x := tableHealth{Table: t, Link: tableLink(t.Name), Here: len(f.with("brotally_table_groups", "table", t.Name)) > 0,
+			Full: f.count("brotally_table_full_partitions", "table", t.Name), Due: f.count("brotally_table_due_partitions", "table", t.Name),
+			Remaining: f.count("brotally_table_restore_remaining_records", "table", t.Name), Bytes2: f.count("brotally_table_bytes", "table", t.Name)}
+		for _, p := range t.Progress {
+			if p.Heard != nil && (x.Heard == nil || p.Heard.Before(*x.Heard)) {
+				x.Heard = p.Heard
+			}
+			if !p.Counts.AddsUp() {
+				h.Broken++
+			}
+			h.Sums = append(h.Sums, identity{t.Name, x.Link, p})
 		}
-		all = append(all, *detail)
+		x.Silent = t.Ready && x.Heard != nil && time.Since(*x.Heard) > silence
+		h.Tables = append(h.Tables, x)
 	}
-	return all, nil
 }
 
-func (m *healthPage) tables(all []client.Table) {
-	for _, t := range all {
-		m.Tables = append(m.Tables, tableHealth{
-			Table: t, Link: tableLink(t.Name), AddsUp: t.AddsUp, Late: t.Counts.Late, Overflow: t.Counts.Overflows, Memory: bytesText(t.Bytes),
-		})
+func (h *healthPage) letters(f figures, p *pace) {
+	type of struct{ topic, reason string }
+	seen := map[of]bool{}
+	for _, one := range f["brotally_dead_letters_total"] {
+		x := of{one.Labels["topic"], one.Labels["reason"]}
+		labels := []string{"topic", x.topic, "reason", x.reason}
+		if n := f.count("brotally_dead_letters_total", labels...); n > 0 && !seen[x] {
+			seen[x] = true
+			h.Reasons = append(h.Reasons, reason{x.topic, x.reason, n, p.rateText("brotally_dead_letters_total", labels...)})
+		}
+	}
+	h.Uncopied = f.count("brotally_dead_letters_uncopied_total")
+}
+
+// samples are the newest dead letters, as far as Kafka tells them.
+func (h *healthPage) samples(ctx context.Context, s *Site) {
+	if s.config.Letters == nil {
+		h.LettersNo = "They are not read here: brotally dead-letters list shows them."
+		return
+	}
+	known, there, err := s.letters.get(ctx)
+	h.Letters = known
+	switch {
+	case !there:
+		h.LettersNo = "They are being read."
+	case err != nil:
+		h.LettersNo = "They cannot be read now: " + printable(err.Error())
 	}
 }
 
-func (m *healthPage) stages(f figures) {
-	f.of("stage_partitions", nil, func(figure Figure) {
-		group := map[string]string{"group": figure.Labels["group"]}
-		h := stageHealth{
-			Stage: figure.Labels["stage"], Group: figure.Labels["group"], Partitions: int64(figure.Value), State: f.state(figure.Labels["group"]), Commit: "–",
-			Rebalances: f.sum("rebalances_total", group), Failures: f.sum("stage_failures_total", group), CommitFailures: f.sum("commit_failures_total", group),
+// judge says what is not as it should be.
+func (h *healthPage) judge(f figures, p *pace) {
+	bad := func(link, format string, args ...any) {
+		h.Troubles = append(h.Troubles, trouble{fmt.Sprintf(format, args...), link, true})
+	}
+	look := func(link, format string, args ...any) {
+		h.Troubles = append(h.Troubles, trouble{fmt.Sprintf(format, args...), link, false})
+	}
+	if h.Broken > 0 {
+		var in []string
+		for _, x := range h.Sums {
+			if !x.Counts.AddsUp() {
+				in = append(in, printable(x.Table))
+			}
 		}
-		h.Good = h.State == "running"
-		if mean := f.mean("commit_seconds", group); mean >= 0 {
-			h.Commit = duration(mean)
-		}
-		m.Stages = append(m.Stages, h)
-	})
-	slices.SortFunc(m.Stages, func(a, b stageHealth) int {
-		return strings.Compare(a.Stage+"\x00"+a.Group, b.Stage+"\x00"+b.Group)
-	})
-}
-
-func (m *healthPage) dead(f figures) {
-	f.of("dead_letters_total", nil, func(figure Figure) {
-		if figure.Value > 0 {
-			m.Dead = append(m.Dead, deadReason{figure.Labels["feed"], strings.ReplaceAll(figure.Labels["reason"], "_", " "), int64(figure.Value)})
-		}
-	})
-	slices.SortFunc(m.Dead, func(a, b deadReason) int {
-		return strings.Compare(a.Feed+"\x00"+a.Reason, b.Feed+"\x00"+b.Reason)
-	})
-}
-
-// facts are the figures of the whole process.
-func (m *healthPage) facts(f figures, tables []client.Table) {
-	add := func(name, value, title string) { m.Facts = append(m.Facts, fact{name, value, title}) }
-	var rows, held int64
-	for _, t := range tables {
-		rows, held = rows+int64(t.Groups), held+t.Bytes
+		bad("#sums", "records do not add up in %s of %s", partitions(h.Broken), names(in))
 	}
-	if v, ok := f.plain("process_resident_memory_bytes"); ok {
-		add("memory", bytesText(int64(v)), "resident")
-	}
-	if v, ok := f.plain("go_gc_gomemlimit_bytes"); ok && v < math.MaxInt64/2 {
-		add("GOMEMLIMIT", bytesText(int64(v)), "")
-	}
-	add("rows", integer(rows), "of all tables")
-	add("of them in memory", bytesText(held), "estimate")
-	if v := f.mean("commit_interval_seconds", map[string]string{"stage": "combine"}); v >= 0 {
-		add("between commits", duration(v), "mean of stage 1 since the start")
-	}
-	if v := f.mean("commit_seconds", nil); v >= 0 {
-		add("a commit takes", duration(v), "mean since the start")
-	}
-	if v, ok := f.plain("process_start_time_seconds"); ok {
-		add("running for", duration(math.Floor(float64(time.Now().UnixMilli())/1000-v)), "")
-	}
-	f.of("build_info", nil, func(figure Figure) {
-		add("version", printable(figure.Labels["version"]), "Goka "+figure.Labels["goka"]+", Sarama "+figure.Labels["sarama"]+", "+figure.Labels["go"])
-	})
-}
-
-// words says what is not well.
-func (m *healthPage) words(f figures) {
-	say := func(format string, a ...any) { m.Words = append(m.Words, fmt.Sprintf(format, a...)) }
-	for _, t := range m.Tables {
-		if !t.Ready {
-			say("%s %s", printable(t.Name), printable(t.State))
-		}
-		if !t.AddsUp {
-			say("the records of %s do not add up", printable(t.Name))
+	for _, s := range h.Stages {
+		switch n, _ := p.grown("brotally_stage_failures_total", "group", s.Group); {
+		case s.State == "failed":
+			bad("#"+s.ID(), "%s %s has failed", s.Title(), printable(s.Group))
+		case n > 0:
+			look("#"+s.ID(), "%s %s failed and was built anew", s.Title(), printable(s.Group))
+		case s.Kind == "combine" && s.State != "running":
+			look("#"+s.ID(), "%s %s is %s", s.Title(), printable(s.Group), s.State)
 		}
 	}
-	for _, s := range m.Stages {
-		if !s.Good {
-			say("%s is %s", printable(s.Group), printable(strings.ReplaceAll(s.State, "_", " ")))
+	lost := int64(0)
+	lagging, lag := 0, int64(0)
+	for _, x := range h.Sources {
+		lost += x.Lost
+		if x.Lags {
+			lagging++
+			lag += x.Lag
 		}
-	}
-	far, behind := 0, int64(0)
-	var lost int64
-	for _, s := range m.Sources {
-		if lost += s.Lost; s.Lag > manyBehind {
-			far, behind = far+1, behind+s.Lag
-		}
-	}
-	if far > 0 {
-		say("%d source partitions lag, by %s records together", far, integer(behind))
 	}
 	if lost > 0 {
-		say("%s offsets had gone by retention before they were read", integer(lost))
+		bad("#sources", "%s lost: retention had removed them before they were read", plural(lost, "record was", "records were"))
 	}
-	if n := f.sum("definitions_waiting", nil); n > 0 {
-		say("%d tables or streams wait for their topics", n)
+	if lagging > 0 {
+		verb := "lag"
+		if lagging == 1 {
+			verb = "lags"
+		}
+		look("#sources", "%s %s by %s", partitions(lagging), verb, plural(lag, "record", "records"))
 	}
-	if n := f.sum("table_full_partitions", nil); n > 0 {
-		say("MAX GROUPS was reached in %d partitions", n)
+	var restoring, silent, full []string
+	for _, t := range h.Tables {
+		switch {
+		case !t.Ready || t.Remaining > 0:
+			restoring = append(restoring, printable(t.Name))
+		case t.Silent:
+			silent = append(silent, printable(t.Name))
+		}
+		if t.Full > 0 {
+			full = append(full, printable(t.Name))
+		}
 	}
-	if n := f.sum("dead_letters_uncopied_total", nil); n > 0 {
-		say("%s dead letters were not copied, there were too many at once", integer(n))
+	are := func(in []string) string {
+		if len(in) == 1 {
+			return "is"
+		}
+		return "are"
+	}
+	if len(restoring) > 0 {
+		look("#tables", "%s %s being restored", names(restoring), are(restoring))
+	}
+	if len(silent) > 0 {
+		look("#tables", "stage 1 has been silent about %s for over %s", names(silent), duration(silence.Seconds()))
+	}
+	if len(full) > 0 {
+		look("#tables", "%s %s as many groups as MAX GROUPS allows", names(full), map[string]string{"is": "has", "are": "have"}[are(full)])
+	}
+	if n := f.count("brotally_definitions_waiting"); n > 0 {
+		look("#tables", "%s for source topics that are not there", plural(n, "definition waits", "definitions wait"))
+	}
+	if n, _ := p.grown("brotally_dead_letters_total"); n > 0 {
+		look("#letters", "records come in that cannot be decoded")
+	}
+	if h.Uncopied > 0 {
+		look("#letters", "of %s there is no copy", plural(h.Uncopied, "dead letter", "dead letters"))
+	}
+	if limit, ok := f.limit(); ok && f.sum("process_resident_memory_bytes") > tight*limit {
+		look("#program", "memory is nearly as much as GOMEMLIMIT allows")
+	}
+	switch {
+	case len(h.Troubles) > 0:
+		texts := make([]string, len(h.Troubles))
+		for i, t := range h.Troubles {
+			texts[i] = t.Text
+		}
+		h.Verdict = sentence(strings.Join(texts, "; "))
+	case len(h.Tables) == 0 && len(h.Stages) == 0:
+		h.Verdict = "Nothing runs here yet."
+	case !h.Figures:
+		h.Verdict = "The tables are up to date and add up."
+	default:
+		h.Verdict = "All is well."
 	}
 }
 
-// letters are samples of dead letters, for all who look. They are asked for now and then.
-type letters struct {
-	mu    sync.Mutex // guards what follows and is held while asking
-	known []Letter
-	why   string
-	due   time.Time
+// Bad tells whether something is that does not mend itself.
+func (h *healthPage) Bad() bool {
+	for _, t := range h.Troubles {
+		if t.Bad {
+			return true
+		}
+	}
+	return false
 }
 
-const (
-	lettersShown = 12
-	lettersEvery = 5 * time.Second
-)
-
-// newest returns some, and why there are none if it is not known.
-func (l *letters) newest(ctx context.Context, c Config) ([]Letter, string) {
-	if c.Letters == nil {
-		return nil, ""
+// sentence begins with a capital, where it begins with one of our words, and ends with a full stop.
+func sentence(s string) string {
+	for _, word := range []string{"records ", "stage ", "of ", "memory "} {
+		if strings.HasPrefix(s, word) {
+			s = strings.ToUpper(s[:1]) + s[1:]
+		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if time.Now().Before(l.due) {
-		return l.known, l.why
-	}
-	began := time.Now()
-	known, err := c.Letters(ctx, lettersShown)
-	if ctx.Err() != nil {
-		return l.known, l.why // the one who asked has left, and the next one does
-	}
-	l.known, l.why = known, ""
-	if err != nil {
-		l.why = err.Error()
-	}
-	l.due = time.Now().Add(max(lettersEvery, 20*time.Since(began)))
-	return l.known, l.why
+	return s + "."
 }
+
+func plural(n int64, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return integer(n) + " " + more
+}
+
+func partitions(n int) string { return plural(int64(n), "partition", "partitions") }
+
+// names lists some, each once, and how many there are beyond the first three.
+func names(all []string) string {
+	var some []string
+	for _, n := range all {
+		if len(some) == 0 || some[len(some)-1] != n {
+			some = append(some, n)
+		}
+	}
+	switch n := len(some); {
+	case n > 3:
+		return strings.Join(some[:3], ", ") + fmt.Sprintf(" and %d more", n-3)
+	case n > 1:
+		return strings.Join(some[:n-1], ", ") + " and " + some[n-1]
+	}
+	return strings.Join(some, "")
+}
+
+func stageID(group string) string { return "stage-" + url.PathEscape(group) }

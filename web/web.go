@@ -22,6 +22,7 @@ import (
 	"html/template"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,11 +40,16 @@ type Config struct {
 	// Postgres is where psql finds the tables, as postgres://USER@HOST:PORT/DATABASE; empty leaves that line out.
 	Postgres string
 
-	// Figures returns what the program measures. Optional: the pages about health and topology then know the tables alone.
+	// Figures returns what the program measures; with an error, what could be measured comes along. Without it the pages of what runs
+	// say what the API alone knows.
 	Figures func() ([]Figure, error)
 
-	// Letters returns dead letters, some of the newest. Optional.
+	// Letters returns the newest dead letters, at most so many of a topic, the newest first. It may take long, and is called while
+	// somebody looks, every few seconds at most; as is Members.
 	Letters func(ctx context.Context, most int) ([]Letter, error)
+
+	// Members returns who is in consumer groups, and what they were given.
+	Members func(ctx context.Context, groups []string) ([]Member, error)
 
 	// Every is how often a page that is looked at is rendered anew. Defaults to 700 ms.
 	Every time.Duration
@@ -55,7 +61,9 @@ type Site struct {
 	api     *client.Client
 	history history
 	best    best
-	letters letters
+	letters *asked[[]Letter]
+	members *asked[[]Member]
+	groups  wanted
 	looking atomic.Int64 // pages that are kept up to date now
 	mux     *http.ServeMux
 }
@@ -77,6 +85,7 @@ func New(c Config) *Site {
 	s.api = client.New("http://api") // its requests do not leave the process
 	s.api.HTTP = &http.Client{Transport: inProcess{c.API}}
 	s.api.NoRetry = true
+	s.letters, s.members = newAsked(s.askLetters), newAsked(s.askMembers)
 	s.handle("/{$}", "tables", s.home)
 	s.handle("/tables/{table}", "table", s.table)
 	s.handle("/sql", "sql", s.sql)
@@ -192,8 +201,12 @@ func (s *Site) render(w http.ResponseWriter, r *http.Request, name string, p *pa
 	}
 }
 
-// Run notes how many records the tables have counted, once a second, until ctx is done.
+// Run notes how many records the tables have counted, once a second, and asks Kafka what pages want to know, until ctx is done.
 func (s *Site) Run(ctx context.Context) error {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	asking.Go(func() { s.letters.run(ctx) })
+	asking.Go(func() { s.members.run(ctx) })
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {

@@ -289,7 +289,7 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		m.Views(all)
 		ops.views = all
 		g.Go(func() error { return all.Run(ctx) })
-		page := web.Config{Brokers: cfg.Brokers, Letters: newestLetters(cfg)}
+		page := web.Config{Brokers: cfg.Brokers, Letters: lettersOf(cfg), Members: membersOf(cfg)}
 		if pgPort != nil {
 			page.Postgres = postgresURL(pgPort)
 		}

@@ -16,6 +16,8 @@ type Member struct {
 	Client   string // its client id
 	Host     string // where it connects from
 	Instance string // its static id, if it has one
+
+	Claims map[string][]int32 // what it was given: partitions by topic; empty while the group is deciding that
 }
 
 // GroupInUse is returned when a group would have to be empty and is not.
@@ -79,6 +81,9 @@ func (a *Admin) GroupMembers(group string) ([]Member, error) {
 				x := Member{ID: id, Client: m.ClientId, Host: m.ClientHost}
 				if m.GroupInstanceId != nil {
 					x.Instance = *m.GroupInstanceId
+				}
+				if given, err := m.GetMemberAssignment(); err == nil && given != nil { // else it is not one of ours
+					x.Claims = given.Topics
 				}
 				members = append(members, x)
 			}

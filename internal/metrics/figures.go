@@ -1,33 +1,38 @@
 package metrics
 
-// Figure is one value that is measured, for those who show it themselves. Of a histogram there are two, whose names end in _sum and _count.
+// Figure is one number that is measured, as it is in the text that Prometheus is given: of a histogram or a summary there are two, its
+// _sum and its _count.
 type Figure struct {
 	Name   string
 	Labels map[string]string
 	Value  float64
 }
 
-// Figures returns what [Metrics.Handler] would tell now. What cannot be told is missing, and the error says why.
+// Figures returns what is measured now, those of the Go runtime and of the process too. With an error, what could be told
+// comes along.
 func (m *Metrics) Figures() ([]Figure, error) {
 	families, err := m.registry.Gather()
 	var all []Figure
 	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			labels := make(map[string]string, len(metric.GetLabel()))
-			for _, l := range metric.GetLabel() {
+		for _, one := range family.GetMetric() {
+			labels := make(map[string]string, len(one.GetLabel()))
+			for _, l := range one.GetLabel() {
 				labels[l.GetName()] = l.GetValue()
 			}
 			add := func(suffix string, value float64) {
 				all = append(all, Figure{family.GetName() + suffix, labels, value})
 			}
 			switch {
-			case metric.Counter != nil:
-				add("", metric.Counter.GetValue())
-			case metric.Gauge != nil:
-				add("", metric.Gauge.GetValue())
-			case metric.Histogram != nil:
-				add("_sum", metric.Histogram.GetSampleSum())
-				add("_count", float64(metric.Histogram.GetSampleCount()))
+			case one.Counter != nil:
+				add("", one.Counter.GetValue())
+			case one.Gauge != nil:
+				add("", one.Gauge.GetValue())
+			case one.Histogram != nil:
+				add("_sum", one.Histogram.GetSampleSum())
+				add("_count", float64(one.Histogram.GetSampleCount()))
+			case one.Summary != nil:
+				add("_sum", one.Summary.GetSampleSum())
+				add("_count", float64(one.Summary.GetSampleCount()))
 			}
 		}
 	}
