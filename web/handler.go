@@ -43,6 +43,9 @@ var page embed.FS
 type Config struct {
 	// Brokers are the addresses that the page's kafka-console-consumer line names; empty leaves HOST:PORT there.
 	Brokers []string
+
+	// Try says that there is a page at /try to link to.
+	Try bool
 }
 
 // policy lets the browser load the page's own files and ask its own server, nothing else; text cannot become markup.
