@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +30,7 @@ import (
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/views"
 	"github.com/brotally/brotally/views/client"
+	"github.com/brotally/brotally/web/tryit"
 )
 
 const (
@@ -95,7 +98,11 @@ type demo struct {
 	defined []*tables.Table
 	streams []*tables.Stream
 	worker  *worker
-	network *traffic.Network
+	trying  *trying
+	counts  func()                      // says that there are counts, once
+	network *traffic.Network            // of the sending goroutine
+	todo    chan func(*traffic.Network) // for that to do in between
+	over    chan struct{}               // closed when it has ended
 	sender  *replay.Sender
 	tally   traffic.Tally // of what was sent; of the sending goroutine until that has ended
 	sent    atomic.Int64
@@ -139,13 +146,20 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	d.guide("http://"+l.Addr().String(), postgresURL(pg))
 
+	d.counts = sync.OnceFunc(func() { d.say("first counts after %.1f s", time.Since(began).Seconds()) })
+	front := http.NewServeMux()
+	front.Handle("/", d.worker.front())
+
 	// Ctrl-C ends the traffic alone: everything else goes on until all of it is counted.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	g, life := errgroup.WithContext(life)
+	front.Handle("/try", d.trying.handler(life.Done()))
+	front.Handle("/try/", d.trying.handler(life.Done()))
 	g.Go(func() error { return d.worker.run(life) })
-	g.Go(func() error { return views.Serve(life, l, d.worker.front(), d.log) })
-	g.Go(func() error { return d.firstCounts(life, began) })
+	g.Go(func() error { return views.Serve(life, l, front, d.log) })
+	g.Go(func() error { return d.trying.run(life) })
+	g.Go(func() error { return d.firstCounts(life) })
 	g.Go(func() error {
 		defer end()
 		stop := d.showProgress("running", d.state)
@@ -212,6 +226,11 @@ func (d *demo) prepare(now time.Time) error {
 		return err
 	}
 	d.defined, d.streams = all.Tables, all.Streams
+	d.todo, d.over = make(chan func(*traffic.Network)), make(chan struct{})
+	d.trying = newTrying(d, defs.statements)
+	for _, t := range d.defined {
+		d.trying.tables = append(d.trying.tables, tryit.Table{Name: t.Name, Feed: t.Feed.Name})
+	}
 	return nil
 }
 
@@ -288,6 +307,7 @@ func (d *demo) guide(url, postgres string) {
 	fmt.Fprintf(d.stderr, `An office network at work, as Zeek would log it: about %g records a second, seed %d.
 
   page    %s/
+  try it  %s/try    (scenes on and off, kill -9, and what the tables have)
   Kafka   %s
   feeds   %s
   tables  %s%s
@@ -303,7 +323,7 @@ In another terminal:
 
 Hidden in the traffic:
 
-`, d.rate, d.seed, url, brokers, strings.Join(traffic.Feeds(), " "), strings.Join(names, " "), streams, server, server, postgres, url, brokers, brokers)
+`, d.rate, d.seed, url, url, brokers, strings.Join(traffic.Feeds(), " "), strings.Join(names, " "), streams, server, server, postgres, url, brokers, brokers)
 	for _, s := range d.network.Scenes() {
 		if !s.On {
 			continue
@@ -313,8 +333,8 @@ Hidden in the traffic:
 	fmt.Fprint(d.stderr, "\nCtrl-C stops it and compares what was counted with what was sent.\n\n")
 }
 
-// firstCounts says how long it took until there was something to see.
-func (d *demo) firstCounts(ctx context.Context, began time.Time) error {
+// firstCounts waits until there is something to see, and says how long that took.
+func (d *demo) firstCounts(ctx context.Context) error {
 	for {
 		var groups int
 		err := d.worker.ask(ctx, func(c *client.Client) error {
@@ -330,7 +350,7 @@ func (d *demo) firstCounts(ctx context.Context, began time.Time) error {
 		case err != nil:
 			return err
 		case groups > 0:
-			d.say("first counts after %.1f s", time.Since(began).Seconds())
+			d.counts()
 			return nil
 		}
 		select {
@@ -361,17 +381,11 @@ func (d *demo) send(ctx, life context.Context) error {
 	if d.duration > 0 {
 		defer time.AfterFunc(d.duration, stop).Stop()
 	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	defer close(d.over)
 	for ctx.Err() == nil {
 		m := d.network.Next()
-		if wait := time.Until(m.Time); wait > 0 {
-			timer.Reset(wait)
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-timer.C:
-			}
+		if err := d.wait(ctx, m.Time); err != nil {
+			return nil
 		}
 		if err := d.sender.Send(life, m.Feed, m.Value); err != nil {
 			return err
@@ -380,6 +394,42 @@ func (d *demo) send(ctx, life context.Context) error {
 		d.sent.Add(1)
 	}
 	return nil
+}
+
+// wait waits until it is time, and does meanwhile what is to do with the network. The error is ctx's.
+func (d *demo) wait(ctx context.Context, until time.Time) error {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	for {
+		// Who is behind has no time to wait, but some to do this.
+		select {
+		case f := <-d.todo:
+			f(d.network)
+			continue
+		default:
+		}
+		select {
+		case f := <-d.todo:
+			f(d.network)
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// onNetwork has f called where the network is used. The error is f's, or that the traffic has ended.
+func (d *demo) onNetwork(ctx context.Context, f func(*traffic.Network) error) error {
+	result := make(chan error, 1)
+	select {
+	case d.todo <- func(n *traffic.Network) { result <- f(n) }:
+		return <-result
+	case <-d.over:
+		return errEnding
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // settle waits until everything that was sent is counted, and compares.
@@ -396,7 +446,7 @@ func (d *demo) settle(ctx context.Context) error {
 			ends[topic][partition] = sent.End
 		}
 	}
-	var sent, counted int64
+	var sent, counted, letters, poison int64
 	for _, t := range d.defined {
 		var rows *client.Rows
 		err := d.worker.ask(ctx, func(c *client.Client) (err error) {
@@ -410,9 +460,17 @@ func (d *demo) settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n := rows.Meta.Counts.Counted
-		fmt.Fprintf(d.stdout, "%s: sent %s of %s, counted %s in %s\n", t.Name, count(d.tally.Sent(t.Feed.Name), "record"), t.Feed.Name,
-			thousands(n), count(int64(rows.Len()), "row"))
+		if t.Name == demoTable && rows.Len() > 0 {
+			d.counts() // a short demo may be over before anybody has looked
+		}
+		n, bad := rows.Meta.Counts.Counted, ""
+		if t := rows.Meta.Counts.DeadLettered; t > 0 {
+			bad = ", " + count(t, "dead letter")
+		}
+		fmt.Fprintf(d.stdout, "%s: sent %s of %s, counted %s in %s%s\n", t.Name, count(d.tally.Sent(t.Feed.Name), "record"), t.Feed.Name,
+			thousands(n), count(int64(rows.Len()), "row"), bad)
+		letters += rows.Meta.Counts.DeadLettered
+		poison += d.tally.Poisoned(t.Feed.Name)
 		sent += d.tally.Sent(t.Feed.Name)
 		counted += n
 	}
@@ -420,7 +478,11 @@ func (d *demo) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(d.stdout, "sent %s, counted %s\n", thousands(sent), thousands(counted))
+	fmt.Fprintf(d.stdout, "sent %s, counted %s", thousands(sent), thousands(counted))
+	if poison+letters > 0 {
+		fmt.Fprintf(d.stdout, ", poisoned %s, dead letters %s", thousands(poison), thousands(letters))
+	}
+	fmt.Fprintln(d.stdout)
 	switch {
 	case len(differences) > 0:
 		const shown = 10
@@ -428,7 +490,7 @@ func (d *demo) settle(ctx context.Context) error {
 			d.say("%s", diff)
 		}
 		return fmt.Errorf("%s is not what was sent, %s with another count (did somebody else write to the topics?)", demoTable, count(int64(len(differences)), "key"))
-	case sent != counted:
+	case letters != poison, sent != counted+letters:
 		return errors.New("what was counted is not what was sent (did somebody else write to the topics?)")
 	}
 	d.say("every key of %s has the count that the network says it sent", demoTable)

@@ -33,8 +33,9 @@ var errAway = errors.New("the processors are being started")
 // worker is brotally run as a process of its own, for the demo: it can be killed and comes back. Make it with newWorker.
 type worker struct {
 	*program
-	args []string // behind the program's name
-	http *http.Client
+	args    []string      // behind the program's name
+	backoff time.Duration // after the first end that nobody asked for, then twice as long each time
+	http    *http.Client
 
 	target atomic.Pointer[url.URL] // where it listens; nil while it is away
 
@@ -44,7 +45,7 @@ type worker struct {
 }
 
 func newWorker(p *program, args ...string) *worker {
-	return &worker{program: p, args: args, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}}
+	return &worker{program: p, args: args, backoff: workerBackoff, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}}
 }
 
 // run keeps the process running until ctx is done, and then stops it. An end that nobody asked for is said and the process started
@@ -76,7 +77,7 @@ func (w *worker) run(ctx context.Context) error {
 		}
 		w.say("the processors ended unasked: %v; they are started again", err)
 		select {
-		case <-time.After(workerBackoff << (ends - 1)):
+		case <-time.After(w.backoff << (ends - 1)):
 		case <-ctx.Done():
 		}
 	}
