@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"views/pgwire":           {"feeds", "tables", "tables/sql", "views", "views/pgwire/pgcatalog"},
 	"views/pgwire/pgcatalog": {},
 	"web":                    {"views/client"},
+	"web/tryit":              {},
 	"examples":               {},
 	"internal/fault":         {},
 	"internal/catalog":       {"feeds", "tables", "internal/fault", "internal/kafka"},

@@ -51,6 +51,9 @@ type Config struct {
 	// Members returns who is in consumer groups, and what they were given.
 	Members func(ctx context.Context, groups []string) ([]Member, error)
 
+	// Try says that there is a page at /try, which somebody else answers.
+	Try bool
+
 	// Every is how often a page that is looked at is rendered anew. Defaults to 700 ms.
 	Every time.Duration
 }
@@ -119,6 +122,7 @@ type page struct {
 	Title string
 	Nav   string // the place in the navigation that it belongs to
 	State state
+	Try   bool   // there is a page to try things on
 	Note  string // what is wrong, in words; empty: nothing
 	Text  string // the same, set as it is: an error in SQL with its caret
 
@@ -190,6 +194,7 @@ var templates = func() map[string]*template.Template {
 // render writes a whole page.
 func (s *Site) render(w http.ResponseWriter, r *http.Request, name string, p *page, status int) {
 	var b bytes.Buffer
+	p.Try = s.config.Try
 	if err := templates[name].ExecuteTemplate(&b, "frame.html", p); err != nil {
 		http.Error(w, "the page cannot be shown: "+err.Error(), http.StatusInternalServerError)
 		return

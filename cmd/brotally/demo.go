@@ -5,28 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/brotally/brotally/codecs"
 	"github.com/brotally/brotally/examples"
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/broker"
 	"github.com/brotally/brotally/internal/kafka"
-	"github.com/brotally/brotally/internal/metrics"
 	"github.com/brotally/brotally/internal/replay"
 	"github.com/brotally/brotally/internal/traffic"
-	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/views"
-	"github.com/brotally/brotally/web"
+	"github.com/brotally/brotally/views/client"
+	"github.com/brotally/brotally/web/tryit"
 )
 
 const (
@@ -48,14 +52,18 @@ func newDemo(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Broker, traffic, tables and page in one command; prints what to try",
-		Long: `Start a Kafka broker, a made-up office network that Zeek would see, tables over its logs, HTTP and the page, all in this
-process, and say what to try. Any Kafka client can join in.
+		Long: `Start a Kafka broker, a made-up office network that Zeek would see, and beside them brotally run: tables over the network's logs,
+HTTP and the page. Say what to try. Any Kafka client can join in.
 
 Ctrl-C stops the traffic, waits until all of it is counted, and compares the table with what the network says it sent.`,
 		Example: "  brotally demo\n" +
 			"  brotally demo --rate 5000 --seed 7 --duration 1m",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			d.logLevel, d.logFormat = cmd.Flag("log-level").Value.String(), cmd.Flag("log-format").Value.String()
+			if d.logLevel == "" {
+				d.logLevel = "warn"
+			}
 			d.portGiven, d.pgPortGiven, d.brokerPortGiven = cmd.Flags().Changed("port"), cmd.Flags().Changed("pg-port"), cmd.Flags().Changed("broker-port")
 			return d.run(cmd.Context())
 		},
@@ -83,11 +91,18 @@ type demo struct {
 	brokerPort      int
 	brokerPortGiven bool
 
+	logLevel, logFormat string // of the worker
+
 	kafka   kafka.Config
+	files   map[string]string // definitions by file
 	defined []*tables.Table
 	streams []*tables.Stream
-	views   *views.Views
-	network *traffic.Network
+	worker  *worker
+	trying  *trying
+	counts  func()                      // says that there are counts, once
+	network *traffic.Network            // of the sending goroutine
+	todo    chan func(*traffic.Network) // for that to do in between
+	over    chan struct{}               // closed when it has ended
 	sender  *replay.Sender
 	tally   traffic.Tally // of what was sent; of the sending goroutine until that has ended
 	sent    atomic.Int64
@@ -108,46 +123,43 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pg, err := d.listen(d.pgPort, "--pg-port", d.pgPortGiven)
+	defer l.Close() //nolint:errcheck // of one that was never served
+	pg, err := d.freeAddress(d.pgPort, "--pg-port", d.pgPortGiven)
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
-	defer pg.Close() //nolint:errcheck // of one that was never served
 	if err := d.createTopics(ctx); err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
-	if d.views, err = views.New(views.Config{Kafka: d.kafka, Tables: d.defined, Streams: d.streams, Log: d.log}); err != nil {
-		return errors.Join(err, l.Close())
-	}
-	built, _ := build()
-	m := metrics.New(built)
-	stages, err := processors.New(processors.Config{Kafka: d.kafka, Tables: d.defined, Streams: d.streams, Committed: m.Committed, Log: d.log})
+	folder, err := os.MkdirTemp("", "brotally-demo-")
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return err
 	}
-	m.Processors(stages)
-	m.Views(d.views)
+	defer os.RemoveAll(folder) //nolint:errcheck // a folder of the temporary folder at worst
+	args, err := d.workerArgs(folder, pg)
+	if err != nil {
+		return err
+	}
+	d.worker = newWorker(d.program, args...)
 	if d.sender, err = replay.NewSender(ctx, replay.SenderConfig{Kafka: d.kafka}); err != nil {
-		return errors.Join(err, l.Close())
-	}
-	server := serving{}
-	postgres, err := server.postgres(d.program, d.views)
-	if err != nil {
-		return errors.Join(err, l.Close(), d.sender.Close())
+		return err
 	}
 	d.guide("http://"+l.Addr().String(), postgresURL(pg))
+
+	d.counts = sync.OnceFunc(func() { d.say("first counts after %.1f s", time.Since(began).Seconds()) })
+	front := http.NewServeMux()
+	front.Handle("/", d.worker.front())
 
 	// Ctrl-C ends the traffic alone: everything else goes on until all of it is counted.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	g, life := errgroup.WithContext(life)
-	g.Go(func() error { return stages.Run(life) })
-	g.Go(func() error { return d.views.Run(life) })
-	handler, site := server.handler(d.program, d.views, m, web.Config{Brokers: d.kafka.Brokers, Postgres: postgresURL(pg), Letters: lettersOf(d.kafka), Members: membersOf(d.kafka)})
-	g.Go(func() error { return site.Run(life) })
-	g.Go(func() error { return views.Serve(life, l, handler, d.log) })
-	g.Go(func() error { return postgres.Serve(life, pg) })
-	g.Go(func() error { return d.firstCounts(life, began) })
+	front.Handle("/try", d.trying.handler(life.Done()))
+	front.Handle("/try/", d.trying.handler(life.Done()))
+	g.Go(func() error { return d.worker.run(life) })
+	g.Go(func() error { return views.Serve(life, l, front, d.log) })
+	g.Go(func() error { return d.trying.run(life) })
+	g.Go(func() error { return d.firstCounts(life) })
 	g.Go(func() error {
 		defer end()
 		stop := d.showProgress("running", d.state)
@@ -162,6 +174,24 @@ func (d *demo) run(ctx context.Context) error {
 	return errors.Join(err, d.sender.Close())
 }
 
+// workerArgs writes the definitions into the folder, and returns the command line that runs them.
+func (d *demo) workerArgs(folder, pg string) ([]string, error) {
+	settings := filepath.Join(folder, configFile) // of its own: what lies about is for other clusters
+	args := []string{"run", "--for-demo", "--config", settings, "-b", strings.Join(d.kafka.Brokers, ","), "--app", d.kafka.App, "--instance", d.kafka.Instance,
+		"--listen", local(0), "--pg-listen", pg, "--log-level", d.logLevel, "--log-format", d.logFormat}
+	if err := os.WriteFile(settings, nil, 0o600); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.files)) {
+		file := filepath.Join(folder, path.Base(name))
+		if err := os.WriteFile(file, []byte(d.files[name]), 0o600); err != nil {
+			return nil, err
+		}
+		args = append(args, file)
+	}
+	return args, nil
+}
+
 // prepare makes the network and compiles the tables.
 func (d *demo) prepare(now time.Time) error {
 	if d.rate <= 0 {
@@ -174,6 +204,7 @@ func (d *demo) prepare(now time.Time) error {
 		return &usageError{fmt.Errorf("--rate: %w", err)}
 	}
 	defs := &definitions{}
+	d.files = map[string]string{}
 	for _, folder := range []fs.FS{examples.Tables, examples.Streams} {
 		files, err := fs.Glob(folder, "*/*.sql")
 		if err != nil {
@@ -187,6 +218,7 @@ func (d *demo) prepare(now time.Time) error {
 			if err := defs.parse(file, string(text)); err != nil {
 				return err
 			}
+			d.files[file] = string(text)
 		}
 	}
 	all, err := defs.compile(feeds.Lookup, nil)
@@ -194,6 +226,11 @@ func (d *demo) prepare(now time.Time) error {
 		return err
 	}
 	d.defined, d.streams = all.Tables, all.Streams
+	d.todo, d.over = make(chan func(*traffic.Network)), make(chan struct{})
+	d.trying = newTrying(d, defs.statements)
+	for _, t := range d.defined {
+		d.trying.tables = append(d.trying.tables, tryit.Table{Name: t.Name, Feed: t.Feed.Name})
+	}
 	return nil
 }
 
@@ -221,6 +258,15 @@ func (d *demo) listen(port int, flag string, given bool) (net.Listener, error) {
 		err = fmt.Errorf("%w; %s says another one", err, flag)
 	}
 	return l, err
+}
+
+// freeAddress returns an address that the worker can listen on. It does so itself, so that clients' connections are its own.
+func (d *demo) freeAddress(port int, flag string, given bool) (string, error) {
+	l, err := d.listen(port, flag, given)
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
 }
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
@@ -261,6 +307,7 @@ func (d *demo) guide(url, postgres string) {
 	fmt.Fprintf(d.stderr, `An office network at work, as Zeek would log it: about %g records a second, seed %d.
 
   page    %s/
+  try it  %s/try    (scenes on and off, kill -9, and what the tables have)
   Kafka   %s
   feeds   %s
   tables  %s%s
@@ -276,31 +323,54 @@ In another terminal:
 
 Hidden in the traffic:
 
-`, d.rate, d.seed, url, brokers, strings.Join(traffic.Feeds(), " "), strings.Join(names, " "), streams, server, server, postgres, url, brokers, brokers)
+`, d.rate, d.seed, url, url, brokers, strings.Join(traffic.Feeds(), " "), strings.Join(names, " "), streams, server, server, postgres, url, brokers, brokers)
 	for _, s := range d.network.Scenes() {
+		if !s.On {
+			continue
+		}
 		fmt.Fprintf(d.stderr, "  %-8s%s\n", s.Name, s.Doc)
 	}
 	fmt.Fprint(d.stderr, "\nCtrl-C stops it and compares what was counted with what was sent.\n\n")
 }
 
-// firstCounts says how long it took until there was something to see.
-func (d *demo) firstCounts(ctx context.Context, began time.Time) error {
-	view, _ := d.views.View(demoTable)
-	if err := view.WaitForAll(ctx, 1); err != nil {
-		if ctx.Err() != nil {
+// firstCounts waits until there is something to see, and says how long that took.
+func (d *demo) firstCounts(ctx context.Context) error {
+	for {
+		var groups int
+		err := d.worker.ask(ctx, func(c *client.Client) error {
+			t, err := c.Table(ctx, demoTable)
+			if err == nil {
+				groups = t.Groups
+			}
+			return err
+		})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case groups > 0:
+			d.counts()
 			return nil
 		}
-		return err
+		select {
+		case <-time.After(askAgain):
+		case <-ctx.Done():
+		}
 	}
-	d.say("first counts after %.1f s", time.Since(began).Seconds())
-	return nil
 }
 
 // state is what the line on the terminal shows.
 func (d *demo) state() (done, total int64, note string) {
-	view, _ := d.views.View(demoTable)
-	return 0, 0, fmt.Sprintf("%s sent, %s has %s over %s",
-		count(d.sent.Load(), "record"), demoTable, count(int64(view.Len()), "row"), count(view.Counts().Counted, "record"))
+	note = count(d.sent.Load(), "record") + " sent"
+	ctx, cancel := context.WithTimeout(context.Background(), progressEvery)
+	defer cancel()
+	if c, err := d.worker.client(); err == nil {
+		if t, err := c.Table(ctx, demoTable); err == nil {
+			note += fmt.Sprintf(", %s has %s over %s", demoTable, count(int64(t.Groups), "row"), count(t.Counts.Counted, "record"))
+		}
+	}
+	return 0, 0, note
 }
 
 // send has the network send its history at once, then in real time, until ctx is done, the duration is over, or life ends.
@@ -311,17 +381,11 @@ func (d *demo) send(ctx, life context.Context) error {
 	if d.duration > 0 {
 		defer time.AfterFunc(d.duration, stop).Stop()
 	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	defer close(d.over)
 	for ctx.Err() == nil {
 		m := d.network.Next()
-		if wait := time.Until(m.Time); wait > 0 {
-			timer.Reset(wait)
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-timer.C:
-			}
+		if err := d.wait(ctx, m.Time); err != nil {
+			return nil
 		}
 		if err := d.sender.Send(life, m.Feed, m.Value); err != nil {
 			return err
@@ -332,6 +396,42 @@ func (d *demo) send(ctx, life context.Context) error {
 	return nil
 }
 
+// wait waits until it is time, and does meanwhile what is to do with the network. The error is ctx's.
+func (d *demo) wait(ctx context.Context, until time.Time) error {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	for {
+		// Who is behind has no time to wait, but some to do this.
+		select {
+		case f := <-d.todo:
+			f(d.network)
+			continue
+		default:
+		}
+		select {
+		case f := <-d.todo:
+			f(d.network)
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// onNetwork has f called where the network is used. The error is f's, or that the traffic has ended.
+func (d *demo) onNetwork(ctx context.Context, f func(*traffic.Network) error) error {
+	result := make(chan error, 1)
+	select {
+	case d.todo <- func(n *traffic.Network) { result <- f(n) }:
+		return <-result
+	case <-d.over:
+		return errEnding
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // settle waits until everything that was sent is counted, and compares.
 func (d *demo) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, demoPatience, fmt.Errorf("not counted within %v", demoPatience))
@@ -339,30 +439,50 @@ func (d *demo) settle(ctx context.Context) error {
 	if err := d.sender.Flush(ctx); err != nil {
 		return err
 	}
-	ends := map[string]map[codecs.Source]int64{}
+	ends := client.Offsets{}
 	for topic, partitions := range d.sender.Sent() {
-		ends[topic] = map[codecs.Source]int64{}
+		ends[topic] = map[int32]int64{}
 		for partition, sent := range partitions {
-			ends[topic][codecs.Source{Topic: topic, Partition: partition}] = sent.End
+			ends[topic][partition] = sent.End
 		}
 	}
-	var sent, counted int64
+	var sent, counted, letters, poison int64
 	for _, t := range d.defined {
-		view, _ := d.views.View(t.Name)
-		if err := view.WaitFor(ctx, ends[t.Feed.Name]); err != nil {
+		var rows *client.Rows
+		err := d.worker.ask(ctx, func(c *client.Client) (err error) {
+			upto := client.Offsets{}
+			if end, ok := ends[t.Feed.Name]; ok {
+				upto[t.Feed.Name] = end
+			}
+			rows, err = c.Rows(ctx, t.Name, client.RowsOptions{MinOffset: upto})
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		c := view.Counts()
-		fmt.Fprintf(d.stdout, "%s: sent %s of %s, counted %s in %s\n", t.Name, count(d.tally.Sent(t.Feed.Name), "record"), t.Feed.Name,
-			thousands(c.Counted), count(int64(view.Len()), "row"))
+		if t.Name == demoTable && rows.Len() > 0 {
+			d.counts() // a short demo may be over before anybody has looked
+		}
+		n, bad := rows.Meta.Counts.Counted, ""
+		if t := rows.Meta.Counts.DeadLettered; t > 0 {
+			bad = ", " + count(t, "dead letter")
+		}
+		fmt.Fprintf(d.stdout, "%s: sent %s of %s, counted %s in %s%s\n", t.Name, count(d.tally.Sent(t.Feed.Name), "record"), t.Feed.Name,
+			thousands(n), count(int64(rows.Len()), "row"), bad)
+		letters += rows.Meta.Counts.DeadLettered
+		poison += d.tally.Poisoned(t.Feed.Name)
 		sent += d.tally.Sent(t.Feed.Name)
-		counted += c.Counted
+		counted += n
 	}
 	differences, err := d.compare(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(d.stdout, "sent %s, counted %s\n", thousands(sent), thousands(counted))
+	fmt.Fprintf(d.stdout, "sent %s, counted %s", thousands(sent), thousands(counted))
+	if poison+letters > 0 {
+		fmt.Fprintf(d.stdout, ", poisoned %s, dead letters %s", thousands(poison), thousands(letters))
+	}
+	fmt.Fprintln(d.stdout)
 	switch {
 	case len(differences) > 0:
 		const shown = 10
@@ -370,7 +490,7 @@ func (d *demo) settle(ctx context.Context) error {
 			d.say("%s", diff)
 		}
 		return fmt.Errorf("%s is not what was sent, %s with another count (did somebody else write to the topics?)", demoTable, count(int64(len(differences)), "key"))
-	case sent != counted:
+	case letters != poison, sent != counted+letters:
 		return errors.New("what was counted is not what was sent (did somebody else write to the topics?)")
 	}
 	d.say("every key of %s has the count that the network says it sent", demoTable)
@@ -379,11 +499,11 @@ func (d *demo) settle(ctx context.Context) error {
 
 // compare returns where the notebook's table is not what the network tallied.
 func (d *demo) compare(ctx context.Context) ([]string, error) {
-	lookup, err := d.views.Compile("SELECT id.orig_h, qtype_name, count FROM " + demoTable)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := lookup.View.Query(ctx, lookup.Select, nil)
+	var answer *client.Rows
+	err := d.worker.ask(ctx, func(c *client.Client) (err error) {
+		answer, err = c.Rows(ctx, demoTable, client.RowsOptions{})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -393,9 +513,13 @@ func (d *demo) compare(ctx context.Context) ([]string, error) {
 		null  bool // beside qtype: there is a query type that is called NULL
 	}
 	have := map[key]int64{}
-	for _, row := range answer.Rows {
-		n, _ := row[2].Int128().Int64() // counts fit
-		have[key{row[0].String(), row[1].Str(), row[1].IsNull()}] = n
+	for i := range answer.Len() {
+		row := answer.Row(i)
+		n, err := row.Int64("count")
+		if err != nil {
+			return nil, err
+		}
+		have[key{row.Text("id.orig_h"), row.Text("qtype_name"), row.IsNull("qtype_name")}] = n
 	}
 	var differences []string
 	tell := func(k key, sent, counted int64) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -18,7 +19,13 @@ import (
 	"github.com/brotally/brotally/views/client"
 )
 
+// beBrotally is the variable with which the test's binary is brotally: demo starts itself.
+const beBrotally = "BE_BROTALLY"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(beBrotally) != "" {
+		main() // does not return
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick")) // Sarama's, one a process
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -68,6 +69,10 @@ shows what would happen. The first SIGINT or SIGTERM stops cleanly, the second a
 	f.DurationVar(&r.idle, "idle-timeout", 30*time.Second, "how long a source partition without records holds up EMIT FINAL, RETENTION and TTL")
 	f.DurationVar(&r.skew, "max-skew", 24*time.Hour, "how far ahead of its arrival a record's time may be to move them on")
 	f.DurationVar(&r.commit, "commit-interval", 20*time.Millisecond, "least time between commits: less is fresher and costs the brokers more")
+	f.BoolVar(&r.demo, "for-demo", false, "say the URL on standard output, end with standard input, link to what only the demo has")
+	if err := f.MarkHidden("for-demo"); err != nil {
+		panic(err) // the flag does not exist
+	}
 	mark(f, "auto-approve", onlyFlag)
 	complete(cmd, "only", "process", "serve")
 	return cmd
@@ -80,6 +85,7 @@ type serving struct {
 	hosts    []string
 	file     string        // of tokens
 	tokens   *views.Tokens // nil: none are wanted
+	try      bool          // the page links to /try
 	cert     string        // files
 	key      string
 	tls      *tls.Config // nil: it is not encrypted
@@ -153,7 +159,7 @@ func (s *serving) handler(p *program, all *views.Views, m *metrics.Metrics, page
 	c := s.server(p)
 	var site *web.Site
 	c.Page = func(api http.Handler) http.Handler {
-		page.API, page.Figures = api, figuresOf(m)
+		page.API, page.Figures, page.Try = api, figuresOf(m), s.try
 		site = web.New(page)
 		return site
 	}
@@ -174,10 +180,8 @@ func (s *serving) url(l net.Listener) string {
 	return "http://" + l.Addr().String()
 }
 
-// postgresURL is where psql finds what listens there.
-func postgresURL(l net.Listener) string {
-	return "postgres://brotally@" + l.Addr().String() + "/brotally"
-}
+// postgresURL is where psql finds what listens at an address.
+func postgresURL(addr string) string { return "postgres://brotally@" + addr + "/brotally" }
 
 // running is one run.
 type running struct {
@@ -188,6 +192,7 @@ type running struct {
 	pg      string
 	only    string
 	approve bool
+	demo    bool // see worker
 	admin   string
 	commit  time.Duration
 	idle    time.Duration
@@ -197,6 +202,16 @@ type running struct {
 func (r *running) run(ctx context.Context, files []string) error {
 	if r.only != "" && r.only != "process" && r.only != "serve" {
 		return &usageError{fmt.Errorf("--only %s: there are process, serve", r.only)}
+	}
+	if r.demo {
+		r.serving.try = true
+		var end context.CancelFunc
+		ctx, end = context.WithCancel(ctx)
+		defer end()
+		go func() { // ends with the process
+			_, _ = io.Copy(io.Discard, r.stdin)
+			end()
+		}()
 	}
 	cfg, err := r.conn.config()
 	if err != nil {
@@ -291,19 +306,22 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		g.Go(func() error { return all.Run(ctx) })
 		page := web.Config{Brokers: cfg.Brokers, Letters: lettersOf(cfg), Members: membersOf(cfg)}
 		if pgPort != nil {
-			page.Postgres = postgresURL(pgPort)
+			page.Postgres = postgresURL(pgPort.Addr().String())
 		}
 		handler, site := r.serving.handler(r.program, all, m, page)
 		g.Go(func() error { return site.Run(ctx) })
 		g.Go(func() error { return views.Serve(ctx, l, handler, r.log) })
 		r.log.Info("listening", "url", r.serving.url(l))
+		if r.demo {
+			fmt.Fprintln(r.stdout, r.serving.url(l))
+		}
 		if pgPort != nil {
 			server, err := r.serving.postgres(r.program, all)
 			if err != nil {
 				return err
 			}
 			g.Go(func() error { return server.Serve(ctx, pgPort) })
-			r.log.Info("listening for PostgreSQL clients", "url", postgresURL(pgPort))
+			r.log.Info("listening for PostgreSQL clients", "url", postgresURL(pgPort.Addr().String()))
 		}
 	}
 	if r.only != "serve" {
@@ -345,6 +363,9 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 
 // tellPass writes one of the lines that run opens with.
 func (r *running) tellPass(p pass) {
+	if r.demo { // it says itself what there is
+		return
+	}
 	left := "nothing to catch up"
 	if p.behind > 0 {
 		left = fmt.Sprintf("%s to read, about %s", count(p.behind, "record"), roughly(p.behind))

@@ -8,6 +8,9 @@ type Message struct {
 	Value []byte    // one JSON object, no newline; the caller's to keep
 	Time  time.Time // virtual time at which the sensor writes it; never before the Time of the message before
 
+	// Poison says that it is no record: whoever decodes it has a dead letter.
+	Poison bool
+
 	origH     string // id.orig_h of a dns record
 	qtypeName string // qtype_name of a dns record; empty when it has none, for Zeek never writes an empty one
 }
@@ -20,6 +23,7 @@ func (it item) message() Message {
 		Time:      time.UnixMicro(it.at).UTC(),
 		origH:     it.origH,
 		qtypeName: it.qtypeName,
+		Poison:    it.poison,
 	}
 }
 

@@ -17,13 +17,17 @@
 // chain its x509 records, and a conn's bytes hold what was sent over it. Names end in .example and addresses outside
 // are those set aside for documentation (RFC 2606, RFC 5737, RFC 3849), so nobody's host is accused of anything.
 //
+// Scenes can be switched while the traffic goes on; two wait for that: a flood of names that do not exist, and a burst of
+// records that are none.
+//
 // # What it is exact about
 //
 // A record is the JSON that Zeek 4.0 writes through Bro's Kafka plugin: flat, dotted names, fields in the order of the
 // log's columns, unset fields absent, times and intervals as the doubles Zeek holds. As on a real sensor a record is
 // written when the thing is over and not when it began, so ts is not in order: a conn comes 5 to 60 s after its start.
 //
-// The same Config gives the same bytes, on any machine: there is one random source and no clock but Config.Start.
+// The same Config gives the same bytes, on any machine: there is one random source and no clock but Config.Start. Switching
+// scenes at the same messages keeps that.
 package traffic
 
 import (
@@ -77,7 +81,7 @@ type Network struct {
 
 	office *office
 	web    *web
-	scenes []Scene
+	scenes []*scene
 
 	logged int64     // messages put into the queue since the beginning
 	paid   int64     // how many of them ordinary activities have made room for, see act
@@ -87,9 +91,10 @@ type Network struct {
 
 // Scene is something an analyst would want to find in the traffic.
 type Scene struct {
-	Name string // "beacon", "tunnel", "scan"
+	Name string // "beacon", "tunnel", "scan", "flood", "poison"
 	Host string // address of the host that does it
 	Doc  string // one line, with the names and ports to look for
+	On   bool   // see [Network.Switch]
 }
 
 // New returns the network that cfg describes. It fails only when a field of cfg is out of its range.
@@ -123,6 +128,8 @@ func New(cfg Config) (*Network, error) {
 	n.startBeacon()
 	n.startTunnel()
 	n.startScan()
+	n.startFlood()
+	n.startPoison()
 	return n, nil
 }
 
@@ -142,9 +149,13 @@ func (n *Network) Next() Message {
 	}
 }
 
-// Scenes returns what is hidden in the traffic, and where.
+// Scenes returns what is hidden in the traffic, or can be, and where.
 func (n *Network) Scenes() []Scene {
-	return append([]Scene(nil), n.scenes...)
+	all := make([]Scene, len(n.scenes))
+	for i, sc := range n.scenes {
+		all[i] = sc.Scene
+	}
+	return all
 }
 
 // wake calls f when virtual time has come to at.

@@ -136,7 +136,7 @@ func TestNewRefuses(t *testing.T) {
 func TestAddressesAreUnique(t *testing.T) {
 	for _, hosts := range []int{10, 48, 1000, 50_000} {
 		n := newNetwork(t, traffic.Config{Hosts: hosts})
-		if len(n.Scenes()) != 3 {
+		if len(n.Scenes()) != 5 {
 			t.Errorf("%d hosts: %d scenes", hosts, len(n.Scenes()))
 		}
 		for _, s := range n.Scenes() {
@@ -170,7 +170,9 @@ func ExampleNetwork() {
 	}
 	fmt.Println(tally.Total(), "messages")
 	for _, s := range n.Scenes() {
-		fmt.Println("hidden in them: a", s.Name)
+		if s.On {
+			fmt.Println("hidden in them: a", s.Name)
+		}
 	}
 	// Output:
 	// 1000 messages

@@ -24,6 +24,7 @@ type item struct {
 	value     []byte
 	origH     string // dns only
 	qtypeName string // dns only; empty if absent
+	poison    bool
 }
 
 func (d due) before(e due) bool {

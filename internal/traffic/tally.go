@@ -8,8 +8,9 @@ import (
 // Tally counts messages by what the generator knows of them, without reading their JSON: the truth that a table over
 // the same messages must show. The zero value is empty. It is for one goroutine.
 type Tally struct {
-	feeds map[string]int64
-	dns   map[dnsKey]int64
+	feeds  map[string]int64
+	poison map[string]int64
+	dns    map[dnsKey]int64
 }
 
 type dnsKey struct{ origH, qtypeName string }
@@ -26,15 +27,22 @@ type DNSCount struct {
 func (t *Tally) Add(m Message) {
 	if t.feeds == nil {
 		t.feeds = make(map[string]int64)
+		t.poison = make(map[string]int64)
 		t.dns = make(map[dnsKey]int64)
 	}
 	t.feeds[m.Feed]++
-	if m.Feed == "dns" {
+	switch {
+	case m.Poison:
+		t.poison[m.Feed]++
+	case m.Feed == "dns":
 		t.dns[dnsKey{m.origH, m.qtypeName}]++
 	}
 }
 
-// Sent returns how many messages of feed were added.
+// Poisoned returns how many messages of feed were added that are no records.
+func (t *Tally) Poisoned(feed string) int64 { return t.poison[feed] }
+
+// Sent returns how many messages of feed were added, poisoned ones included.
 func (t *Tally) Sent(feed string) int64 { return t.feeds[feed] }
 
 // Total returns how many messages were added.
