@@ -52,9 +52,6 @@ type box struct{ X, Y, W, H, Title string }
 // rule is a horizontal line with its value.
 type rule struct{ Y, Text string }
 
-// palette is how many colours the style sheet has for series.
-const palette = 6
-
 // lineChart draws series of values that end at the right; a value below zero is not there.
 func lineChart(names, last []string, values [][]float64, most int) *chart {
 	top := 1.0

@@ -59,8 +59,8 @@ func TestPageHasFormsAndFigures(t *testing.T) {
 	for _, want := range []string{
 		`<form method="post" action="/try/scan"><button name="do" value="off">Stop</button></form>`,
 		`<form method="post" action="/try/flood"><button name="do" value="on">Start</button></form>`,
-		`tries &lt;ports&gt; &amp; &#34;more&#34;`, `<td data-field="sent">1,234,567</td>`, `<td data-field="difference">17</td>`,
-		`<dd data-field="exact">no</dd>`, `<td>00:00:00 UTC</td><td>431</td><td>–</td>`, `<a href="/sql">SQL</a>`,
+		`tries &lt;ports&gt; &amp; &#34;more&#34;`, `<td class="number" data-field="sent">1,234,567</td>`, `<td class="number" data-field="difference">17</td>`,
+		`<dd data-field="exact">no</dd>`, `<td>00:00:00 UTC</td><td class="number">431</td><td class="number">–</td>`, `<a href="/sql">SQL</a>`,
 	} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("no %s", want)
