@@ -110,7 +110,7 @@ func roleFor(path string) Role {
 	switch {
 	case path == "/healthz" || path == "/readyz":
 		return NoRole
-	case path == "/metrics" || strings.HasPrefix(path, "/debug/"):
+	case path == "/metrics" || path == "/health" || path == "/topology" || strings.HasPrefix(path, "/debug/"): // the pages have the same figures, and records
 		return AdminRole
 	}
 	return ReadRole

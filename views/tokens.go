@@ -21,7 +21,7 @@ type Role uint8
 const (
 	NoRole    Role = iota // nothing but /healthz and /readyz
 	ReadRole              // the tables: the API, the page, /openapi.json
-	AdminRole             // how the program does: /metrics and profiles
+	AdminRole             // how the program does: /metrics, the pages /health and /topology, profiles
 )
 
 var roleNames = map[string]Role{"read": ReadRole, "admin": AdminRole}

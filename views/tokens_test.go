@@ -38,7 +38,7 @@ func TestRoles(t *testing.T) {
 		{"/api/v1/tables", "", 401}, {"/api/v1/tables", readToken, 200}, {"/api/v1/tables", adminToken, 200},
 		{"/metrics", "", 401}, {"/metrics", readToken, 403}, {"/metrics", adminToken, 200}, {"//metrics", readToken, 403},
 		{"/%6detrics", readToken, 403}, {"/api/../metrics", readToken, 403}, {"/debug/pprof/", readToken, 403}, {"/debug/pprof/", adminToken, 404},
-		{"/healthz", "", 200}, {"/api/v1/tables", readToken + "x", 401}, {"/api/v1/tables", "", 401},
+		{"/health", readToken, 403}, {"/%68ealth", readToken, 403}, {"//topology", readToken, 403}, {"/topology", adminToken, 404}, {"/healthz", "", 200}, {"/api/v1/tables", readToken + "x", 401}, {"/api/v1/tables", "", 401},
 	} {
 		if r := get(t, url+test.path, "Authorization", "Bearer "+test.token); r.status != test.status {
 			t.Errorf("%s with %q: %d, want %d: %s", test.path, test.token, r.status, test.status, r.body)

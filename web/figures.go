@@ -182,8 +182,9 @@ type stage struct {
 	Interval   string // between the beginnings of two, of all stages of the kind
 	Took       string
 	Rebalances int64
-	Failures   int64 // times that it was built anew
-	Failed     int64 // commits
+	Failures   int64  // times that it was built anew
+	Classes    string // of the errors that were why
+	Failed     int64  // commits
 }
 
 // ID is where /health says more about it.
@@ -208,6 +209,13 @@ func (f figures) stages(p *pace) []stage {
 				Interval:   p.mean(f, "brotally_commit_interval_seconds", "stage", kind),
 				Rebalances: f.count("brotally_rebalances_total", labels...), Failures: f.count("brotally_stage_failures_total", labels...),
 				Failed: f.count("brotally_commit_failures_total", labels...)}
+			var classes []string
+			for _, one := range f.with("brotally_stage_failures_total", labels...) {
+				if one.Value > 0 {
+					classes = append(classes, one.Labels["class"]+" "+integer(int64(one.Value)))
+				}
+			}
+			s.Classes = strings.Join(classes, ", ")
 			for _, one := range f.with("brotally_stage_state", labels...) {
 				if one.Value == 1 {
 					s.State = one.Labels["state"]

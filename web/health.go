@@ -1,12 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +43,7 @@ func (s *Site) askLetters(ctx context.Context) ([]Letter, error) {
 // healthPage is what /health shows.
 type healthPage struct {
 	Troubles []trouble
-	Verdict  string // in words
+	Verdict  string // in words, when there are none
 
 	Uptime  string
 	Version string
@@ -51,9 +53,11 @@ type healthPage struct {
 	Figures bool // there are any
 
 	Sources []source
+	Reading int // how many source partitions there are; those above the first some are not shown
 	Stages  []stage
 	Tables  []tableHealth
 	Sums    []identity
+	Summed  int // how many there are, likewise
 	Broken  int // of them
 
 	Reasons   []reason
@@ -87,19 +91,12 @@ type source struct {
 type tableHealth struct {
 	client.Table
 	Link                 string
+	Clock                *time.Time // that EMIT FINAL, RETENTION and TTL go by
 	Heard                *time.Time // when the source partition that is silent for longest was last spoken of
 	Silent               bool
 	Here                 bool  // stage 2 has partitions of it in this instance
 	Full, Due, Remaining int64 // of these: partitions, partitions, records of the changelog that are to be read yet
 	Bytes2               int64 // memory of stage 2's rows
-}
-
-// Percent is how much of the changelog has been read, in percent.
-func (t tableHealth) Percent() int64 {
-	if t.Recovery == nil {
-		return 100
-	}
-	return 100 * t.Recovery.Done / max(t.Recovery.Total, 1)
 }
 
 // identity is whether every record of a source partition became one thing, in one table.
@@ -125,6 +122,7 @@ const (
 	lagRecords = 1_000            // a partition lags above it ..
 	lagSeconds = 5                // .. when that is more than it reads in so many seconds
 	silence    = 10 * time.Second // stage 1 speaks of each source partition once a second, also when nothing comes
+	longList   = 200              // rows
 	tight      = 0.95             // share of GOMEMLIMIT above which memory is short
 )
 
@@ -147,9 +145,10 @@ func (s *Site) health() maker {
 		h.letters(f, &p)
 		h.samples(r.Context(), s)
 		h.judge(f, &p)
+		h.cut()
 		switch {
 		case err != nil:
-			h.Verdict = "It is not known how the tables are."
+			h.Troubles, h.Verdict = nil, "It is not known how the tables are."
 			return out, err
 		case unmeasured != nil:
 			out.Note = "Some of it could not be measured: " + printable(unmeasured.Error())
@@ -157,6 +156,21 @@ func (s *Site) health() maker {
 		return out, nil
 	}
 }
+
+// cut leaves out what would make the page too long: first what is in order.
+func (h *healthPage) cut() {
+	h.Reading, h.Summed = len(h.Sources), len(h.Sums)
+	if len(h.Sources) > longList {
+		slices.SortStableFunc(h.Sources, func(a, b source) int { return cmp.Compare(b.Lag, a.Lag) })
+		h.Sources = h.Sources[:longList]
+	}
+	if len(h.Sums) > longList {
+		slices.SortStableFunc(h.Sums, func(a, b identity) int { return cmp.Compare(abs(b.Off()), abs(a.Off())) })
+		h.Sums = h.Sums[:longList]
+	}
+}
+
+func abs(n int64) int64 { return max(n, -n) }
 
 // details returns the tables with all that the API says of each.
 func (s *Site) details(ctx context.Context) ([]client.Table, error) {
@@ -229,7 +243,7 @@ func (h *healthPage) tables(list []client.Table, f figures) {
 	for _, t := range list {
 		x := tableHealth{Table: t, Link: tableLink(t.Name), Here: len(f.with("brotally_table_groups", "table", t.Name)) > 0,
 			Full: f.count("brotally_table_full_partitions", "table", t.Name), Due: f.count("brotally_table_due_partitions", "table", t.Name),
-			Remaining: f.count("brotally_table_restore_remaining_records", "table", t.Name), Bytes2: f.count("brotally_table_bytes", "table", t.Name)}
+			Remaining: f.count("brotally_table_restore_remaining_records", "table", t.Name), Bytes2: f.count("brotally_table_bytes", "table", t.Name), Clock: f.when("brotally_table_clock_timestamp_seconds", "table", t.Name)}
 		for _, p := range t.Progress {
 			if p.Heard != nil && (x.Heard == nil || p.Heard.Before(*x.Heard)) {
 				x.Heard = p.Heard
@@ -297,7 +311,7 @@ func (h *healthPage) judge(f figures, p *pace) {
 			bad("#"+s.ID(), "%s %s has failed", s.Title(), printable(s.Group))
 		case n > 0:
 			look("#"+s.ID(), "%s %s failed and was built anew", s.Title(), printable(s.Group))
-		case s.Kind == "combine" && s.State != "running":
+		case s.State != "running" && (s.Kind == "combine" || s.State != "restoring"): // of a table that is restored is said below
 			look("#"+s.ID(), "%s %s is %s", s.Title(), printable(s.Group), s.State)
 		}
 	}
@@ -361,11 +375,7 @@ func (h *healthPage) judge(f figures, p *pace) {
 	}
 	switch {
 	case len(h.Troubles) > 0:
-		texts := make([]string, len(h.Troubles))
-		for i, t := range h.Troubles {
-			texts[i] = t.Text
-		}
-		h.Verdict = sentence(strings.Join(texts, "; "))
+		h.Troubles[0].Text = capital(h.Troubles[0].Text)
 	case len(h.Tables) == 0 && len(h.Stages) == 0:
 		h.Verdict = "Nothing runs here yet."
 	case !h.Figures:
@@ -385,14 +395,14 @@ func (h *healthPage) Bad() bool {
 	return false
 }
 
-// sentence begins with a capital, where it begins with one of our words, and ends with a full stop.
-func sentence(s string) string {
+// capital has a sentence begin with one, where it begins with one of our words.
+func capital(s string) string {
 	for _, word := range []string{"records ", "stage ", "of ", "memory "} {
 		if strings.HasPrefix(s, word) {
-			s = strings.ToUpper(s[:1]) + s[1:]
+			return strings.ToUpper(s[:1]) + s[1:]
 		}
 	}
-	return s + "."
+	return s
 }
 
 func plural(n int64, one, more string) string {
