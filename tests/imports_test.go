@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"views/client":           {},
 	"views/pgwire":           {"feeds", "tables", "tables/sql", "views", "views/pgwire/pgcatalog"},
 	"views/pgwire/pgcatalog": {},
-	"web":                    {},
+	"web":                    {"views/client"},
 	"examples":               {},
 	"internal/fault":         {},
 	"internal/catalog":       {"feeds", "tables", "internal/fault", "internal/kafka"},

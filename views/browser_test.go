@@ -39,7 +39,9 @@ func TestABrowserFollowsChanges(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<!DOCTYPE html><title>rows</title>") })
-		go func() { served <- Serve(ctx, l, NewServer(ServerConfig{Views: f.Views, Page: page}), nil) }() // awaited by stop
+		go func() {
+			served <- Serve(ctx, l, NewServer(ServerConfig{Views: f.Views, Page: func(http.Handler) http.Handler { return page }}), nil)
+		}() // awaited by stop
 		return func() {
 			cancel()
 			if err := <-served; err != nil {

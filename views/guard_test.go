@@ -60,7 +60,7 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 		}
 		_, _ = w.Write([]byte("page"))
 	})
-	url := f.server(ServerConfig{Page: page}).URL
+	url := f.server(ServerConfig{Page: func(http.Handler) http.Handler { return page }}).URL
 	for path, status := range map[string]int{
 		"/": 200, "/panic": 500, "/healthz": 200, "/readyz": 200, "/api/v1/tables": 200, "/api/v1/tables/dns_counts": 200,
 		"/api/v1/tables/dns_counts/rows": 200, "/api/v1/tables/none": 404, "/api/v1/query": 405, "/api/": 404,

@@ -23,7 +23,7 @@ func TestRequestsAreObserved(t *testing.T) {
 		}
 		_, _ = w.Write([]byte("page"))
 	})
-	url := f.server(ServerConfig{Page: page, Tokens: tokens(t, "admin secret-secret-secret"), Observe: func(route string, status int, took time.Duration) {
+	url := f.server(ServerConfig{Page: func(http.Handler) http.Handler { return page }, Tokens: tokens(t, "admin secret-secret-secret"), Observe: func(route string, status int, took time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
 		if took <= 0 {

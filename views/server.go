@@ -12,8 +12,9 @@ import (
 type ServerConfig struct {
 	Views *Views
 
-	// Page answers what is not the API: the web page. Defaults to nothing.
-	Page http.Handler
+	// Page makes what answers all that is not the API: the web page. It is given the API, to be asked without a token: who got as far as
+	// the page has shown one. Defaults to nothing.
+	Page func(api http.Handler) http.Handler
 
 	// Tokens, if set, are what has to come with every request but /healthz and /readyz: one of them as "Authorization: Bearer
 	// TOKEN", or as the password of any user, which is what browsers ask for. /metrics is for those of operators.
@@ -85,7 +86,7 @@ func NewServer(c ServerConfig) http.Handler {
 		api.Handle("/metrics", s.handle(func(w http.ResponseWriter, r *http.Request) error { c.Metrics.ServeHTTP(w, r); return nil }, http.MethodGet))
 	}
 	if c.Page != nil {
-		api.Handle("/", c.Page)
+		api.Handle("/", c.Page(api))
 	} else {
 		api.Handle("/", s.handle(s.nothing))
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
 	"github.com/brotally/brotally/views"
+	"github.com/brotally/brotally/web"
 )
 
 const (
@@ -142,9 +143,9 @@ func (d *demo) run(ctx context.Context) error {
 	g, life := errgroup.WithContext(life)
 	g.Go(func() error { return stages.Run(life) })
 	g.Go(func() error { return d.views.Run(life) })
-	g.Go(func() error {
-		return views.Serve(life, l, server.handler(d.program, d.views, m, d.kafka.Brokers), d.log)
-	})
+	handler, site := server.handler(d.program, d.views, m, web.Config{Brokers: d.kafka.Brokers, Postgres: postgresURL(pg)})
+	g.Go(func() error { return site.Run(life) })
+	g.Go(func() error { return views.Serve(life, l, handler, d.log) })
 	g.Go(func() error { return postgres.Serve(life, pg) })
 	g.Go(func() error { return d.firstCounts(life, began) })
 	g.Go(func() error {

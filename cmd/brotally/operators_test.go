@@ -21,6 +21,7 @@ import (
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/internal/metrics"
 	"github.com/brotally/brotally/views"
+	"github.com/brotally/brotally/web"
 )
 
 // A process that answers no look-ups still says how it is.
@@ -158,7 +159,7 @@ func TestPublicPortHasNoProfiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := (&serving{}).handler(&program{log: slog.New(slog.DiscardHandler)}, all, metrics.New(metrics.Build{}), nil)
+	h, _ := (&serving{}).handler(&program{log: slog.New(slog.DiscardHandler)}, all, metrics.New(metrics.Build{}), web.Config{})
 	for _, path := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/vars"} {
 		if got := statusOf(t, h, path); got != http.StatusNotFound {
 			t.Errorf("%s: %d", path, got)

@@ -148,11 +148,17 @@ func (s *serving) server(p *program) views.ServerConfig {
 	return views.ServerConfig{Hosts: s.hosts, Tokens: s.tokens, Log: p.log}
 }
 
-// handler is the API, the metrics and the page.
-func (s *serving) handler(p *program, all *views.Views, m *metrics.Metrics, brokers []string) http.Handler {
+// handler is the API, the metrics and the page, which is to be run.
+func (s *serving) handler(p *program, all *views.Views, m *metrics.Metrics, page web.Config) (http.Handler, *web.Site) {
 	c := s.server(p)
-	c.Views, c.Page, c.Metrics, c.Observe = all, web.Handler(web.Config{Brokers: brokers}), m.Handler(p.log), m.Answered
-	return views.NewServer(c)
+	var site *web.Site
+	c.Page = func(api http.Handler) http.Handler {
+		page.API = api
+		site = web.New(page)
+		return site
+	}
+	c.Views, c.Metrics, c.Observe = all, m.Handler(p.log), m.Answered
+	return views.NewServer(c), site
 }
 
 // postgres is what PostgreSQL's clients are answered by.
@@ -283,7 +289,13 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		m.Views(all)
 		ops.views = all
 		g.Go(func() error { return all.Run(ctx) })
-		g.Go(func() error { return views.Serve(ctx, l, r.serving.handler(r.program, all, m, cfg.Brokers), r.log) })
+		page := web.Config{Brokers: cfg.Brokers}
+		if pgPort != nil {
+			page.Postgres = postgresURL(pgPort)
+		}
+		handler, site := r.serving.handler(r.program, all, m, page)
+		g.Go(func() error { return site.Run(ctx) })
+		g.Go(func() error { return views.Serve(ctx, l, handler, r.log) })
 		r.log.Info("listening", "url", r.serving.url(l))
 		if pgPort != nil {
 			server, err := r.serving.postgres(r.program, all)

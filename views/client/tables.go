@@ -16,6 +16,8 @@ type Table struct {
 	Groups    int        `json:"groups"`
 	EventTime *time.Time `json:"event_time"`
 	Counts    Counts     `json:"counts"`
+	Bytes     int64      `json:"bytes"`    // estimate of the memory that the rows take
+	Recovery  *Recovery  `json:"recovery"` // while it is not ready
 
 	// The rest comes from [Client.Table] only.
 	SQL     string        `json:"sql"`
@@ -23,6 +25,24 @@ type Table struct {
 	Topics  Topics        `json:"topics"`
 	AsOf    Offsets       `json:"as_of"`
 	AddsUp  bool          `json:"adds_up"` // see [Counts], in every source partition
+
+	Progress []Progress `json:"progress"` // by topic and partition
+}
+
+// Recovery is how much of a table's changelog was read.
+type Recovery struct {
+	Done  int64 `json:"done"` // offsets
+	Total int64 `json:"total"`
+}
+
+// Progress is how far a table reflects one source partition.
+type Progress struct {
+	Topic     string     `json:"topic"`
+	Partition int32      `json:"partition"`
+	Offset    int64      `json:"offset"`     // every record below it is in the table
+	EventTime *time.Time `json:"event_time"` // newest seen
+	Heard     *time.Time `json:"heard"`      // when the processors last spoke of it
+	Counts    Counts     `json:"counts"`
 }
 
 // TableColumn is one column of a table.

@@ -1,0 +1,82 @@
+// Live keeps the main part of a page as the server has it, by server-sent events, while somebody looks.
+
+import { enhance } from "./dress.js";
+import { merge } from "./merge.js";
+
+const patience = 2_000; // milliseconds before a server that refuses is asked again
+const silent = 40_000; // without a word, not even a heartbeat, the connection is taken for dead
+
+// The one place where text becomes markup: it is this server's own, and escaped there.
+const policy = globalThis.trustedTypes?.createPolicy("parts", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
+
+export class Live {
+  // say is called with how the page is doing: "live", "wait", "lost" or "paused", and a word for it.
+  constructor(main, say) {
+    this.main = main;
+    this.say = say;
+    this.url = null;
+    this.source = null;
+    this.paused = false;
+    this.timer = 0;
+    document.addEventListener("visibilitychange", () => this.connect()); // a page in the background costs nothing
+  }
+
+  start(url) {
+    this.url = url;
+    this.connect();
+  }
+
+  stop() {
+    this.url = null;
+    this.connect();
+  }
+
+  // pause stops what moves, or lets it go on, and returns which.
+  pause() {
+    this.paused = !this.paused;
+    if (this.paused) this.say("paused", "paused");
+    this.connect();
+    return this.paused;
+  }
+
+  connect() {
+    clearTimeout(this.timer);
+    this.source?.close();
+    this.source = null;
+    if (!this.url || this.paused || document.hidden) return;
+    const source = new EventSource(this.url);
+    this.source = source;
+    source.addEventListener("main", (e) => {
+      this.alive();
+      this.show(e.data, false);
+    });
+    source.addEventListener("state", (e) => {
+      this.alive();
+      const at = e.data.indexOf(" ");
+      this.say(e.data.slice(0, at), e.data.slice(at + 1));
+    });
+    source.addEventListener("error", () => {
+      this.say("lost", "no answer");
+      if (source.readyState === EventSource.CLOSED) this.timer = setTimeout(() => this.connect(), patience); // else it comes back by itself
+    });
+    this.alive();
+  }
+
+  alive() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.connect(), silent);
+  }
+
+  // show makes the main part what html says: a whole page, or a main part alone. turned says that it is another page, in which
+  // nothing is news. Of a whole page it returns how that is doing.
+  show(html, turned) {
+    const page = new DOMParser().parseFromString(policy.createHTML(html), "text/html");
+    const next = page.getElementById("main") ?? page.body;
+    enhance(next);
+    merge(this.main, next, turned);
+    const state = page.getElementById("state");
+    if (!state) return null;
+    document.title = page.title;
+    return { kind: state.dataset.state, text: state.textContent };
+  }
+}

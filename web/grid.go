@@ -1,0 +1,105 @@
+package web
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/brotally/brotally/views/client"
+)
+
+// grid is rows as they are shown.
+type grid struct {
+	Columns []gridColumn
+	Rows    []gridRow
+}
+
+type gridColumn struct {
+	Name, Type string
+	Number     bool // set to the right
+	Key        bool
+	Sorted     string // "ascending" or "descending", as aria-sort has it; empty: rows are not sorted by it
+
+	// Of a page of one table.
+	Sort   string // link that sorts by it
+	Param  string // of the address, for its filter
+	Filter string // what the filter says
+}
+
+type gridRow struct {
+	Key   string // the same as long as it is the same row
+	Cells []cell
+}
+
+// newGrid makes the grid of an answer to a look-up of a table with these columns.
+func newGrid(rows *client.Rows, columns []client.TableColumn, order string) *grid {
+	g := &grid{}
+	var keys []int
+	for i, c := range rows.Columns {
+		column := gridColumn{Name: c.Name, Type: c.Type, Number: isNumber(c.Type)}
+		column.Key = slices.ContainsFunc(columns, func(t client.TableColumn) bool { return t.Name == c.Name && t.Key })
+		switch order {
+		case c.Name:
+			column.Sorted = "ascending"
+		case "-" + c.Name:
+			column.Sorted = "descending"
+		}
+		if column.Key {
+			keys = append(keys, i)
+		}
+		g.Columns = append(g.Columns, column)
+	}
+	for _, values := range rows.Values {
+		row := gridRow{Cells: make([]cell, len(values))}
+		for i, v := range values {
+			row.Cells[i] = show(v, rows.Columns[i].Type)
+		}
+		for _, i := range keys {
+			row.Key += string(values[i]) + "\x1f"
+		}
+		row.Key = printable(row.Key)
+		g.Rows = append(g.Rows, row)
+	}
+	for i, c := range g.Columns {
+		if c.Number && c.Sorted != "" {
+			g.bars(i)
+		}
+	}
+	return g
+}
+
+// bars gives the cells of a column their share of the largest.
+func (g *grid) bars(column int) {
+	largest := 0.0
+	for _, r := range g.Rows {
+		if v := r.Cells[column].Number; v > largest && !math.IsInf(v, 1) {
+			largest = v
+		}
+	}
+	for _, r := range g.Rows {
+		if v := r.Cells[column].Number; v > 0 && largest > 0 {
+			r.Cells[column].Share = min(v/largest, 1)
+		}
+	}
+}
+
+// usualOrder is by the column called count, or the first aggregate that is a number, largest first.
+func usualOrder(columns []client.TableColumn) string {
+	order := ""
+	for _, c := range columns {
+		switch {
+		case c.Key || !isNumber(c.Type):
+		case c.Name == "count":
+			return "-count"
+		case order == "":
+			order = "-" + c.Name
+		}
+	}
+	if order == "" && len(columns) > 0 {
+		order = columns[0].Name
+	}
+	return order
+}
+
+// bare is an order's column.
+func bare(order string) string { return strings.TrimPrefix(order, "-") }

@@ -1,0 +1,128 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/brotally/brotally/views/client"
+)
+
+// sqlPage is what the page for SQL shows.
+type sqlPage struct {
+	Query    string
+	Live     bool // the answer is kept up to date
+	Chart    bool // the answer is drawn
+	Grid     *grid
+	Drawn    *chart
+	Meta     client.Meta
+	Took     string
+	Share    string // link to this question
+	Examples []example
+	Words    []word // for completion
+}
+
+type example struct{ Text, Link string }
+
+// word is something that a query may name.
+type word struct{ Name, Kind string }
+
+// maxShown is how many rows of an answer are shown. The API has the others.
+const maxShown = 1000
+
+// sql makes the page for SQL: its query is in the address, so that a link shares it.
+func (s *Site) sql() maker {
+	return func(r *http.Request) (*page, error) {
+		q := r.URL.Query()
+		m := &sqlPage{Query: q.Get("q"), Live: q.Get("live") != "", Chart: q.Get("as") == "chart"}
+		p := &page{Title: "SQL", Nav: "sql", State: state{"paused", "as asked"}, Main: m}
+		if m.Live {
+			p.State = live
+		}
+		if err := m.words(r, s.api); err != nil {
+			return p, err
+		}
+		if strings.TrimSpace(m.Query) == "" {
+			return p, nil
+		}
+		m.Share = "/sql?" + url.Values{"q": {m.Query}}.Encode()
+		rows, err := s.api.Query(r.Context(), m.Query)
+		if err != nil {
+			return p, err
+		}
+		m.Meta, m.Took = rows.Meta, duration(rows.Meta.TookMS/1000)
+		if len(rows.Values) > maxShown {
+			p.Note = fmt.Sprintf("The first %s of %s rows are shown. POST /api/v1/query answers with all of them.", integer(maxShown), integer(int64(len(rows.Values))))
+			rows.Values = rows.Values[:maxShown]
+		}
+		m.show(rows)
+		return p, nil
+	}
+}
+
+// words lists what can be asked for, and a few questions to begin with.
+func (m *sqlPage) words(r *http.Request, api *client.Client) error {
+	list, err := api.Tables(r.Context())
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for i, t := range list {
+		m.Words = append(m.Words, word{identifier(t.Name), "table"})
+		detail, err := api.Table(r.Context(), t.Name)
+		if err != nil {
+			continue // it has gone since
+		}
+		for _, c := range detail.Columns {
+			if name := identifier(c.Name); !seen[name] {
+				seen[name] = true
+				m.Words = append(m.Words, word{name, c.Type})
+			}
+		}
+		if i < 6 {
+			order := usualOrder(detail.Columns)
+			text := "SELECT * FROM " + identifier(t.Name) + " ORDER BY " + identifier(bare(order))
+			if strings.HasPrefix(order, "-") {
+				text += " DESC"
+			}
+			text += " LIMIT 20"
+			m.Examples = append(m.Examples, example{text, "/sql?" + url.Values{"q": {text}}.Encode()})
+		}
+	}
+	return nil
+}
+
+// show is the answer: its last column that is a number has bars, and can be drawn.
+func (m *sqlPage) show(rows *client.Rows) {
+	m.Grid = newGrid(rows, nil, "")
+	number := -1
+	for i, c := range m.Grid.Columns {
+		if c.Number {
+			number = i
+		}
+	}
+	for i := range m.Grid.Rows { // nothing says what makes two rows the same one
+		m.Grid.Rows[i].Key = fmt.Sprint(i)
+	}
+	if number < 0 {
+		return
+	}
+	m.Grid.bars(number)
+	if !m.Chart {
+		return
+	}
+	var places []string
+	values := [][]float64{nil}
+	for _, row := range m.Grid.Rows[:min(len(m.Grid.Rows), 60)] {
+		var name []string
+		for i, c := range row.Cells {
+			if i != number && !m.Grid.Columns[i].Number {
+				name = append(name, c.Text)
+			}
+		}
+		places = append(places, strings.Join(name, " · "))
+		values[0] = append(values[0], row.Cells[number].Number)
+	}
+	m.Drawn = barChart([]string{m.Grid.Columns[number].Name}, places, values)
+}

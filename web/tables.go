@@ -1,0 +1,95 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/brotally/brotally/views/client"
+)
+
+// card is a table as the list shows it.
+type card struct {
+	client.Table
+	Link  string
+	Rate  string
+	Spark spark
+	Best  *grid // its first three rows; nil: they are not known
+}
+
+// home makes the list of tables.
+func (s *Site) home() maker {
+	return func(r *http.Request) (*page, error) {
+		p := &page{Title: "Tables", Nav: "tables", State: live}
+		list, err := s.api.Tables(r.Context())
+		if err != nil {
+			return p, err
+		}
+		cards := make([]card, 0, len(list))
+		for _, t := range list {
+			rates := s.history.rates(t.Name)
+			c := card{Table: t, Link: tableLink(t.Name), Spark: newSpark(rates), Rate: "–"}
+			if len(rates) > 0 {
+				c.Rate = decimal(rates[len(rates)-1])
+			}
+			if t.Ready {
+				c.Best = s.best.rows(r.Context(), s.api, t.Name)
+			} else if p.State == live {
+				p.State = state{"wait", "restoring"}
+			}
+			// The notebook's table comes first, where there is one.
+			if cards = append(cards, c); t.Name == "dns_counts" {
+				copy(cards[1:], cards)
+				cards[0] = c
+			}
+		}
+		p.Main = cards
+		if len(cards) == 0 {
+			p.State = state{"wait", "no tables"}
+		}
+		return p, nil
+	}
+}
+
+func tableLink(name string) string { return "/tables/" + url.PathEscape(name) }
+
+// best has the first rows of tables, for all who look at the list. It asks for them now and then: over a large table that is
+// not cheap.
+type best struct {
+	mu    sync.Mutex // guards known and is held while asking: who comes meanwhile gets the same
+	known map[string]*bestOf
+}
+
+type bestOf struct {
+	grid *grid
+	due  time.Time // when to ask again
+}
+
+func (b *best) rows(ctx context.Context, api *client.Client, name string) *grid {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.known == nil {
+		b.known = map[string]*bestOf{}
+	}
+	of := b.known[name]
+	if of == nil {
+		of = &bestOf{}
+		b.known[name] = of
+	}
+	if time.Now().Before(of.due) {
+		return of.grid
+	}
+	began := time.Now()
+	if t, err := api.Table(ctx, name); err == nil {
+		order := usualOrder(t.Columns)
+		if rows, err := api.Rows(ctx, name, client.RowsOptions{Order: order, Limit: 3}); err == nil {
+			of.grid = newGrid(rows, t.Columns, order)
+		}
+	}
+	if ctx.Err() == nil { // else the one who asked has left, and the next one does
+		of.due = time.Now().Add(max(time.Second, 20*time.Since(began)))
+	}
+	return of.grid
+}
