@@ -27,8 +27,8 @@ func newSpark(values []float64) spark {
 
 // The box of a chart, in units of its own; templates scale it to the width that there is.
 const (
-	chartWidth, chartHeight = 720.0, 200.0
-	chartLeft, chartBottom  = 4.0, 180.0
+	chartWidth             = 960.0
+	chartLeft, chartBottom = 60.0, 210.0 // right of the rules' values, above the lower edge at 220
 )
 
 // chart is some series over the same places from left to right.

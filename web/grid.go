@@ -83,6 +83,31 @@ func (g *grid) bars(column int) {
 	}
 }
 
+// short leaves the first columns of the key and the one that rows are sorted by.
+func (g *grid) short(keys int) *grid {
+	var kept []int
+	for i, c := range g.Columns {
+		if c.Sorted != "" {
+			kept = append(kept, i)
+		} else if c.Key && keys > 0 {
+			keys--
+			kept = append(kept, i)
+		}
+	}
+	s := &grid{}
+	for _, i := range kept {
+		s.Columns = append(s.Columns, g.Columns[i])
+	}
+	for _, r := range g.Rows {
+		row := gridRow{Key: r.Key}
+		for _, i := range kept {
+			row.Cells = append(row.Cells, r.Cells[i])
+		}
+		s.Rows = append(s.Rows, row)
+	}
+	return s
+}
+
 // usualOrder is by the column called count, or the first aggregate that is a number, largest first.
 func usualOrder(columns []client.TableColumn) string {
 	order := ""

@@ -34,13 +34,16 @@ func TestPreview(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := newAPI(t)
-	go a.run(nil) // ends with the test binary
+	h := a.handler()
+	go a.run(nil)              // ends with the test binary
+	go a.site.Run(t.Context()) //nolint:errcheck // as above
 	fmt.Printf("page on http://%s/\n", listener.Addr())
-	t.Fatal(http.Serve(listener, a.handler()))
+	t.Fatal(http.Serve(listener, h))
 }
 
 // api answers as a server does, about traffic that it makes up itself.
 type api struct {
+	site    *web.Site
 	network *traffic.Network
 	start   time.Time
 
@@ -98,6 +101,8 @@ type column struct {
 
 type table struct {
 	Name    string            `json:"name"`
+	Time    *time.Time        `json:"event_time"`
+	Counts  counts            `json:"counts"`
 	Feed    string            `json:"feed"`
 	Ready   bool              `json:"ready"`
 	State   string            `json:"state"`
@@ -127,6 +132,10 @@ var odd = [][]any{
 }
 
 func (a *api) tables() []table {
+	var newest *time.Time
+	if !a.newest.IsZero() {
+		newest = &a.newest
+	}
 	return []table{
 		{
 			Name: "conn_bytes", Feed: "conn", State: "is being restored", Topics: map[string]string{"result": "conn_bytes"},
@@ -134,7 +143,7 @@ func (a *api) tables() []table {
 			Columns: []column{{"id.orig_h", "inet", true}, {"sent", "numeric", false}},
 		},
 		{
-			Name: "dns_counts", Feed: "dns", Ready: true, State: "is up to date", Groups: len(a.tally.DNSCounts()),
+			Name: "dns_counts", Time: newest, Counts: counts{Read: a.read + 3, Counted: a.read, DeadLettered: 3}, Feed: "dns", Ready: true, State: "is up to date", Groups: len(a.tally.DNSCounts()),
 			SQL:     "CREATE TABLE dns_counts AS\nSELECT id.orig_h, qtype_name, count(*) AS count\nFROM dns\nGROUP BY id.orig_h, qtype_name;",
 			Columns: []column{{"id.orig_h", "inet", true}, {"qtype_name", "string", true}, {"count", "ubigint", false}},
 			Topics:  map[string]string{"result": "dns_counts"},
@@ -150,7 +159,22 @@ func (a *api) tables() []table {
 
 func (a *api) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", web.Handler(web.Config{Brokers: []string{"127.0.0.1:9092"}}))
+	site := web.New(web.Config{API: mux, Brokers: []string{"127.0.0.1:9092"}, Postgres: "postgres://brotally@127.0.0.1:5439/brotally", Every: 200 * time.Millisecond})
+	mux.Handle("/", site)
+	a.site = site
+	mux.HandleFunc("POST /api/v1/query", func(w http.ResponseWriter, r *http.Request) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		var q struct{ SQL string }
+		_ = json.NewDecoder(r.Body).Decode(&q) // what is no JSON is no SQL either
+		if strings.Contains(q.SQL, "quary") {
+			e := failure("sql", "1:8: no column quary in dns_counts", "")
+			e["error"].(map[string]string)["text"] = "1:8: no column quary in dns_counts\n  " + q.SQL + "\n         ^"
+			a.answer(w, 400, e)
+			return
+		}
+		a.rows(w, "dns_counts", url.Values{"order": {"-count"}, "limit": {"20"}})
+	})
 	mux.HandleFunc("GET /api/v1/tables", func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -204,7 +228,17 @@ func (a *api) rows(w http.ResponseWriter, name string, q url.Values) {
 	}
 	columns := slices.Clone(t.Columns)
 	for i, c := range columns {
-		if want, ok := q[c.Name]; ok {
+		if want := cmp.Or(q.Get("col."+c.Name), q.Get(c.Name)); c.Type == "ubigint" && want != "" {
+			if _, err := strconv.Atoi(want); err != nil {
+				a.answer(w, 400, failure("bad_value", c.Name+": "+want+" is no number", ""))
+				return
+			}
+		}
+		want, ok := q["col."+c.Name]
+		if !ok {
+			want, ok = q[c.Name]
+		}
+		if ok {
 			rows = slices.DeleteFunc(rows, func(r []any) bool {
 				if r[i] == nil {
 					return want[0] != `\N`
@@ -234,7 +268,12 @@ func (a *api) rows(w http.ResponseWriter, name string, q url.Values) {
 	for p := range int64(4) {
 		asOf[strconv.FormatInt(p, 10)] = (a.read + 3 - p) / 4
 	}
+	next := ""
+	if offset+limit < total {
+		next = "more"
+	}
 	meta := map[string]any{
+		"next":  next,
 		"table": name, "rows": len(rows), "as_of": map[string]any{"dns": asOf},
 		"counts": counts{Read: a.read + 3, Counted: a.read, DeadLettered: 3},
 	}

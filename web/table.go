@@ -21,8 +21,11 @@ const columnPrefix = "col."
 // tablePage is what the page of one table shows.
 type tablePage struct {
 	client.Table
-	Grid   *grid // nil: there is no answer
-	Meta   client.Meta
+	Grid *grid
+	Meta client.Meta
+
+	Answered bool // else the grid has no rows because something is wrong
+
 	Rate   string
 	Spark  spark
 	Trend  *chart
@@ -73,8 +76,10 @@ func parseRequest(r *http.Request, t *client.Table) request {
 	req.offset, _ = strconv.Atoi(q.Get("offset"))
 	req.offset = max(req.offset, 0)
 	for _, c := range t.Columns {
-		if text := strings.TrimSpace(q.Get(columnPrefix + c.Name)); text != "" {
-			req.texts[c.Name] = text
+		for _, text := range q[columnPrefix+c.Name] { // without a script a cell that was clicked comes behind its column's filter
+			if text = strings.TrimSpace(text); text != "" {
+				req.texts[c.Name] = text
+			}
 		}
 	}
 	return req
@@ -229,7 +234,7 @@ func (q request) grid(rows *client.Rows, columns []client.TableColumn) *grid {
 
 // show is the rows, and where among all they are.
 func (m *tablePage) show(rows *client.Rows, q request) {
-	m.Grid, m.Meta = q.grid(rows, m.Columns), rows.Meta
+	m.Grid, m.Meta, m.Answered = q.grid(rows, m.Columns), rows.Meta, true
 	if n := len(rows.Values); n > 0 {
 		m.From, m.To = q.offset+1, q.offset+n
 	}

@@ -85,7 +85,7 @@ func (b *best) rows(ctx context.Context, api *client.Client, name string) *grid 
 	if t, err := api.Table(ctx, name); err == nil {
 		order := usualOrder(t.Columns)
 		if rows, err := api.Rows(ctx, name, client.RowsOptions{Order: order, Limit: 3}); err == nil {
-			of.grid = newGrid(rows, t.Columns, order)
+			of.grid = newGrid(rows, t.Columns, order).short(2)
 		}
 	}
 	if ctx.Err() == nil { // else the one who asked has left, and the next one does

@@ -70,6 +70,11 @@ type Counts struct {
 	Late      int64 `json:"late"`       // records among Counted that came when all their windows had closed or gone
 }
 
+// AddsUp reports whether every record that was read is accounted for.
+func (c Counts) AddsUp() bool {
+	return c.Read == c.Counted+c.Filtered+c.OtherFeed+c.NoTime+c.DeadLettered
+}
+
 // Len returns the number of rows.
 func (r *Rows) Len() int { return len(r.Values) }
 

@@ -20,43 +20,47 @@ export function merge(to, from, turned) {
   }
 }
 
-// alike tells whether one node can become the other.
-function alike(a, b) {
-  return a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
+// name is what two nodes have in common of which one can become the other: an element's key where it has one, else its first class.
+function name(node) {
+  if (node.nodeType !== Node.ELEMENT_NODE) return node.nodeName;
+  const key = node.dataset.key ?? node.id;
+  return [node.nodeName, key, key ? "" : ([...node.classList].find((c) => c !== "changed" && c !== "new") ?? "")].join("\n");
 }
 
-function key(node) {
-  return node.nodeType === Node.ELEMENT_NODE ? (node.dataset.key ?? node.id) : "";
+// Text between elements that is only how the page was written.
+function blank(node) {
+  return node.nodeType === Node.TEXT_NODE && /^\s*$/.test(node.data);
 }
 
 function children(to, from, quiet) {
-  const kept = new Map();
-  for (const child of to.children) if (key(child)) kept.set(key(child), child);
-  let at = to.firstChild;
-  for (const next of [...from.childNodes]) {
-    let match = null;
-    if (key(next)) {
-      match = kept.get(key(next)) ?? null;
-      if (match && !alike(match, next)) match = null;
-      kept.delete(key(next)); // no two share an element
-    } else if (at && alike(at, next)) {
-      match = at;
-    }
-    if (match === null) {
-      const fresh = document.importNode(next, true);
+  const wanted = [...from.childNodes].filter((n) => !blank(n));
+  const there = new Map(); // by name, in their order
+  for (const child of to.childNodes) {
+    if (blank(child)) continue;
+    const n = name(child);
+    if (!there.has(n)) there.set(n, []);
+    there.get(n).push(child);
+  }
+  const matches = wanted.map((n) => there.get(name(n))?.shift());
+  for (const gone of [...there.values()].flat()) gone.remove(); // before others are put where they stood: what stays need not move
+  let at = next(to.firstChild);
+  wanted.forEach((wants, i) => {
+    const match = matches[i];
+    if (!match) {
+      const fresh = document.importNode(wants, true);
       to.insertBefore(fresh, at);
       if (!quiet && fresh.nodeName === "TR") fresh.classList.add("new");
-      continue;
+      return;
     }
-    if (match !== at) to.insertBefore(match, at);
-    else at = at.nextSibling;
-    node(match, next, quiet);
-  }
-  while (at) {
-    const gone = at;
-    at = at.nextSibling;
-    gone.remove();
-  }
+    if (match === at) at = next(at.nextSibling);
+    else to.insertBefore(match, at);
+    node(match, wants, quiet);
+  });
+}
+
+function next(node) {
+  while (node && blank(node)) node = node.nextSibling;
+  return node;
 }
 
 function node(to, from, quiet) {
