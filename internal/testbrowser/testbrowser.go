@@ -169,6 +169,16 @@ func (b *Browser) Size(width, height int64) {
 	b.do("size", chromedp.EmulateViewport(width, height))
 }
 
+// Screenshot is what the window shows, as PNG.
+func (b *Browser) Screenshot() []byte {
+	b.t.Helper()
+	data, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.t.Fatalf("screenshot: %v", err)
+	}
+	return data
+}
+
 // Picture keeps a screenshot, where it is asked for.
 func (b *Browser) Picture(name string) {
 	b.t.Helper()
@@ -176,11 +186,7 @@ func (b *Browser) Picture(name string) {
 	if dir == "" {
 		return
 	}
-	data, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		b.t.Fatalf("picture: %v", err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), data, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Screenshot(), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }
