@@ -39,6 +39,12 @@ type Config struct {
 	// Postgres is where psql finds the tables, as postgres://USER@HOST:PORT/DATABASE; empty leaves that line out.
 	Postgres string
 
+	// Figures returns what the program measures. Optional: the pages about health and topology then know the tables alone.
+	Figures func() ([]Figure, error)
+
+	// Letters returns dead letters, some of the newest. Optional.
+	Letters func(ctx context.Context, most int) ([]Letter, error)
+
 	// Every is how often a page that is looked at is rendered anew. Defaults to 700 ms.
 	Every time.Duration
 }
@@ -49,6 +55,7 @@ type Site struct {
 	api     *client.Client
 	history history
 	best    best
+	letters letters
 	looking atomic.Int64 // pages that are kept up to date now
 	mux     *http.ServeMux
 }
@@ -73,6 +80,8 @@ func New(c Config) *Site {
 	s.handle("/{$}", "tables", s.home)
 	s.handle("/tables/{table}", "table", s.table)
 	s.handle("/sql", "sql", s.sql)
+	s.handle("/topology", "topology", s.topology)
+	s.handle("/health", "health", s.health)
 	s.mux.Handle("/assets/", assets())
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.render(w, r, "missing", &page{Title: "Nothing here"}, http.StatusNotFound)
@@ -163,7 +172,7 @@ func made(m maker, r *http.Request) (*page, int) {
 var templates = func() map[string]*template.Template {
 	frame := template.Must(template.New("frame.html").Funcs(functions).ParseFS(files, "templates/frame.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
-	for _, name := range []string{"tables", "table", "sql", "missing"} {
+	for _, name := range []string{"tables", "table", "sql", "topology", "health", "missing"} {
 		all[name] = template.Must(template.Must(frame.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
 	return all

@@ -143,7 +143,7 @@ func (d *demo) run(ctx context.Context) error {
 	g, life := errgroup.WithContext(life)
 	g.Go(func() error { return stages.Run(life) })
 	g.Go(func() error { return d.views.Run(life) })
-	handler, site := server.handler(d.program, d.views, m, web.Config{Brokers: d.kafka.Brokers, Postgres: postgresURL(pg)})
+	handler, site := server.handler(d.program, d.views, m, web.Config{Brokers: d.kafka.Brokers, Postgres: postgresURL(pg), Letters: newestLetters(d.kafka)})
 	g.Go(func() error { return site.Run(life) })
 	g.Go(func() error { return views.Serve(life, l, handler, d.log) })
 	g.Go(func() error { return postgres.Serve(life, pg) })

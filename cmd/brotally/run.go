@@ -153,7 +153,7 @@ func (s *serving) handler(p *program, all *views.Views, m *metrics.Metrics, page
 	c := s.server(p)
 	var site *web.Site
 	c.Page = func(api http.Handler) http.Handler {
-		page.API = api
+		page.API, page.Figures = api, figuresOf(m)
 		site = web.New(page)
 		return site
 	}
@@ -289,7 +289,7 @@ func (r *running) start(ctx context.Context, cfg kafka.Config, defined *tables.D
 		m.Views(all)
 		ops.views = all
 		g.Go(func() error { return all.Run(ctx) })
-		page := web.Config{Brokers: cfg.Brokers}
+		page := web.Config{Brokers: cfg.Brokers, Letters: newestLetters(cfg)}
 		if pgPort != nil {
 			page.Postgres = postgresURL(pgPort)
 		}
