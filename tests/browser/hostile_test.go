@@ -28,7 +28,7 @@ const watcher = `(() => {
 
 // foreign lists what is in the page and not the page's: elements, handlers, styles, addresses, names, inherited properties.
 const foreign = `(() => {
-	const known = new Set(("a b bdi body button caption code dd details div dl dt form g h1 h2 h3 head header html input label li line link main meta nav p path pre " +
+	const known = new Set(("a b bdi body button caption code dd defs details div dl dt form g h1 h2 h3 head header html input label li line link main marker meta nav p path pre " +
 		"progress rect script section select option span strong summary svg table tbody td text textarea th thead time title tr ul ol").split(" "));
 	const found = [], ids = new Set();
 	const most = { script: 1, form: 1, textarea: 1, main: 1, body: 1, head: 1, html: 1, header: 1, base: 0 };
@@ -205,6 +205,7 @@ func TestHostileText(t *testing.T) {
 		l.Wait(`document.querySelector("h1") !== null`)
 		l.check(link)
 	}
+	t.Log("addresses")
 	for i, payload := range payloads {
 		address := w.url + []string{"/", "/tables/"}[i%2] + url.PathEscape(payload)
 		if i%3 == 0 {
@@ -220,12 +221,13 @@ func TestHostileText(t *testing.T) {
 	}
 
 	for at, f := range hostileFeeds {
+		t.Logf("table of %s", f.feed)
 		table := w.url + "/tables/hostile_" + f.feed
 		column := strconv.Itoa(slices.Index(keys[f.feed], `"`+f.by+`"`))
 		texts := `[...document.querySelectorAll("#grid tbody tr")].map((tr) => tr.children[` + column + `].textContent)`
 
 		// All pages of rows, sorted by each column.
-		l.Open(table + "?limit=25")
+		l.Open(table + "?limit=10")
 		columns, _ := strconv.Atoi(l.Eval(`document.querySelectorAll("#grid th a").length`))
 		for i := range columns {
 			l.Eval(fmt.Sprintf(`document.querySelectorAll("#grid th a")[%d].click()`, i))
@@ -289,14 +291,18 @@ func TestHostileText(t *testing.T) {
 	}
 
 	// As a query, as a value and a name in one, and in its answer.
+	t.Log("SQL")
 	l.Open(w.url + "/sql")
 	ask := func(query string) {
 		l.Eval(`(() => { const q = document.querySelector("#query"); q.value = ` + js(query) + `; q.form.requestSubmit(); })()`)
 		l.Wait(`new URL(location.href).searchParams.get("q") === ` + js(lineFeeds.Replace(query)) + ` && ` + settled)
 	}
-	for _, payload := range payloads {
+	for i, payload := range payloads {
 		ask(payload)
 		l.check(fmt.Sprintf("the query %q", payload))
+		if i%3 > 0 {
+			continue
+		}
 		ask(`SELECT query, n AS "` + strings.ReplaceAll(payload, `"`, `""`) + `" FROM hostile_dns WHERE query = '` + strings.ReplaceAll(payload, `'`, `''`) + `'`)
 		l.check(fmt.Sprintf("a query with %q", payload))
 	}

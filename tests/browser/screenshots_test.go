@@ -27,7 +27,7 @@ func TestScreenshots(t *testing.T) {
 	picture := func(name string) {
 		t.Helper()
 		b.Eval(`document.activeElement.blur()`)
-		b.Wait(`document.getAnimations().every((a) => a.playState === "finished")`) // no row is on its way
+		b.Eval(`document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime !== Infinity).forEach((a) => a.finish())`) // no row is on its way
 		data := b.Screenshot()
 		if len(data) > maxPicture {
 			t.Errorf("%s has %d bytes, more than %d", name, len(data), maxPicture)
@@ -39,9 +39,11 @@ func TestScreenshots(t *testing.T) {
 	const live = `document.querySelector("#state").textContent === "live" && `
 	b.Theme("light")
 
-	b.Size(1280, 900)
+	b.Size(1280, 640)
 	b.Open(url + "/")
-	b.Wait(live + `[...document.querySelectorAll(".card")].every((c) => c.querySelectorAll("tbody tr").length > 0 && c.querySelector(".spark .line").getAttribute("d").length > 200)`)
+	for _, length := range []string{"100", "220"} { // of the lines, which have a point a second
+		b.Wait(live + `[...document.querySelectorAll(".card")].every((c) => c.querySelectorAll("tbody tr").length > 0 && c.querySelector(".spark .line").getAttribute("d").length > ` + length + `)`)
+	}
 	picture("page-home")
 	b.Theme("dark")
 	picture("page-home-dark")
@@ -51,7 +53,7 @@ func TestScreenshots(t *testing.T) {
 
 	b.Size(1280, 1100)
 	b.Open(url + "/tables/dns_counts?limit=10")
-	b.Wait(live + `document.querySelectorAll("#grid tbody tr").length === 10 && (document.querySelector("#trend path.series")?.getAttribute("d").length ?? 0) > 400`)
+	b.Wait(live + `document.querySelectorAll("#grid tbody tr").length === 10 && (document.querySelector("#trend path.series")?.getAttribute("d").length ?? 0) > 120`)
 	picture("page-table")
 	b.Open(url + "/sql?as=chart&q=" + "SELECT+qtype_name%2C+sum%28count%29+AS+queries%0AFROM+dns_counts%0AGROUP+BY+qtype_name%0AORDER+BY+queries+DESC")
 	b.Wait(`document.querySelectorAll("#grid tbody tr").length > 2 && document.querySelectorAll(".chart rect").length > 2`)

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"testing"
 
@@ -11,6 +12,8 @@ import (
 	"github.com/brotally/brotally/feeds"
 	"github.com/brotally/brotally/internal/broker"
 	"github.com/brotally/brotally/internal/kafka"
+	"github.com/brotally/brotally/internal/letters"
+	"github.com/brotally/brotally/internal/metrics"
 	"github.com/brotally/brotally/internal/replay"
 	"github.com/brotally/brotally/processors"
 	"github.com/brotally/brotally/tables"
@@ -48,13 +51,16 @@ func start(t *testing.T, sql string) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, tables: defined}
-	stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined})
+	measured := metrics.New(metrics.Build{})
+	stages, err := processors.New(processors.Config{Kafka: cfg, Tables: defined, Committed: measured.Committed})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if w.views, err = views.New(views.Config{Kafka: cfg, Tables: defined}); err != nil {
 		t.Fatal(err)
 	}
+	measured.Processors(stages)
+	measured.Views(w.views)
 	l, err := views.Listen(views.ListenConfig{Addr: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +68,7 @@ func start(t *testing.T, sql string) *world {
 	w.url = "http://" + l.Addr().String()
 	var site *web.Site
 	server := views.NewServer(views.ServerConfig{Views: w.views, Page: func(api http.Handler) http.Handler {
-		site = web.New(web.Config{API: api, Brokers: cfg.Brokers})
+		site = web.New(web.Config{API: api, Brokers: cfg.Brokers, Figures: figures(measured), Letters: letterReader(cfg)})
 		return site
 	}})
 	if w.sender, err = replay.NewSender(t.Context(), replay.SenderConfig{Kafka: cfg}); err != nil {
@@ -84,6 +90,37 @@ func start(t *testing.T, sql string) *world {
 		}
 	})
 	return w
+}
+
+func figures(m *metrics.Metrics) func() ([]web.Figure, error) {
+	return func() ([]web.Figure, error) {
+		measured, err := m.Figures()
+		all := make([]web.Figure, len(measured))
+		for i, f := range measured {
+			all[i] = web.Figure(f)
+		}
+		return all, err
+	}
+}
+
+// letterReader reads all dead letters, however few a page would ask for: each is to be looked at.
+func letterReader(cfg kafka.Config) func(context.Context, int) ([]web.Letter, error) {
+	return func(ctx context.Context, _ int) ([]web.Letter, error) {
+		admin, err := kafka.NewAdmin(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		defer admin.Close() //nolint:errcheck // nothing depends on it
+		var all []web.Letter
+		err = letters.Each(ctx, admin, cfg, func(l *letters.Letter) error {
+			all = append(all, web.Letter{Place: l.Place(), Why: l.Why, Value: string(l.Value), Size: l.Size})
+			return nil
+		})
+		if none := (*letters.NoTopic)(nil); errors.As(err, &none) {
+			return nil, nil
+		}
+		return all, err
+	}
 }
 
 // send sends a record of a feed.
