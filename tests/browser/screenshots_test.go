@@ -51,7 +51,7 @@ func TestScreenshots(t *testing.T) {
 	b.Size(360, 780)
 	picture("page-home-phone")
 
-	b.Size(1280, 1100)
+	b.Size(1280, 1040)
 	b.Open(url + "/tables/dns_counts?limit=10")
 	b.Wait(live + `document.querySelectorAll("#grid tbody tr").length === 10 && (document.querySelector("#trend path.series")?.getAttribute("d").length ?? 0) > 120`)
 	picture("page-table")
