@@ -61,7 +61,7 @@ $(AXE):
 	@touch $@
 
 test-browser: $(AXE) ## the pages in a real browser: what they do, what keeps people out of them, what log lines can do to them (Chromium; axe-core comes from npm's registry into bin/)
-	BROTALLY_REQUIRE_BROWSER=1 AXE=$(AXE) go test $(GOTEST_FLAGS) ./web ./views ./tests/browser -run "$$(grep -rl --include='*_test.go' 'testbrowser\.Start' . | \
+	BROTALLY_REQUIRE_BROWSER=1 AXE=$(AXE) go test -timeout 20m $(GOTEST_FLAGS) ./web ./views ./tests/browser -run "$$(grep -rl --include='*_test.go' 'testbrowser\.Start' . | \
 	  xargs grep -ho '^func Test[A-Za-z0-9_]*' | sed 's/^func \(.*\)/^\1$$/' | paste -sd '|')"
 
 screenshots: build ## draw docs/images anew: the demo's pages, as the browser shows them

@@ -170,19 +170,19 @@ var lineFeeds = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 // settled says that no page is on its way and the one of this address is shown.
 const settled = `!document.querySelector("[aria-busy=true]")`
 
-// TestHostileText has payloads in all texts of logs, through the whole pipeline, into every page: nothing runs, nothing is taken for
-// markup, all of it is shown.
-func TestHostileText(t *testing.T) {
-	l := &look{Browser: testbrowser.Start(t, 1280, 900), t: t}
+// hostileWorld starts a world with the payloads in all texts of logs, and one who looks.
+func hostileWorld(t *testing.T) (w *world, l *look, keys map[string][]string) {
+	t.Helper()
+	l = &look{Browser: testbrowser.Start(t, 1280, 900), t: t}
 	l.Before(watcher)
 	var sql strings.Builder
-	keys := map[string][]string{}
+	keys = map[string][]string{}
 	for _, f := range hostileFeeds {
 		var text string
 		text, keys[f.feed] = hostileTable(t, f.feed)
 		sql.WriteString(text)
 	}
-	w := start(t, sql.String())
+	w = start(t, sql.String())
 	for _, payload := range payloads {
 		for _, f := range hostileFeeds {
 			w.send(f.feed, hostileRecord(t, f.feed, payload))
@@ -190,6 +190,13 @@ func TestHostileText(t *testing.T) {
 		w.send("dns", []byte(payload)) // a dead letter
 	}
 	w.await()
+	return w, l, keys
+}
+
+// TestHostileText has payloads go through the whole pipeline into every page: nothing runs, nothing is taken for markup, all of it is
+// shown.
+func TestHostileText(t *testing.T) {
+	w, l, keys := hostileWorld(t)
 	want := make([]string, len(payloads))
 	for i, payload := range payloads {
 		want[i] = shown(payload)
@@ -290,8 +297,11 @@ func TestHostileText(t *testing.T) {
 		}
 	}
 
-	// As a query, as a value and a name in one, and in its answer.
-	t.Log("SQL")
+}
+
+// TestHostileQuery has payloads as a query, as a value and a name in one, and in its answer.
+func TestHostileQuery(t *testing.T) {
+	w, l, _ := hostileWorld(t)
 	l.Open(w.url + "/sql")
 	ask := func(query string) {
 		l.Eval(`(() => { const q = document.querySelector("#query"); q.value = ` + js(query) + `; q.form.requestSubmit(); })()`)
