@@ -8,7 +8,7 @@ GOTEST_FLAGS ?=
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build reproduce test test-race test-kafka test-clients lint fuzz bench bench-go bench-compare clean
+.PHONY: help demo build reproduce test test-race test-kafka test-clients test-browser screenshots lint fuzz bench bench-go bench-compare clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,25 @@ test-clients: ## clients from elsewhere: what docs/HTTP.md, docs/POSTGRES.md and
 	bin/schemathesis/bin/pip install -q --disable-pip-version-check schemathesis==4.32.5
 	PYTHON=$(CURDIR)/bin/python/bin/python SCHEMATHESIS=$(CURDIR)/bin/schemathesis/bin/schemathesis PSQL=$(PSQL) ZEEK_CUT=$(ZEEK_CUT) JDBC=$(JDBC) \
 	  go test $(GOTEST_FLAGS) ./views ./views/pgwire ./tests -run 'TestPython|TestSchemathesis|TestPsql|TestJDBC|TestZeekCut'
+
+# axe-core finds what keeps people out of a page. It is fetched from npm's registry as the one file that this sum is of.
+AXE_VERSION := 4.14.1
+AXE_SHA512  := 1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b734f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
+AXE         ?= $(CURDIR)/bin/axe-core-$(AXE_VERSION)/axe.min.js
+
+$(AXE):
+	@mkdir -p $(@D)
+	curl -fsSL -o $(@D)/package.tgz https://registry.npmjs.org/axe-core/-/axe-core-$(AXE_VERSION).tgz
+	echo '$(AXE_SHA512)  $(@D)/package.tgz' | sha512sum --check --quiet
+	tar -xzf $(@D)/package.tgz -C $(@D) --strip-components=1 package/axe.min.js package/LICENSE
+	@touch $@
+
+test-browser: $(AXE) ## the pages in a real browser: what they do, what keeps people out of them, what log lines can do to them (Chromium; axe-core comes from npm's registry into bin/)
+	BROTALLY_REQUIRE_BROWSER=1 AXE=$(AXE) go test -timeout 20m $(GOTEST_FLAGS) ./web ./views ./tests/browser -run "$$(grep -rl --include='*_test.go' 'testbrowser\.Start' . | \
+	  xargs grep -ho '^func Test[A-Za-z0-9_]*' | sed 's/^func \(.*\)/^\1$$/' | paste -sd '|')"
+
+screenshots: build ## draw docs/images anew: the demo's pages, as the browser shows them
+	BROTALLY_REQUIRE_BROWSER=1 BROTALLY=$(CURDIR)/$(BIN) IMAGES=$(CURDIR)/docs/images go test -count=1 ./tests/browser -run 'TestScreenshots$$'
 
 lint: ## vet, staticcheck, gofmt
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: the files above are not formatted'; exit 1; }

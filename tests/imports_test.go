@@ -59,6 +59,7 @@ var foreign = map[string][]string{
 	"github.com/google/btree":         {"tables"},
 	"github.com/hamba/avro":           {"internal/testregistry"},
 	"github.com/klauspost/compress":   {"views"},
+	"github.com/chromedp":             {"internal/testbrowser"},
 	"github.com/getkin/kin-openapi":   {}, // tests alone
 	"github.com/jackc/pgx":            {"views/pgwire"},
 	"github.com/rogpeppe/go-internal": {},

@@ -8,16 +8,20 @@
 package testbrowser
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/base64"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
 )
 
 // findBrowser returns the path of a browser.
@@ -40,145 +44,139 @@ func findBrowser(t *testing.T) string {
 	return ""
 }
 
-// Browser is a headless Chromium, spoken to over a pair of pipes: JSON messages that end in a zero byte.
+// Browser is a headless Chromium with one page. Only the test's goroutine may use it.
 type Browser struct {
-	t       *testing.T
-	to      *os.File
-	from    *bufio.Reader
-	id      int
-	session string
-	Console []string // what the page complained about
+	t   *testing.T
+	ctx context.Context
+
+	mu      sync.Mutex // guards console
+	console []string   // what the page complained about
 }
 
 // Start starts a browser whose window has that size, until the test ends.
 func Start(t *testing.T, width, height int) *Browser {
 	t.Helper()
-	name := findBrowser(t)
-	toRead, toWrite, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fromRead, fromWrite, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(name, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--hide-scrollbars", "--remote-debugging-pipe",
-		fmt.Sprintf("--window-size=%d,%d", width, height), "--user-data-dir="+t.TempDir(), "about:blank")
-	cmd.ExtraFiles = []*os.File{toRead, fromWrite}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start a browser: %v", err)
-	}
-	toRead.Close()
-	fromWrite.Close()
-	b := &Browser{t: t, to: toWrite, from: bufio.NewReader(fromRead)}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(findBrowser(t)), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, height),
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("hide-scrollbars", true), chromedp.Flag("disable-component-update", true))
+	allocated, end := chromedp.NewExecAllocator(context.Background(), options...) // the test's context is done before its cleanup
+	t.Cleanup(end)                                                                // waits for the process
+	b := &Browser{t: t}
+	ctx, cancel := chromedp.NewContext(allocated, chromedp.WithListener(b.listen))
+	b.ctx = ctx
 	t.Cleanup(func() {
-		b.session = ""
-		b.Call("Browser.close", nil, nil)
-		_ = cmd.Wait() // however it ended, it is gone
-		toWrite.Close()
-		fromRead.Close()
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Errorf("close the browser: %v", err)
+		}
+		cancel()
 	})
-	var target struct{ TargetID string }
-	b.Call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
-	var attached struct{ SessionID string }
-	b.Call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
-	b.session = attached.SessionID
-	for _, domain := range []string{"Page", "Runtime", "Log"} {
-		b.Call(domain+".enable", nil, nil)
-	}
+	b.do("start a browser")
 	return b
 }
 
-// Call runs a command and decodes its result.
-func (b *Browser) Call(method string, params, result any) {
-	b.t.Helper()
-	b.id++
-	message := map[string]any{"id": b.id, "method": method}
-	if params != nil {
-		message["params"] = params
-	}
-	if b.session != "" {
-		message["sessionId"] = b.session
-	}
-	text, err := json.Marshal(message)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if _, err := b.to.Write(append(text, 0)); err != nil {
-		b.t.Fatalf("%s: %v", method, err)
-	}
-	for {
-		text, err := b.from.ReadBytes(0)
-		if err != nil {
-			b.t.Fatalf("%s: %v", method, err)
-		}
-		var answer struct {
-			ID     int
-			Method string
-			Params json.RawMessage
-			Result json.RawMessage
-			Error  *struct{ Message string }
-		}
-		if err := json.Unmarshal(bytes.TrimSuffix(text, []byte{0}), &answer); err != nil {
-			b.t.Fatal(err)
-		}
-		switch answer.Method {
-		case "Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded":
-			b.Console = append(b.Console, string(answer.Params))
-		}
-		if answer.ID != b.id {
-			continue
-		}
-		if answer.Error != nil {
-			b.t.Fatalf("%s: %s", method, answer.Error.Message)
-		}
-		if result != nil {
-			if err := json.Unmarshal(answer.Result, result); err != nil {
-				b.t.Fatal(err)
-			}
-		}
+// listen notes what the page complains about. It is called in the order of the protocol: before an answer that came later.
+func (b *Browser) listen(event any) {
+	switch event.(type) {
+	case *runtime.EventExceptionThrown, *runtime.EventConsoleAPICalled, *log.EventEntryAdded:
+	default:
 		return
+	}
+	text, err := json.Marshal(event)
+	if err != nil {
+		text = fmt.Append(nil, event)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.console = append(b.console, string(text))
+}
+
+// Console is what the page has complained about so far: the protocol's events, as JSON.
+func (b *Browser) Console() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.console...)
+}
+
+func (b *Browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.t.Fatalf("%s: %v", what, err)
 	}
 }
 
-// Eval returns what a JavaScript expression gives, as a string.
+// Call runs a command of the protocol and decodes its result.
+func (b *Browser) Call(method string, params, result any) {
+	b.t.Helper()
+	b.do(method, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		if params == nil {
+			params = map[string]any{}
+		}
+		var answer json.RawMessage // chromedp's own decoder wants names in the protocol's case
+		if err := target.Call(ctx, method, params, &answer); err != nil || result == nil {
+			return err
+		}
+		return json.Unmarshal(answer, result)
+	}))
+}
+
+// Before has a script run in every page before the page's own.
+func (b *Browser) Before(script string) {
+	b.t.Helper()
+	b.Call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": script}, nil)
+}
+
+// Eval returns what a JavaScript expression gives, as a string. It is the test's: the page's policy has no say in it.
 func (b *Browser) Eval(expression string) string {
 	b.t.Helper()
-	var r struct {
-		Result           struct{ Value any }
-		ExceptionDetails *struct{ Exception struct{ Description string } }
+	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[any](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
 	}
-	b.Call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &r)
-	if r.ExceptionDetails != nil {
-		b.t.Fatalf("%s: %s", expression, r.ExceptionDetails.Exception.Description)
-	}
-	return fmt.Sprint(r.Result.Value)
+	return fmt.Sprint(value)
 }
+
+// patience is how long Wait waits: a machine may be busy with other tests.
+const patience = 15 * time.Second
 
 // Wait waits until an expression is true.
 func (b *Browser) Wait(expression string) {
 	b.t.Helper()
-	got := b.Eval(`new Promise((done) => {
-		const until = performance.now() + 15000;
+	got := b.Eval(fmt.Sprintf(`new Promise((done) => {
+		const until = performance.now() + %d;
 		const look = () => {
 			let holds = false;
-			try { holds = ` + expression + `; } catch (e) { /* not there yet */ }
+			try { holds = %s; } catch (e) { /* not there yet */ }
 			if (holds) done("yes");
 			else if (performance.now() > until) done(document.body.innerText);
 			else requestAnimationFrame(look);
 		};
 		look();
-	})`)
+	})`, patience.Milliseconds(), expression))
 	if got != "yes" {
-		b.t.Fatalf("not so within 15 s: %s; the page says:\n%s\n%s", expression, got, strings.Join(b.Console, "\n"))
+		b.t.Fatalf("not so within %v: %s; the page says:\n%s\n%s", patience, expression, got, strings.Join(b.Console(), "\n"))
 	}
 }
 
-// Open goes to a URL.
+// Open goes to a URL and returns when what is there has loaded.
 func (b *Browser) Open(url string) {
 	b.t.Helper()
-	b.Call("Page.navigate", map[string]any{"url": url}, nil)
+	b.do("open "+url, chromedp.Navigate(url))
+}
+
+// Size has the page be so many pixels of CSS wide and high.
+func (b *Browser) Size(width, height int64) {
+	b.t.Helper()
+	b.do("size", chromedp.EmulateViewport(width, height))
+}
+
+// Screenshot is what the window shows, as PNG.
+func (b *Browser) Screenshot() []byte {
+	b.t.Helper()
+	data, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.t.Fatalf("screenshot: %v", err)
+	}
+	return data
 }
 
 // Picture keeps a screenshot, where it is asked for.
@@ -188,19 +186,14 @@ func (b *Browser) Picture(name string) {
 	if dir == "" {
 		return
 	}
-	var shot struct{ Data string }
-	b.Call("Page.captureScreenshot", map[string]any{"format": "png"}, &shot)
-	data, err := base64.StdEncoding.DecodeString(shot.Data)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), data, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Screenshot(), 0o644); err != nil {
 		b.t.Fatal(err)
 	}
 }
 
 // Theme has the system be light or dark.
 func (b *Browser) Theme(name string) {
+	b.t.Helper()
 	b.Call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": name}}}, nil)
 }
 
@@ -208,7 +201,7 @@ func (b *Browser) Theme(name string) {
 func (b *Browser) Complaints(allowed ...string) {
 	b.t.Helper()
 next:
-	for _, c := range b.Console {
+	for _, c := range b.Console() {
 		for _, a := range allowed {
 			if strings.Contains(c, a) {
 				continue next
