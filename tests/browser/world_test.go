@@ -113,7 +113,7 @@ func letterReader(cfg kafka.Config) func(context.Context, int) ([]web.Letter, er
 		defer admin.Close() //nolint:errcheck // nothing depends on it
 		var all []web.Letter
 		err = letters.Each(ctx, admin, cfg, func(l *letters.Letter) error {
-			all = append(all, web.Letter{Place: l.Place(), Why: l.Why, Value: string(l.Value), Size: l.Size})
+			all = append(all, web.Letter{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, At: l.At, Why: l.Why, Value: string(l.Value), Size: l.Size})
 			return nil
 		})
 		if none := (*letters.NoTopic)(nil); errors.As(err, &none) {
