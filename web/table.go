@@ -77,7 +77,10 @@ func parseRequest(r *http.Request, t *client.Table) request {
 	req.offset = max(req.offset, 0)
 	for _, c := range t.Columns {
 		for _, text := range q[columnPrefix+c.Name] { // without a script a cell that was clicked comes behind its column's filter
-			if text = strings.TrimSpace(text); text != "" {
+			if !strings.HasPrefix(text, "=") { // behind = the value is what it is, blanks at its ends included
+				text = strings.TrimSpace(text)
+			}
+			if text != "" {
 				req.texts[c.Name] = text
 			}
 		}
@@ -132,8 +135,9 @@ func condition(c client.TableColumn, text string) (name string, value any) {
 	rest, found := text, false
 	for _, o := range operators {
 		if rest, found = strings.CutPrefix(text, o.text); found {
-			op = o.name
-			rest = strings.TrimSpace(rest)
+			if op = o.name; o.text != "=" {
+				rest = strings.TrimSpace(rest)
+			}
 			break
 		}
 	}
