@@ -132,7 +132,7 @@ func (t *trying) sample(ctx context.Context) (hurry bool) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.away = away != nil
+	t.away = away != nil || len(t.kills) > 0 && t.kills[0].At.After(now) // what was heard of one that was killed since says nothing
 	for feed, n := range sent {
 		t.marks[feed] = append(t.marks[feed], sentUntil{now, n})
 	}
@@ -243,7 +243,7 @@ func (t *trying) state(ctx context.Context) (*tryit.State, error) {
 	s.Away, s.Exact = t.away, true
 	s.Tables = append([]tryit.Table{}, t.tables...)
 	for i := range s.Tables {
-		s.Exact = s.Exact && s.Tables[i].Difference == 0
+		s.Exact = s.Exact && s.Tables[i].Difference == 0 && s.Tables[i].Upto > 0 // nothing was seen yet of one without
 	}
 	for _, k := range t.kills {
 		s.Kills = append(s.Kills, k.Kill)
