@@ -225,6 +225,7 @@ func TestPageWithoutAnswers(t *testing.T) {
 
 // TestPageComesBack takes the server away while somebody looks.
 func TestPageComesBack(t *testing.T) {
+	b := testbrowser.Start(t, 1280, 900)
 	a := newAPI(t)
 	done, finished := make(chan struct{}), make(chan struct{})
 	go func() { defer close(finished); a.run(done) }() // waited for below
@@ -235,7 +236,6 @@ func TestPageComesBack(t *testing.T) {
 		server.CloseClientConnections()
 		server.Close()
 	}
-	b := testbrowser.Start(t, 1280, 900)
 	open(b, server.URL+"/tables/dns_counts")
 	b.Wait(rowCount + ` === 25 && ` + text("#state") + ` === "live"`)
 	stop()
