@@ -28,7 +28,7 @@ const watcher = `(() => {
 
 // foreign lists what is in the page and not the page's: elements, handlers, styles, addresses, names, inherited properties.
 const foreign = `(() => {
-	const known = new Set(("a b bdi body button caption code dd defs details div dl dt form g h1 h2 h3 head header html input label li line link main marker meta nav p path pre " +
+	const known = new Set(("a b bdi body button caption circle code dd defs details div dl dt form g h1 h2 h3 head header html input label li line link main marker meta nav p path pre " +
 		"progress rect script section select option span strong summary svg table tbody td text textarea th thead time title tr ul ol").split(" "));
 	const found = [], ids = new Set();
 	const most = { script: 1, form: 1, textarea: 1, main: 1, body: 1, head: 1, html: 1, header: 1, base: 0 };
