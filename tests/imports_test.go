@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"views/client":           {},
 	"views/pgwire":           {"feeds", "tables", "tables/sql", "views", "views/pgwire/pgcatalog"},
 	"views/pgwire/pgcatalog": {},
-	"web":                    {"views/client"},
+	"web":                    {"tables/sql", "views/client"},
 	"web/tryit":              {},
 	"examples":               {},
 	"internal/fault":         {},

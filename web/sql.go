@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/brotally/brotally/tables/sql"
 	"github.com/brotally/brotally/views/client"
 )
 
@@ -70,20 +71,20 @@ func (m *sqlPage) words(r *http.Request, api *client.Client) error {
 	}
 	seen := map[string]bool{}
 	for i, t := range list {
-		m.Words = append(m.Words, word{identifier(t.Name), "table"})
+		m.Words = append(m.Words, word{sql.Identifier(t.Name), "table"})
 		detail, err := api.Table(r.Context(), t.Name)
 		if err != nil {
 			continue // it has gone since
 		}
 		for _, c := range detail.Columns {
-			if name := identifier(c.Name); !seen[name] {
+			if name := sql.Identifier(c.Name); !seen[name] {
 				seen[name] = true
 				m.Words = append(m.Words, word{name, c.Type})
 			}
 		}
 		if i < 6 {
 			order := usualOrder(detail.Columns)
-			text := "SELECT * FROM " + identifier(t.Name) + " ORDER BY " + identifier(bare(order))
+			text := "SELECT * FROM " + sql.Identifier(t.Name) + " ORDER BY " + sql.Identifier(bare(order))
 			if strings.HasPrefix(order, "-") {
 				text += " DESC"
 			}

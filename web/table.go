@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/brotally/brotally/tables/sql"
 	"github.com/brotally/brotally/views/client"
 )
 
@@ -280,12 +281,12 @@ func (m *tablePage) read(r *http.Request, q request, c Config) {
 	if r.Header.Get("Authorization") != "" {
 		token = `-H "Authorization: Bearer $TOKEN" `
 	}
-	sql := "SELECT * FROM " + identifier(m.Name) + " ORDER BY " + identifier(bare(q.order))
+	query := "SELECT * FROM " + sql.Identifier(m.Name) + " ORDER BY " + sql.Identifier(bare(q.order))
 	if strings.HasPrefix(q.order, "-") {
-		sql += " DESC"
+		query += " DESC"
 	}
-	sql += " LIMIT " + strconv.Itoa(q.limit)
-	m.Again = "/sql?" + url.Values{"q": {sql}}.Encode()
+	query += " LIMIT " + strconv.Itoa(q.limit)
+	m.Again = "/sql?" + url.Values{"q": {query}}.Encode()
 	m.Recipes = []recipe{
 		{"Every change, as a Kafka topic", "kafka-console-consumer --bootstrap-server " + quote(brokers) + " --topic " + quote(m.Topics.Result) +
 			" --from-beginning --isolation-level read_committed --property print.key=true"},
@@ -293,7 +294,7 @@ func (m *tablePage) read(r *http.Request, q request, c Config) {
 		{"Their changes, as they happen", "curl -sN " + token + quote(scheme+r.Host+"/api/v1/tables/"+url.PathEscape(m.Name)+"/changes")},
 	}
 	if c.Postgres != "" {
-		m.Recipes = append(m.Recipes, recipe{"With psql", "psql " + quote(c.Postgres) + " -c " + quote(sql)})
+		m.Recipes = append(m.Recipes, recipe{"With psql", "psql " + quote(c.Postgres) + " -c " + quote(query)})
 	}
 	if token == "" {
 		m.Recipes = append(m.Recipes, recipe{"With pandas", "pandas.read_csv(" + strconv.Quote(scheme+r.Host+rows+"format=csv") + ")"})
@@ -311,15 +312,6 @@ func quote(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// identifier writes a name for SQL, in quotes where it needs them.
-func identifier(name string) string {
-	lower := name != "" && strings.IndexFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' && r != '.' }) < 0
-	if lower && (name[0] < '0' || name[0] > '9') {
-		return name
-	}
-	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
 
 const (

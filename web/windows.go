@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/brotally/brotally/tables/sql"
 	"github.com/brotally/brotally/views/client"
 )
 
@@ -36,13 +37,13 @@ func (w *windowed) chart(ctx context.Context, api *client.Client, t *client.Tabl
 	part := "NULL"
 	for _, c := range t.Columns {
 		if c.Key && !strings.HasPrefix(c.Name, "window_") {
-			part = identifier(c.Name)
+			part = sql.Identifier(c.Name)
 			break
 		}
 	}
-	from := "SELECT window_start, " + part + " AS part, sum(count) AS n FROM " + identifier(t.Name) + " GROUP BY 1, 2"
+	from := "SELECT window_start, " + part + " AS part, sum(count) AS n FROM " + sql.Identifier(t.Name) + " GROUP BY 1, 2"
 	if part == "NULL" {
-		from = "SELECT window_start, '' AS part, sum(count) AS n FROM " + identifier(t.Name) + " GROUP BY window_start"
+		from = "SELECT window_start, '' AS part, sum(count) AS n FROM " + sql.Identifier(t.Name) + " GROUP BY window_start"
 	}
 	if rows, err := api.Query(ctx, from); err == nil {
 		w.drawn = windowChart(rows)

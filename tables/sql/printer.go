@@ -38,12 +38,16 @@ type printer struct{ strings.Builder }
 func (w *printer) printf(format string, args ...any) { fmt.Fprintf(w, format, args...) }
 
 // name prints a name bare when the parser would read it as the same one, else in quotes.
-func (w *printer) name(n Name) {
+func (w *printer) name(n Name) { w.WriteString(written(n)) }
+
+// Identifier returns a column's or a table's name as a query names that one and no other: in quotes where it needs them.
+func Identifier(name string) string { return written(Name{Text: name, Quoted: true}) }
+
+func written(n Name) string {
 	if isBare(n.Text, n.Quoted) {
-		w.WriteString(n.Text)
-		return
+		return n.Text
 	}
-	w.WriteString(quoteName(n.Text))
+	return quoteName(n.Text)
 }
 
 // isBare reports whether the name can stand without quotes. In quotes case counts, so that a quoted name with capitals
