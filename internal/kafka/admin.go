@@ -396,7 +396,11 @@ func (a *Admin) anyBroker() (*sarama.Broker, error) {
 func (a *Admin) try(op string, fn func() error, rights ...Right) error {
 	end := time.Now().Add(patience)
 	for attempt := 0; ; attempt++ {
-		err := fn()
+		err := sarama.ErrOutOfBrokers
+		// A cluster that names no broker for a moment is not one without groups or logs: Sarama asks all the brokers that it knows.
+		if len(a.client.Brokers()) > 0 {
+			err = fn()
+		}
 		if err == nil {
 			return nil
 		}

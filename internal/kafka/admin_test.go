@@ -3,7 +3,9 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -159,6 +161,49 @@ func TestAdminRidesOverFaults(t *testing.T) {
 	}
 	if _, err := c.admin.CommittedOffsets("g"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A broker that its controller did not hear of for a while is named by nobody, and Sarama then knows none.
+func TestAdminWaitsForABroker(t *testing.T) {
+	c := fakeCluster(t)
+	topic, group := c.topic(1), c.name("group")
+	c.put(topic, "a=1")
+	if err := c.admin.CommitOffsets(group, map[string]map[int32]int64{topic: {0: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	for what, ask := range map[string]func() (bool, error){
+		"groups": func() (bool, error) {
+			names, err := c.admin.Groups()
+			return slices.Contains(names, group), err
+		},
+		"describe": func() (bool, error) {
+			found, err := c.admin.Describe(topic)
+			return len(found) == 1, err
+		},
+		"size": func() (bool, error) {
+			n, err := c.admin.TopicBytes(topic)
+			return n > 0, err
+		},
+	} {
+		cl := c.fake.Cluster()
+		var back atomic.Bool
+		cl.ControlKey(int16(kmsg.Metadata), func(r kmsg.Request) (kmsg.Response, error, bool) {
+			cl.KeepControl()
+			if back.Load() {
+				cl.DropControl()
+				return nil, nil, false
+			}
+			return r.ResponseKind(), nil, true
+		})
+		err := c.admin.client.RefreshMetadata()
+		back.Store(true)
+		if n := len(c.admin.client.Brokers()); err == nil || n != 0 {
+			t.Fatalf("%d brokers, %v", n, err)
+		}
+		if ok, err := ask(); !ok || err != nil {
+			t.Errorf("%s: %v, %v", what, ok, err)
+		}
 	}
 }
 
