@@ -68,7 +68,7 @@ func TestQuickBenchmark(t *testing.T) {
 		}
 		got[m.Part]++
 	}
-	want := map[string]int{"throughput": 3, "latency": 2, "lookups": 3, "restore": 1, "members": 3, "many": 2}
+	want := map[string]int{"throughput": 3, "latency": 2, "lookups": 9, "restore": 1, "members": 3, "many": 2}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("measurements (-want +got):\n%s\n%s", diff, out)
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +38,15 @@ func (b *bench) brotallyWith(app, name, topic, tables string) (*exec.Cmd, error)
 	if err := os.WriteFile(file, []byte(tables), 0o600); err != nil {
 		return nil, err
 	}
-	return exec.Command(b.binary, "run", file, "-b", b.brokers, "--app", app, "--instance", name, "--feed", "dns="+topic, "--listen", "127.0.0.1:0", "--log-format", "json"), nil
+	return b.onOneCore(exec.Command(b.binary, "run", file, "-b", b.brokers, "--app", app, "--instance", name, "--feed", "dns="+topic, "--listen", "127.0.0.1:0", "--log-format", "json")), nil
+}
+
+// onOneCore has the command run on the last core, while servers are to be there.
+func (b *bench) onOneCore(cmd *exec.Cmd) *exec.Cmd {
+	if !b.pinned {
+		return cmd
+	}
+	return exec.Command("taskset", append([]string{"-c", strconv.Itoa(runtime.NumCPU() - 1)}, cmd.Args...)...)
 }
 
 // instance is a running Brotally.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -20,43 +22,52 @@ import (
 // connections is how many clients look up at the same time.
 const connections = 16
 
-// rowsApp returns the job whose table has ROWS rows, counted by now. It is made once for both parts that need it.
-func (b *bench) rowsApp(ctx context.Context) (*job, error) {
+// calmRate is how many look-ups a second leave a server time for other things.
+const calmRate = 1000
+
+// rowsTable is a table with ROWS rows and what has come to it since.
+type rowsTable struct {
+	job
+	counts map[string]int64
+}
+
+// rowsApp returns the table with ROWS rows, counted by now. It is made once for all parts that need it.
+func (b *bench) rowsApp(ctx context.Context) (*rowsTable, error) {
 	if b.rows != nil {
 		return b.rows, nil
 	}
 	l := rowsLaw(b.Rows)
-	want, err := b.load(ctx, l)
+	counts, err := b.load(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	j := b.job("rows", l.topic(), int64(l.records))
-	i, err := b.startBrotally(j)
+	t := &rowsTable{b.job("rows", l.topic(), int64(l.records)), maps.Clone(counts)}
+	i, err := b.startBrotally(t.job)
 	if err != nil {
 		return nil, err
 	}
 	defer i.end()
-	if err := b.checkRows(ctx, i, j, want); err != nil {
+	if err := i.exact(ctx, t); err != nil {
 		return nil, err
 	}
-	b.rows = &j
-	return b.rows, nil
+	b.rows = t
+	return t, nil
 }
 
-// checkRows waits until HTTP shows every record, and checks that every group has its count.
-func (b *bench) checkRows(ctx context.Context, i *instance, j job, want map[string]int64) error {
+// exact waits until HTTP shows every record of the table, and checks that every group has its count.
+func (i *instance) exact(ctx context.Context, t *rowsTable) error {
 	ctx, cancel := context.WithTimeout(ctx, mostMinutes*time.Minute)
 	defer cancel()
 	ctx, alive := i.watch(ctx)
 	defer alive()
-	if _, err := i.reached(ctx, "dns_counts", j.topic, j.records); err != nil {
+	if _, err := i.reached(ctx, "dns_counts", t.topic, t.records); err != nil {
 		return err
 	}
 	got, err := i.counts(ctx)
 	if err != nil {
 		return err
 	}
-	return difference("HTTP", want, got)
+	return difference("HTTP", t.counts, got)
 }
 
 func (b *bench) startBrotally(j job) (*instance, error) {
@@ -73,24 +84,29 @@ func (b *bench) startBrotally(j job) (*instance, error) {
 
 // servingRows starts an instance that answers from the table with ROWS rows.
 func (b *bench) servingRows(ctx context.Context) (*instance, error) {
-	j, err := b.rowsApp(ctx)
+	t, err := b.rowsApp(ctx)
 	if err != nil {
 		return nil, err
 	}
-	i, err := b.startBrotally(*j)
+	i, err := b.startBrotally(t.job)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := i.reached(ctx, "dns_counts", j.topic, j.records); err != nil {
+	if _, err := i.reached(ctx, "dns_counts", t.topic, t.records); err != nil {
 		i.end()
 		return nil, err
 	}
 	return i, nil
 }
 
-// lookups compares look-ups of one row with a handler that does nothing but answer the same bytes, and counts how often a
-// second the notebook's query runs.
+// lookups compares look-ups of one row with a handler that does nothing but answer the same bytes, with nothing coming in and beside
+// records that are being counted; each server has one core, the same one. It also counts how often a second the notebook's query runs.
 func (b *bench) lookups(ctx context.Context) error {
+	if _, err := exec.LookPath("taskset"); err != nil {
+		return fmt.Errorf("part lookups needs the program taskset (Debian's package util-linux): %w", err)
+	}
+	b.pinned = true
+	defer func() { b.pinned = false }()
 	i, err := b.servingRows(ctx)
 	if err != nil {
 		return err
@@ -101,38 +117,111 @@ func (b *bench) lookups(ctx context.Context) error {
 		return err
 	}
 	defer bare.end()
-
-	title := fmt.Sprintf("%s rows, one row a look-up over HTTP, %d connections", thousands(float64(b.Rows)), connections)
 	for r := range b.Runs {
-		for _, s := range []struct {
-			name, address string
-			p             *process
-		}{{"bare net/http handler, the same bytes", address, bare}, {"brotally", i.base, i.process}} {
-			before, _ := s.p.used()
-			perSecond, found, err := hammer(ctx, s.address, b.Rows, b.Sustain)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+		for _, incoming := range []int{0, min(50_000, b.Records/100)} {
+			for _, s := range []struct {
+				name, address string
+				p             *process
+			}{{"bare net/http handler, the same bytes", address, bare}, {"brotally", i.base, i.process}} {
+				for _, rate := range []int{0, calmRate} {
+					if err := b.lookUps(ctx, i, s.p, s.name, s.address, rate, incoming, r); err != nil {
+						return fmt.Errorf("%s: %w", s.name, err)
+					}
+				}
 			}
-			after, peak := s.p.used()
-			v := quantiles(found)
-			v[lookupsPerSecond], v[cpuPerMillion], v[peakRSS] = perSecond, (after-before)/float64(len(found))*1e6, peak
-			b.note("lookups", title, s.name, r, v)
 		}
-		const top = "SELECT * FROM dns_counts ORDER BY count DESC, id.orig_h LIMIT 20"
-		var took []time.Duration
-		for began := time.Now(); time.Since(began) < b.Sustain || len(took) == 0; {
-			asked := time.Now()
-			rows := 0
-			if err := i.query(ctx, top, func([]string) error { rows++; return nil }); err != nil {
-				return err
-			}
-			if want := min(20, b.Rows); rows != want {
-				return fmt.Errorf("%s: %d rows, want %d", top, rows, want)
-			}
-			took = append(took, time.Since(asked))
+		if err := b.topRows(ctx, i, r); err != nil {
+			return err
 		}
-		b.note("lookups", fmt.Sprintf("%s rows, sorted by count, the first 20, over HTTP, one after the other", thousands(float64(b.Rows))), "brotally", r, quantiles(took))
 	}
+	return i.exact(ctx, b.rows)
+}
+
+// lookUps looks up rows, rate of them a second or, if that is 0, as many as there can be, while so many records a second are coming
+// in to Brotally, whoever answers.
+func (b *bench) lookUps(ctx context.Context, i *instance, p *process, name, address string, rate, incoming, r int) error {
+	title := fmt.Sprintf("%s rows, one row a look-up over HTTP, %d connections, all servers on one core", thousands(float64(b.Rows)), connections)
+	if rate > 0 {
+		title += fmt.Sprintf(", %s look-ups/s", thousands(float64(rate)))
+	}
+	ended := make(chan error, 1)
+	v := values{}
+	if incoming == 0 {
+		ended <- nil
+	} else {
+		name += fmt.Sprintf("; brotally counts %s records/s", thousands(float64(incoming)))
+		go func() { // awaited below
+			began := time.Now()
+			n, err := b.addRows(ctx, incoming)
+			v[incomingPerSecond] = float64(n) / time.Since(began).Seconds()
+			ended <- err
+		}()
+	}
+	before, _ := p.used()
+	perSecond, took, err := hammer(ctx, address, b.Rows, rate, b.Sustain)
+	after, peak := p.used()
+	if err := errors.Join(err, <-ended); err != nil {
+		return err
+	}
+	for m, q := range quantiles(took) {
+		v[m] = q
+	}
+	v[peakRSS] = peak
+	if rate == 0 {
+		v[lookupsPerSecond] = perSecond
+	}
+	if incoming == 0 {
+		v[cpuPerMillion] = (after - before) / float64(len(took)) * 1e6
+	} else {
+		sent := time.Now()
+		if _, err := i.reached(ctx, "dns_counts", b.rows.topic, b.rows.records); err != nil {
+			return err
+		}
+		v[countsAfter] = time.Since(sent).Seconds()
+	}
+	b.note("lookups", title, name, r, v)
+	return nil
+}
+
+// addRows sends records of an office's network to the table with ROWS rows, for SECONDS at a rate, and returns how many.
+func (b *bench) addRows(ctx context.Context, rate int) (int, error) {
+	client, err := b.producer(5 * time.Millisecond)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	l := dnsLaw(endless)
+	l.hosts = min(l.hosts, b.Rows)
+	next, stop := iter.Pull(l.choices())
+	defer stop()
+	out := &pacer{topic: b.rows.topic, client: client, all: &sent{due: map[string][]time.Time{}}, failed: &firstError{}, next: next, fill: l.filler()}
+	n := int(float64(rate) * b.Sustain.Seconds())
+	if err := out.send(ctx, n, rate); err != nil {
+		return 0, err
+	}
+	for group, more := range out.all.counts() {
+		b.rows.counts[group] += more
+	}
+	b.rows.records += int64(n)
+	return n, nil
+}
+
+// topRows asks the notebook's query, sorted by count over all rows, one after the other.
+func (b *bench) topRows(ctx context.Context, i *instance, r int) error {
+	const top = "SELECT * FROM dns_counts ORDER BY count DESC, id.orig_h LIMIT 20"
+	var took []time.Duration
+	for began := time.Now(); time.Since(began) < b.Sustain || len(took) == 0; {
+		asked := time.Now()
+		rows := 0
+		if err := i.query(ctx, top, func([]string) error { rows++; return nil }); err != nil {
+			return err
+		}
+		if want := min(20, b.Rows); rows != want {
+			return fmt.Errorf("%s: %d rows, want %d", top, rows, want)
+		}
+		took = append(took, time.Since(asked))
+	}
+	b.note("lookups", fmt.Sprintf("%s rows, sorted by count, the first 20, over HTTP, one after the other, on one core", thousands(float64(b.Rows))), "brotally", r, quantiles(took))
 	return nil
 }
 
@@ -155,7 +244,7 @@ func (b *bench) startBare(ctx context.Context, i *instance, path string) (*proce
 	if err != nil {
 		return nil, "", err
 	}
-	cmd := exec.Command(self, bareCommand, file, res.Header.Get("Content-Type"))
+	cmd := b.onOneCore(exec.Command(self, bareCommand, file, res.Header.Get("Content-Type")))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, "", err
@@ -191,9 +280,10 @@ func serveBare(file, media string) error {
 	}))
 }
 
-// hammer looks up one row after the other on every connection, and returns how many a second that were and what each took.
+// hammer looks up one row after the other on every connection, and returns how many a second that were and what each took. With a
+// rate, each of them is due at a time of its own, and took what it did from then on: a server that is slow hides nothing.
 // It speaks HTTP by hand: net/http's client takes more of the machine than the server.
-func hammer(ctx context.Context, base string, rows int, seconds time.Duration) (perSecond float64, took []time.Duration, err error) {
+func hammer(ctx context.Context, base string, rows, rate int, seconds time.Duration) (perSecond float64, took []time.Duration, err error) {
 	u, err := url.Parse(base)
 	if err != nil {
 		return 0, nil, err
@@ -203,12 +293,16 @@ func hammer(ctx context.Context, base string, rows int, seconds time.Duration) (
 		mu      sync.Mutex // guards took and err
 		next    atomic.Int64
 		began   = time.Now()
+		due     = func(int64) time.Time { return time.Now() }
 	)
+	if rate > 0 {
+		due = func(n int64) time.Time { return began.Add(time.Duration(n) * time.Second / time.Duration(rate)) }
+	}
 	for range connections {
 		running.Add(1)
 		go func() {
 			defer running.Done()
-			mine, failed := lookUp(ctx, u.Host, rows, &next, began.Add(seconds))
+			mine, failed := lookUp(ctx, u.Host, rows, &next, due, began.Add(seconds))
 			mu.Lock()
 			defer mu.Unlock()
 			took, err = append(took, mine...), errors.Join(err, failed)
@@ -218,7 +312,7 @@ func hammer(ctx context.Context, base string, rows int, seconds time.Duration) (
 	return float64(len(took)) / time.Since(began).Seconds(), took, err
 }
 
-func lookUp(ctx context.Context, address string, rows int, next *atomic.Int64, until time.Time) (took []time.Duration, err error) {
+func lookUp(ctx context.Context, address string, rows int, next *atomic.Int64, due func(n int64) time.Time, until time.Time) (took []time.Duration, err error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
@@ -226,9 +320,19 @@ func lookUp(ctx context.Context, address string, rows int, next *atomic.Int64, u
 	defer conn.Close()
 	in := bufio.NewReader(conn)
 	var out []byte
-	for asked := time.Now(); asked.Before(until); asked = time.Now() {
+	for {
+		n := next.Add(1)
+		asked := due(n)
+		if !asked.Before(until) {
+			return took, nil
+		}
+		if wait := time.Until(asked); wait > 0 {
+			if err := pause(ctx, wait); err != nil {
+				return nil, err
+			}
+		}
 		// A large odd stride: no two look-ups in a row are of neighbours.
-		host := hostName(int(next.Add(1) * 7919 % int64(rows)))
+		host := hostName(int(n * 7919 % int64(rows)))
 		out = append(append(append(out[:0], "GET "...), rowPath(host, qtypes[0].name)...), " HTTP/1.1\r\nHost: "...)
 		out = append(append(out, address...), "\r\n\r\n"...)
 		if _, err := conn.Write(out); err != nil {
@@ -238,15 +342,14 @@ func lookUp(ctx context.Context, address string, rows int, next *atomic.Int64, u
 		if err != nil {
 			return nil, err
 		}
-		n, err := io.Copy(io.Discard, res.Body)
+		size, err := io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 		if err != nil {
 			return nil, err
 		}
-		if res.StatusCode != http.StatusOK || n == 0 {
-			return nil, errors.New("look-up of " + host + ": " + res.Status + ", " + strconv.FormatInt(n, 10) + " bytes")
+		if res.StatusCode != http.StatusOK || size == 0 {
+			return nil, errors.New("look-up of " + host + ": " + res.Status + ", " + strconv.FormatInt(size, 10) + " bytes")
 		}
 		took = append(took, time.Since(asked))
 	}
-	return took, nil
 }

@@ -60,7 +60,8 @@ type bench struct {
 	report  report
 
 	loaded map[string]map[string]int64 // exact counts of the topics that are there
-	rows   *job                        // with ROWS rows, once there is one
+	rows   *rowsTable                  // once there is one
+	pinned bool                        // servers get one core, the last one
 	jobs   int
 }
 
@@ -239,7 +240,7 @@ func (b *bench) setUp(ctx context.Context) (stop func(), err error) {
 		ctx := context.WithoutCancel(ctx)
 		if b.rows != nil {
 			var none error
-			b.done(ctx, *b.rows, &none)
+			b.done(ctx, b.rows.job, &none)
 		}
 		if b.Brokers != "" {
 			// Ours keeps the backlogs for the next time.

@@ -20,31 +20,32 @@ import (
 type metric string
 
 const (
-	perSecond        metric = "records/s end to end"
-	endToEnd         metric = "s end to end"
-	cpuSeconds       metric = "CPU s"
-	steadyPerSecond  metric = "records/s steady"
-	rowsPerSecond    metric = "rows/s"
-	lookupsPerSecond metric = "look-ups/s"
-	answersPerSecond metric = "answers/s"
-	refused          metric = "part refused"
-	mbPerSecond      metric = "MB/s"
-	answersAfter     metric = "s until rows answer"
-	countsAfter      metric = "s until counting"
-	goneAfter        metric = "s until all are gone"
-	p50              metric = "p50 ms"
-	p99              metric = "p99 ms"
-	p999             metric = "p99.9 ms"
-	most             metric = "max ms"
-	samples          metric = "samples"
-	usedCores        metric = "CPU cores"
-	cpuPerMillion    metric = "CPU s per million"
-	brokerPerMillion metric = "broker's CPU s per million"
-	peakRSS          metric = "peak RSS MiB"
+	perSecond         metric = "records/s end to end"
+	endToEnd          metric = "s end to end"
+	cpuSeconds        metric = "CPU s"
+	steadyPerSecond   metric = "records/s steady"
+	rowsPerSecond     metric = "rows/s"
+	lookupsPerSecond  metric = "look-ups/s"
+	answersPerSecond  metric = "answers/s"
+	refused           metric = "part refused"
+	mbPerSecond       metric = "MB/s"
+	answersAfter      metric = "s until rows answer"
+	countsAfter       metric = "s until counting"
+	goneAfter         metric = "s until all are gone"
+	p50               metric = "p50 ms"
+	p99               metric = "p99 ms"
+	p999              metric = "p99.9 ms"
+	most              metric = "max ms"
+	samples           metric = "samples"
+	incomingPerSecond metric = "records/s coming in"
+	usedCores         metric = "CPU cores"
+	cpuPerMillion     metric = "CPU s per million"
+	brokerPerMillion  metric = "broker's CPU s per million"
+	peakRSS           metric = "peak RSS MiB"
 )
 
 // metrics are the columns of the tables, in order; the first one that a table has is what its ratios are of.
-var metrics = []metric{perSecond, endToEnd, cpuSeconds, rowsPerSecond, lookupsPerSecond, answersPerSecond, refused, mbPerSecond, steadyPerSecond, answersAfter, countsAfter, goneAfter, p50, p99, p999, most, samples, usedCores, cpuPerMillion, brokerPerMillion, peakRSS}
+var metrics = []metric{perSecond, endToEnd, cpuSeconds, rowsPerSecond, lookupsPerSecond, answersPerSecond, refused, mbPerSecond, steadyPerSecond, answersAfter, countsAfter, goneAfter, p50, p99, p999, most, samples, incomingPerSecond, usedCores, cpuPerMillion, brokerPerMillion, peakRSS}
 
 type values map[metric]float64
 

@@ -98,7 +98,7 @@ func (b *bench) besideScans(ctx context.Context, i *instance, script string) err
 				}
 			}
 			var next atomic.Int64
-			took, err := lookUp(ctx, u.Host, b.Rows, &next, time.Now().Add(b.Sustain-2*time.Second))
+			took, err := lookUp(ctx, u.Host, b.Rows, &next, func(int64) time.Time { return time.Now() }, time.Now().Add(b.Sustain-2*time.Second))
 			if err := errors.Join(err, <-ended); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
