@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -158,20 +160,18 @@ func (b *bench) lookUps(ctx context.Context, i *instance, p *process, name, addr
 		}()
 	}
 	before, _ := p.used()
-	perSecond, took, err := hammer(ctx, address, b.Rows, rate, b.Sustain)
+	found, err := b.hammer(ctx, address, rate)
 	after, peak := p.used()
 	if err := errors.Join(err, <-ended); err != nil {
 		return err
 	}
-	for m, q := range quantiles(took) {
-		v[m] = q
+	if rate > 0 {
+		delete(found, lookupsPerSecond) // as it was told to
 	}
+	maps.Copy(v, found)
 	v[peakRSS] = peak
-	if rate == 0 {
-		v[lookupsPerSecond] = perSecond
-	}
 	if incoming == 0 {
-		v[cpuPerMillion] = (after - before) / float64(len(took)) * 1e6
+		v[cpuPerMillion] = (after - before) / found[samples] * 1e6
 	} else {
 		sent := time.Now()
 		if _, err := i.reached(ctx, "dns_counts", b.rows.topic, b.rows.records); err != nil {
@@ -280,36 +280,60 @@ func serveBare(file, media string) error {
 	}))
 }
 
-// hammer looks up one row after the other on every connection, and returns how many a second that were and what each took. With a
-// rate, each of them is due at a time of its own, and took what it did from then on: a server that is slow hides nothing.
-// It speaks HTTP by hand: net/http's client takes more of the machine than the server.
-func hammer(ctx context.Context, base string, rows, rate int, seconds time.Duration) (perSecond float64, took []time.Duration, err error) {
-	u, err := url.Parse(base)
+// hammerCommand makes this program one that looks rows up, and prints what it found.
+const hammerCommand = "look-up"
+
+// hammer looks up rows for SECONDS, from a process of its own: the one that sends records has its own work.
+func (b *bench) hammer(ctx context.Context, base string, rate int) (found values, err error) {
+	self, err := os.Executable()
 	if err != nil {
-		return 0, nil, err
+		return nil, err
+	}
+	out, err := run(ctx, b.root, self, hammerCommand, base, strconv.Itoa(b.Rows), strconv.Itoa(rate), b.Sustain.String())
+	if err != nil {
+		return nil, err
+	}
+	return found, json.Unmarshal([]byte(out), &found)
+}
+
+// hammerMain looks up one row after the other on every connection of base. With a rate, each of them is due at a time of its own,
+// and took what it did from then on: a server that is slow hides nothing.
+// It speaks HTTP by hand: net/http's client takes more of the machine than the server.
+func hammerMain(ctx context.Context, base, rows, rate, seconds string) error {
+	u, err1 := url.Parse(base)
+	n, err2 := strconv.Atoi(rows)
+	perSecond, err3 := strconv.Atoi(rate)
+	lasting, err4 := time.ParseDuration(seconds)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
 	}
 	var (
 		running sync.WaitGroup
 		mu      sync.Mutex // guards took and err
+		took    []time.Duration
+		err     error
 		next    atomic.Int64
 		began   = time.Now()
 		due     = func(int64) time.Time { return time.Now() }
 	)
-	if rate > 0 {
-		due = func(n int64) time.Time { return began.Add(time.Duration(n) * time.Second / time.Duration(rate)) }
+	if perSecond > 0 {
+		due = func(n int64) time.Time { return began.Add(time.Duration(n) * time.Second / time.Duration(perSecond)) }
 	}
 	for range connections {
-		running.Add(1)
-		go func() {
-			defer running.Done()
-			mine, failed := lookUp(ctx, u.Host, rows, &next, due, began.Add(seconds))
+		running.Go(func() {
+			mine, failed := lookUp(ctx, u.Host, n, &next, due, began.Add(lasting))
 			mu.Lock()
 			defer mu.Unlock()
 			took, err = append(took, mine...), errors.Join(err, failed)
-		}()
+		})
 	}
 	running.Wait()
-	return float64(len(took)) / time.Since(began).Seconds(), took, err
+	if err != nil {
+		return err
+	}
+	v := quantiles(took)
+	v[lookupsPerSecond] = float64(len(took)) / time.Since(began).Seconds()
+	return json.NewEncoder(os.Stdout).Encode(v)
 }
 
 func lookUp(ctx context.Context, address string, rows int, next *atomic.Int64, due func(n int64) time.Time, until time.Time) (took []time.Duration, err error) {
@@ -327,9 +351,8 @@ func lookUp(ctx context.Context, address string, rows int, next *atomic.Int64, d
 			return took, nil
 		}
 		if wait := time.Until(asked); wait > 0 {
-			if err := pause(ctx, wait); err != nil {
-				return nil, err
-			}
+			nap := syscall.NsecToTimespec(int64(wait))
+			_ = syscall.Nanosleep(&nap, nil) // Go's timers are a millisecond late; who is woken early asks early
 		}
 		// A large odd stride: no two look-ups in a row are of neighbours.
 		host := hostName(int(n * 7919 % int64(rows)))

@@ -70,13 +70,17 @@ func main() {
 		fail(serveBare(os.Args[2], os.Args[3]))
 		return
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) == 6 && os.Args[1] == hammerCommand {
+		fail(hammerMain(ctx, os.Args[2], os.Args[3], os.Args[4], os.Args[5]))
+		return
+	}
 	cfg, err := parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
 	fail(err)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	fail(measure(ctx, cfg))
 }
 
