@@ -26,10 +26,10 @@ func (e *TooLarge) Error() string {
 	return fmt.Sprintf("the answer takes more than %d bytes", e.Bytes)
 }
 
-// RunWithin is Run that gives up with *TooLarge instead of keeping more than w allows.
-func (s *Select) RunWithin(rows iter.Seq[[]feeds.Value], params []feeds.Value, w Within) (*Rows, error) {
+// RunWithin is Run that gives up with *TooLarge instead of keeping more than w allows. rows may leave out what ahead passes.
+func (s *Select) RunWithin(rows func(ahead *Ahead) iter.Seq[[]feeds.Value], params []feeds.Value, w Within) (*Rows, error) {
 	out := &collector{within: w}
-	return s.run(rows, params, out)
+	return s.run(rows(s.ahead(out)), params, out)
 }
 
 // overweight reports whether the collector keeps more than it may, and notes in over what.

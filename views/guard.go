@@ -15,6 +15,7 @@ var (
 	sameOrigin = []string{"same-origin"}
 	noStore    = []string{"no-store"}
 	asksAgain  = []string{"private, no-cache"}
+	varies     = []string{"Accept-Encoding, Accept"} // compression has said the first
 )
 
 // guard lets through what may be answered, and sets what every answer carries.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/brotally/brotally/feeds"
@@ -55,8 +56,9 @@ type request struct {
 	params  []feeds.Value
 	key     []byte // the only group that can be in the answer, if keyed
 	keyed   bool
-	page    *page // the answer is one of several; nil: it is whole
-	partial bool  // what there is will do
+	is      []filter // not nil: the answer is the row of key as it is, if these conditions hold for it
+	page    *page    // the answer is one of several; nil: it is whole
+	partial bool     // what there is will do
 }
 
 // Query runs a look-up that was compiled for the view's table. Errors are *[NotReady], *[LimitError],
@@ -145,6 +147,9 @@ func (v *View) point(h *held, r request) (*tables.Rows, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.is != nil {
+		return asItIs(row, r), nil
+	}
 	rows, err := r.sel.Run(func(yield func([]feeds.Value) bool) {
 		if row != nil {
 			yield(append(row, placeOf("", 0)))
@@ -154,6 +159,27 @@ func (v *View) point(h *held, r request) (*tables.Rows, error) {
 		return nil, &ParamError{err}
 	}
 	return rows, nil
+}
+
+// asItIs is the answer to who asks for all columns of the one row that has these values.
+func asItIs(row []feeds.Value, r request) *tables.Rows {
+	rows := &tables.Rows{Columns: r.sel.Columns, Values: [][]feeds.Value{}}
+	// A key may be of what a value was cut to.
+	if row == nil || slices.ContainsFunc(r.is, func(f filter) bool { return !sameValue(row[f.column], f.value) }) {
+		return rows
+	}
+	for i := range row {
+		row[i] = row[i].Clone() // memory of its own
+	}
+	rows.Values = [][]feeds.Value{row}
+	return rows
+}
+
+func sameValue(a, b feeds.Value) bool {
+	if a.IsNull() || b.IsNull() {
+		return a.IsNull() && b.IsNull()
+	}
+	return feeds.Compare(a, b) == 0
 }
 
 // row returns the row of a group; nil when there is none, and when HAVING leaves it out, although the group is found.
@@ -212,7 +238,9 @@ func (v *View) scan(ctx context.Context, r request, begin func() error) (*Answer
 		if r.page != nil && within.Rows > 0 {
 			within.Rows++ // which only says that there is another page
 		}
-		rows, err := r.sel.RunWithin(v.rows(ctx, h, &broken, part{size: scanned, between: func() error { return turn.pass(ctx) }}), r.params, within)
+		rows, err := r.sel.RunWithin(func(ahead *tables.Ahead) iter.Seq[[]feeds.Value] {
+			return v.rows(ctx, h, &broken, part{size: scanned, ahead: ahead, between: func() error { return turn.pass(ctx) }})
+		}, r.params, within)
 		var large *tables.TooLarge
 		switch {
 		case broken != nil:
@@ -228,9 +256,10 @@ func (v *View) scan(ctx context.Context, r request, begin func() error) (*Answer
 
 // part says how rows are gone over a part at a time, each with its partition locked.
 type part struct {
-	size    int          // rows
-	full    func() bool  // asked after each row: the part ends here. nil: at size
-	between func() error // called after each part, with nothing locked; an error is the end. nil: nothing
+	size    int           // rows
+	ahead   *tables.Ahead // what it passes is not given out. nil: nothing
+	full    func() bool   // asked after each row: the part ends here. nil: at size
+	between func() error  // called after each part, with nothing locked; an error is the end. nil: nothing
 }
 
 // rows goes over all rows of the table. What is given out is valid until the next row. When it ends before the last row,
@@ -242,6 +271,9 @@ func (v *View) rows(ctx context.Context, h *held, broken *error, parts part) ite
 		n, more, full, number := 0, true, false, 0
 		each := func(key string, state tables.State) bool {
 			n++
+			if parts.ahead != nil && parts.ahead.Passes(key, state) {
+				return true
+			}
 			var shown bool
 			if shown, err = v.table.Shows(key, state); err == nil && !shown {
 				return true

@@ -59,7 +59,7 @@ func (s *server) rows(w http.ResponseWriter, r *http.Request) error {
 	if err := view.await(r.Context(), freshness); err != nil {
 		return err
 	}
-	w.Header().Add("Vary", "Accept")
+	w.Header()["Vary"] = varies
 	if view.unchanged(w, r, form) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -132,6 +132,9 @@ func (v *View) rowsRequest(query url.Values) (req request, err error) {
 		return req, err
 	}
 	req.key, req.keyed = v.keyOf(filters)
+	if req.keyed && len(filters) == len(v.table.Keys()) && limit == nil && offset == nil && req.page == nil && len(v.table.Marks()) == 0 {
+		req.is = filters
+	}
 	return req, nil
 }
 

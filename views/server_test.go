@@ -127,6 +127,25 @@ func TestRows(t *testing.T) {
 	}
 }
 
+// TestALongKeyIsFoundAsItIsShown: a row's key is cut where the text is long, and a look-up finds what the row shows.
+func TestALongKeyIsFoundAsItIsShown(t *testing.T) {
+	f := newFixture(t, Limits{}, queries)
+	long := strings.Repeat("x", 3000)
+	f.add(asked(long), asked(long))
+	url := f.server(ServerConfig{}).URL + "/api/v1/tables/queries/rows"
+	all := get(t, url).jsonRows(t)
+	shown, _, _ := strings.Cut(strings.TrimPrefix(all, `["`), `"`)
+	if len(shown) < 100 || len(shown) >= len(long) {
+		t.Fatalf("rows %s", all)
+	}
+	if got := get(t, url+"?query="+shown).jsonRows(t); got != all {
+		t.Errorf("by what is shown: %s, want %s", got, all)
+	}
+	if got := get(t, url+"?query="+long).jsonRows(t); got != "" {
+		t.Errorf("by what was sent: %s", got)
+	}
+}
+
 func TestRowsOverNoRecords(t *testing.T) {
 	f := newFixture(t, Limits{}, dnsCounts, dnsTotal)
 	url := f.server(ServerConfig{}).URL + "/api/v1/tables/"

@@ -64,7 +64,7 @@ func (s *server) query(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Add("Vary", "Accept")
+	w.Header()["Vary"] = varies
 	if lookup.Explain {
 		lookup.View.Explain(lookup.Select).send(w, r, form)
 		return nil

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +34,7 @@ type Metrics struct {
 	commitFailures *prometheus.CounterVec
 	requests       *prometheus.CounterVec
 	requestTimes   *prometheus.HistogramVec
+	answered       sync.Map // of answer to counted: what requests and requestTimes have of it
 }
 
 // New returns the metrics of the program, the Go runtime and the process.
@@ -76,8 +78,22 @@ func (m *Metrics) Committed(c processors.Commit) {
 
 // Answered takes in an HTTP request: the route's pattern, the status and how long it took.
 func (m *Metrics) Answered(route string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
-	m.requestTimes.WithLabelValues(route).Observe(took.Seconds())
+	to, ok := m.answered.Load(answer{route, status})
+	if !ok { // once for each
+		to, _ = m.answered.LoadOrStore(answer{route, status}, counted{m.requests.WithLabelValues(route, strconv.Itoa(status)), m.requestTimes.WithLabelValues(route)})
+	}
+	to.(counted).requests.Inc()
+	to.(counted).times.Observe(took.Seconds())
+}
+
+type answer struct {
+	route  string
+	status int
+}
+
+type counted struct {
+	requests prometheus.Counter
+	times    prometheus.Observer
 }
 
 // Handler answers Prometheus. What cannot be told goes to log, and the rest is told all the same.
