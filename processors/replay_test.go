@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,10 +98,29 @@ func TestEachLetterComesAgainOnce(t *testing.T) {
 	}
 }
 
-func (p *pipeline) lettersLeft() (n int) {
+func (p *pipeline) lettersLeft() int {
 	p.t.Helper()
-	p.must(letters.Each(context.Background(), p.admin, p.kafka, func(*letters.Letter) error { n++; return nil }))
-	return n
+	last := func(most int64) (places []string) {
+		p.must(letters.Last(context.Background(), p.admin, p.kafka, most, func(l *letters.Letter) error {
+			places = append(places, l.Place())
+			return nil
+		}))
+		return places
+	}
+	var all []string
+	p.must(letters.Each(context.Background(), p.admin, p.kafka, func(l *letters.Letter) error {
+		all = append(all, l.Place())
+		return nil
+	}))
+	some := last(0)
+	for most := int64(1); len(some) < len(all); most++ { // a record is an offset, and so is each end of a transaction
+		more := last(most)
+		if len(more) > len(some)+1 || !slices.Equal(more, all[len(all)-len(more):]) {
+			p.t.Fatalf("of the last %d offsets, letters %v, of one less %v, of all %v", most, more, some, all)
+		}
+		some = more
+	}
+	return len(all)
 }
 
 // TestCutLettersComeAgainWhole: a letter has 64 KiB of its record. Of a longer one the original is read again, and when it is not there any

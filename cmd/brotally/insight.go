@@ -29,6 +29,10 @@ func figuresOf(m *metrics.Metrics) func() ([]web.Figure, error) {
 // sampleBytes is how much of a dead letter the page gets.
 const sampleBytes = 2 << 10
 
+// lettersRead is among how many of the last offsets of the dead-letter topic the page finds its newest ones: a topic that has millions
+// is not read from its beginning for a page.
+const lettersRead = 10_000
+
 // lettersOf reads the newest dead letters of each topic, for the page.
 func lettersOf(cfg kafka.Config) func(context.Context, int) ([]web.Letter, error) {
 	return func(ctx context.Context, most int) ([]web.Letter, error) {
@@ -38,7 +42,7 @@ func lettersOf(cfg kafka.Config) func(context.Context, int) ([]web.Letter, error
 		}
 		defer admin.Close() //nolint:errcheck // nothing depends on it
 		byTopic := map[string][]web.Letter{}
-		err = letters.Each(ctx, admin, cfg, func(x *letters.Letter) error {
+		err = letters.Last(ctx, admin, cfg, lettersRead, func(x *letters.Letter) error {
 			of := append(byTopic[x.Topic], web.Letter{Topic: x.Topic, Partition: x.Partition, Offset: x.Offset, At: x.At, Why: x.Why,
 				Value: string(bytes.ToValidUTF8(x.Value[:min(len(x.Value), sampleBytes)], []byte("\uFFFD"))), Size: x.Size, Missed: x.Names()})
 			byTopic[x.Topic] = of[max(0, len(of)-most):]

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -102,6 +103,11 @@ func (e *NoTopic) Error() string {
 // Each calls fn with all dead letters of an app that were not replayed, in the order in which they were written. Errors are *[NoTopic],
 // those of fn and of package kafka.
 func Each(ctx context.Context, admin *kafka.Admin, names kafka.Config, fn func(*Letter) error) error {
+	return Last(ctx, admin, names, math.MaxInt64, fn)
+}
+
+// Last is [Each] for those among the last records of the dead-letter topic: at most so many offsets.
+func Last(ctx context.Context, admin *kafka.Admin, names kafka.Config, most int64, fn func(*Letter) error) error {
 	topic := names.DeadLetterTopic()
 	there, err := admin.Describe(topic)
 	if err != nil {
@@ -110,8 +116,17 @@ func Each(ctx context.Context, admin *kafka.Admin, names kafka.Config, fn func(*
 	if _, ok := there[topic]; !ok {
 		return &NoTopic{topic, names.App}
 	}
-	replayed := map[string]int64{} // offsets of tombstones, by key
-	err = records(ctx, admin, topic, func(offset int64, key, value []byte, _ int64, headers map[string]string) error {
+	offsets, err := admin.Offsets(topic)
+	if err != nil {
+		return err
+	}
+	held := offsets[topic][0]
+	from := kafka.Oldest
+	if held.Newest-held.Oldest > most {
+		from = held.Newest - most
+	}
+	replayed := map[string]int64{} // offsets of tombstones, by key; they are behind what they are for
+	err = records(ctx, admin, topic, from, func(offset int64, key, value []byte, _ int64, headers map[string]string) error {
 		if value == nil && len(headers) == 0 {
 			replayed[string(key)] = offset
 		}
@@ -120,7 +135,7 @@ func Each(ctx context.Context, admin *kafka.Admin, names kafka.Config, fn func(*
 	if err != nil {
 		return err
 	}
-	return records(ctx, admin, topic, func(offset int64, key, value []byte, ms int64, headers map[string]string) error {
+	return records(ctx, admin, topic, from, func(offset int64, key, value []byte, ms int64, headers map[string]string) error {
 		l, ok := letter(key, value, ms, headers)
 		if !ok || replayed[l.Key] > offset {
 			return nil
@@ -137,16 +152,16 @@ type Again struct {
 
 // EachAgain calls fn with what was replayed through a topic, as far as it is still there.
 func EachAgain(ctx context.Context, admin *kafka.Admin, topic string, fn func(Again)) error {
-	return records(ctx, admin, topic, func(_ int64, key, _ []byte, _ int64, headers map[string]string) error {
+	return records(ctx, admin, topic, kafka.Oldest, func(_ int64, key, _ []byte, _ int64, headers map[string]string) error {
 		fn(Again{headers[Origin], Builds([]byte(headers[Missing]))})
 		return nil
 	})
 }
 
-// records reads all records of a topic that has one partition.
-func records(ctx context.Context, admin *kafka.Admin, topic string, fn func(offset int64, key, value []byte, ms int64, headers map[string]string) error) error {
+// records reads the records of a topic that has one partition, from an offset on.
+func records(ctx context.Context, admin *kafka.Admin, topic string, from int64, fn func(offset int64, key, value []byte, ms int64, headers map[string]string) error) error {
 	headers := map[string]string{}
-	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: admin.Client(), Topic: topic, From: kafka.Oldest, Header: func(key, value []byte) {
+	reader, err := kafka.NewReader(ctx, kafka.ReaderConfig{Client: admin.Client(), Topic: topic, From: from, Header: func(key, value []byte) {
 		headers[string(key)] = string(value)
 	}})
 	if err != nil {
