@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -167,6 +168,12 @@ func (g *gate) enter(ctx context.Context) (*turn, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// isBusy says that there were too many look-ups for too long.
+func isBusy(err error) bool {
+	var limit *LimitError
+	return errors.As(err, &limit) && limit.What == "queries"
 }
 
 // again waits for another turn of a look-up that had one, for as long as anybody waits for its answer.

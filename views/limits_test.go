@@ -96,14 +96,14 @@ func TestLookupsReadInTurn(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		timed, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errReplaced)
+		timed, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errNobody)
 		defer cancel()
 		reads("second", timed)
 		reads("third", t.Context())
 		if n := len(g.slots); n != 3 {
 			t.Errorf("%d may read", n)
 		}
-		if got := <-read; got != "second: "+errReplaced.Error() {
+		if got := <-read; got != "second: "+errNobody.Error() {
 			t.Error(got)
 		}
 		passed := make(chan error)

@@ -367,6 +367,38 @@ func (l *listener) alive(ctx context.Context) error {
 	}
 }
 
+// part writes the rows of a part of a partition, from a place on, and returns the place where the next one begins, if there is one.
+func (l *listener) part(turn *turn, number int32, p *grouptable.Partition, from int) (at int, rest bool, err error) {
+	defer turn.leave()
+	n := 0
+	p.Read(func(groups *tables.Groups) {
+		at, rest = groups.Scan(from, scannedToSend, func(key string, state tables.State) bool {
+			var row []feeds.Value
+			if row, err = l.shape.row(key, state); err != nil || row == nil {
+				return err == nil
+			}
+			if n > 0 && l.full() {
+				l.buf = append(l.buf, ']')
+				l.end()
+				n = 0
+			}
+			if n++; n == 1 {
+				l.event(eventRows)
+				l.buf = append(l.buf, '[')
+			} else {
+				l.buf = append(l.buf, ',')
+			}
+			l.buf = l.shape.appendRow(l.buf, key, number, row)
+			return true
+		})
+	})
+	if err == nil && n > 0 {
+		l.buf = append(l.buf, ']')
+		l.end()
+	}
+	return at, rest, err
+}
+
 // scan sends the rows of a partition, a part at a time, with the lock held for one part only and never while it is sent.
 func (l *listener) scan(ctx context.Context, number int32, p *grouptable.Partition, between func() error) error {
 	for at, rest := 0, true; rest; {
@@ -381,35 +413,8 @@ func (l *listener) scan(ctx context.Context, number int32, p *grouptable.Partiti
 		case err != nil:
 			return errEnd
 		}
-		n := 0
-		p.Read(func(groups *tables.Groups) {
-			at, rest = groups.Scan(at, scannedToSend, func(key string, state tables.State) bool {
-				var row []feeds.Value
-				if row, err = l.shape.row(key, state); err != nil || row == nil {
-					return err == nil
-				}
-				if n > 0 && l.full() {
-					l.buf = append(l.buf, ']')
-					l.end()
-					n = 0
-				}
-				if n++; n == 1 {
-					l.event(eventRows)
-					l.buf = append(l.buf, '[')
-				} else {
-					l.buf = append(l.buf, ',')
-				}
-				l.buf = l.shape.appendRow(l.buf, key, number, row)
-				return true
-			})
-		})
-		turn.leave()
-		if err != nil {
+		if at, rest, err = l.part(turn, number, p, at); err != nil {
 			return fmt.Errorf("row of %s: %w", l.view.table.Name, err)
-		}
-		if n > 0 {
-			l.buf = append(l.buf, ']')
-			l.end()
 		}
 		if err := between(); err != nil {
 			return err

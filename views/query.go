@@ -85,13 +85,21 @@ func (v *View) run(ctx context.Context, r request) (*Answer, error) {
 		a.Took = time.Since(start)
 		return a, nil
 	}
-	shared, err := v.rounds.ask(ctx, r.question(), func(ctx context.Context, begin func() error) (*Answer, error) { return v.scan(ctx, r, begin) })
+	question := r.question()
+	shared, err := v.round(ctx, question, r)
+	for isBusy(err) && time.Since(start) < v.gate.limits.Wait { // it was another one who had waited that long
+		shared, err = v.round(ctx, question, r)
+	}
 	if err != nil {
 		return nil, err
 	}
 	a := *shared
 	a.Took = time.Since(start)
 	return &a, nil
+}
+
+func (v *View) round(ctx context.Context, q question, r request) (*Answer, error) {
+	return v.rounds.ask(ctx, q, func(ctx context.Context, begin func() error) (*Answer, error) { return v.scan(ctx, r, begin) })
 }
 
 // holds returns what the view has now, if that will do.

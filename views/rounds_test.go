@@ -3,6 +3,7 @@ package views
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"sync"
@@ -230,6 +231,46 @@ func TestEqualQuestionsWaitWithoutATurn(t *testing.T) {
 	if n := len(f.view("dns_counts").rounds.of); n != 0 {
 		t.Errorf("%d questions are left", n)
 	}
+}
+
+// TestWhoJoinsLateWaitsAsLongAsOthers: the round that it joined gives up for one who has waited for long.
+func TestWhoJoinsLateWaitsAsLongAsOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const wait = time.Second
+		f := newFixture(t, Limits{Queries: 1, Wait: wait}, dnsCounts)
+		f.add(many(10)...)
+		l, err := f.Compile("SELECT count(*) FROM dns_counts")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func() (took time.Duration, err error) {
+			began := time.Now()
+			_, err = l.View.Query(t.Context(), l.Select, nil)
+			return time.Since(began), err
+		}
+		turn, err := l.View.gate.enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make(chan error, 1)
+		go func() { // ends when it has waited
+			took, err := ask()
+			if !isBusy(err) || took != wait {
+				err = fmt.Errorf("the first one waited for %v: %v", took, err)
+			} else {
+				err = nil
+			}
+			first <- err
+		}()
+		time.AfterFunc(wait+wait/2, turn.leave)
+		time.Sleep(wait * 9 / 10)
+		if took, err := ask(); err != nil || took != wait*6/10 {
+			t.Errorf("the second one waited for %v: %v", took, err)
+		}
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestQuestionsThatDifferAreNotOne(t *testing.T) {

@@ -26,9 +26,6 @@ const (
 	stalledBytes = 32 << 10
 )
 
-// errReplaced says that the rows that a look-up reads are given up.
-var errReplaced = errors.New("the view is rebuilt")
-
 // stream is an answer on its way.
 type stream struct {
 	view    *View
@@ -130,7 +127,7 @@ func (st *stream) between(ctx context.Context) error {
 		return tooSlow(limit)
 	}
 	if st.view.held.Load().store != st.held.store {
-		return errReplaced
+		return &NotReady{Table: st.view.table.Name, State: "is being rebuilt"}
 	}
 	if st.buf.Len() < chunk {
 		err := st.turn.pass(ctx)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,7 +67,9 @@ Ctrl-C stops the traffic, waits until all of it is counted, and compares the tab
 				d.logLevel = "warn"
 			}
 			d.portGiven, d.pgPortGiven, d.brokerPortGiven = cmd.Flags().Changed("port"), cmd.Flags().Changed("pg-port"), cmd.Flags().Changed("broker-port")
-			return d.run(cmd.Context())
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP) // its terminal was closed
+			defer stop()
+			return d.run(ctx)
 		},
 	}
 	f := cmd.Flags()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -199,6 +200,15 @@ func TestFront(t *testing.T) {
 		}
 	}
 	isAway("before it is there")
+	old, err := net.Dial("tcp", front.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	fmt.Fprint(old, "GET /api/v1/tables HTTP/1.0\r\n\r\n")
+	if answer, err := io.ReadAll(old); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.0 505 ") {
+		t.Errorf("HTTP/1.0: %s, %v", answer, err)
+	}
 	// The second event is sent when the first was read: nothing is held back between.
 	next := make(chan struct{})
 	behind := httptest.NewServer(http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) {

@@ -26,17 +26,41 @@ func (w *worker) front() http.Handler {
 		ErrorHandler:  func(to http.ResponseWriter, r *http.Request, _ error) { away(to, r) },
 	}
 	return http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) {
-		if w.target.Load() == nil {
+		switch {
+		case !r.ProtoAtLeast(1, 1): // the end of an answer that breaks off would look like the end of a whole one
+			http.Error(to, "HTTP/1.1, please", http.StatusHTTPVersionNotSupported)
+			return
+		case w.target.Load() == nil:
 			away(to, r)
 			return
 		}
-		// How long it may take is the worker's to say.
+		// How long it may take in all is the worker's to say.
 		c := http.NewResponseController(to)
-		_ = c.SetReadDeadline(time.Time{})
-		_ = c.SetWriteDeadline(time.Time{})
-		proxy.ServeHTTP(to, r)
+		until := time.Time{}
+		if r.ContentLength != 0 {
+			until = time.Now().Add(stalled)
+		}
+		_ = c.SetReadDeadline(until)
+		proxy.ServeHTTP(renewing{to, c}, r)
 	})
 }
+
+// stalled is how long a client of the front may take to send its request, or to take in a piece of its answer.
+const stalled = time.Minute
+
+// renewing gives the client time for each piece of an answer, however many there are.
+type renewing struct {
+	http.ResponseWriter
+	deadlines *http.ResponseController
+}
+
+func (w renewing) Write(b []byte) (int, error) {
+	_ = w.deadlines.SetWriteDeadline(time.Now().Add(stalled))
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap is for [http.ResponseController].
+func (w renewing) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // awayPage is what a browser shows meanwhile; it asks again by itself.
 const awayPage = `<!doctype html>

@@ -19,6 +19,7 @@ import (
 const (
 	sampleEvery = 250 * time.Millisecond // looks at the tables
 	sampleSoon  = 20 * time.Millisecond  // while it is to be seen how long something takes
+	sampleWait  = 5 * time.Second        // for one look: processors that do not answer for longer are away
 	shownKills  = 10
 
 	// The partitions of a table take a commit in one after the other, and in between some of its figures are ahead of others. What is
@@ -107,6 +108,8 @@ func (t *trying) acknowledged() map[string]int64 {
 
 // sample looks once. hurry says that somebody waits for what comes next.
 func (t *trying) sample(ctx context.Context) (hurry bool) {
+	ctx, cancel := context.WithTimeout(ctx, sampleWait)
+	defer cancel()
 	now, sent := time.Now(), t.acknowledged()
 	c, away := t.demo.worker.client()
 	if away == nil {
@@ -151,6 +154,10 @@ func (t *trying) sample(ctx context.Context) (hurry bool) {
 		}
 	}
 	for feed, marks := range t.marks {
+		if _, counted := least[feed]; !counted {
+			delete(t.marks, feed)
+			continue
+		}
 		keep := 0
 		for keep < len(marks)-1 && marks[keep].sent <= least[feed] {
 			keep++

@@ -24,6 +24,7 @@ const (
 	workerEnds     = 5                // quick ends that nobody asked for, in a row, and it is given up
 	workerBackoff  = 200 * time.Millisecond
 	workerPatience = 10 * time.Second // for a clean stop
+	workerSilence  = 30 * time.Second // no look-up takes as long to begin with its answer
 	askAgain       = 20 * time.Millisecond
 )
 
@@ -45,7 +46,7 @@ type worker struct {
 }
 
 func newWorker(p *program, args ...string) *worker {
-	return &worker{program: p, args: args, backoff: workerBackoff, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true}}}
+	return &worker{program: p, args: args, backoff: workerBackoff, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, ResponseHeaderTimeout: workerSilence}}}
 }
 
 // run keeps the process running until ctx is done, and then stops it. An end that nobody asked for is said and the process started

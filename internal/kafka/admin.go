@@ -321,6 +321,9 @@ func (a *Admin) TopicBytes(topic string) (total int64, err error) {
 		for _, b := range a.client.Brokers() {
 			brokers = append(brokers, b.ID())
 		}
+		if len(brokers) == 0 { // since a moment ago
+			return sarama.ErrOutOfBrokers
+		}
 		dirs, err := a.admin.DescribeLogDirs(brokers)
 		if err != nil {
 			return err
@@ -396,9 +399,14 @@ func (a *Admin) anyBroker() (*sarama.Broker, error) {
 func (a *Admin) try(op string, fn func() error, rights ...Right) error {
 	end := time.Now().Add(patience)
 	for attempt := 0; ; attempt++ {
-		err := sarama.ErrOutOfBrokers
+		var err error
+		if attempt > 0 || len(a.client.Brokers()) == 0 {
+			// Brokers and the controller may be what changed.
+			_, err = a.client.RefreshController()
+		}
 		// A cluster that names no broker for a moment is not one without groups or logs: Sarama asks all the brokers that it knows.
-		if len(a.client.Brokers()) > 0 {
+		// Where there are none, err says why.
+		if err == nil || len(a.client.Brokers()) > 0 {
 			err = fn()
 		}
 		if err == nil {
@@ -414,7 +422,5 @@ func (a *Admin) try(op string, fn func() error, rights ...Right) error {
 		if e := sleep(a.ctx, backoff(attempt)); e != nil {
 			return fmt.Errorf("%s: %w (%w)", op, e, err)
 		}
-		// Either may be what changed; their errors show at the next attempt.
-		_, _ = a.client.RefreshController()
 	}
 }

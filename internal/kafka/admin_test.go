@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/brotally/brotally/internal/broker"
 )
 
 func TestEnsureMakesWhatIsMissing(t *testing.T) {
@@ -204,6 +206,51 @@ func TestAdminWaitsForABroker(t *testing.T) {
 		if ok, err := ask(); !ok || err != nil {
 			t.Errorf("%s: %v, %v", what, ok, err)
 		}
+	}
+}
+
+// Of a cluster that refuses us by now, it is said that it does, not that it cannot be found.
+func TestAdminSaysWhyItFindsNoBroker(t *testing.T) {
+	start := func(addr string) *broker.Broker {
+		b, err := broker.Start(broker.Config{Addr: addr, Temporary: true, Options: []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", "ann", "secret")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	b := start("")
+	admin, err := NewAdmin(t.Context(), Config{App: "x", Brokers: b.Addrs(), SASL: SASL{Mechanism: "SCRAM-SHA-512", Username: "ann", Password: NewSecret("secret")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := admin.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = admin.client.RefreshController()
+	if n := len(admin.client.Brokers()); n != 0 {
+		t.Fatalf("%d brokers", n)
+	}
+	again := start(b.Addrs()[0])
+	t.Cleanup(func() {
+		if err := again.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cl := again.Cluster()
+	cl.ControlKey(int16(kmsg.SASLAuthenticate), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		cl.KeepControl()
+		no := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
+		no.ErrorCode = kerr.SaslAuthenticationFailed.Code
+		return no, nil, true
+	})
+	var not *NotAllowed
+	if _, err := admin.List(); !errors.As(err, &not) {
+		t.Errorf("%T %v, want *NotAllowed", err, err)
 	}
 }
 

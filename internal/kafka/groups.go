@@ -52,6 +52,9 @@ func (a *Admin) Groups() ([]string, error) {
 		for n := range found {
 			names = append(names, n)
 		}
+		if err == nil && len(a.client.Brokers()) == 0 { // whose groups would these be?
+			err = sarama.ErrOutOfBrokers
+		}
 		return err
 	})
 	slices.Sort(names)

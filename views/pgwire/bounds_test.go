@@ -113,6 +113,35 @@ func TestCancelStopsWhatIsSent(t *testing.T) {
 	}
 }
 
+// TestAPortalThatFailedIsGone: what was sent in part is neither kept nor gone on with.
+func TestAPortalThatFailedIsGone(t *testing.T) {
+	f := newFixture(t, Config{}, views.Limits{}, nil, dnsCounts)
+	w, _, key := f.pipe()
+	asks := func(want string, messages ...pgproto3.FrontendMessage) {
+		t.Helper()
+		w.send(messages...)
+		if got := w.until("ReadyForQuery"); !strings.HasSuffix(got, want+" ReadyForQuery") {
+			t.Errorf("%s, want %s", got[max(0, len(got)-100):], want)
+		}
+	}
+	begin := func() { asks("CommandComplete", &pgproto3.Query{String: "ROLLBACK; BEGIN"}) }
+	begin()
+	asks("ParseComplete", parseOf("s", "SELECT '"+strings.Repeat("x", 4000)+"' FROM generate_series(1, 10000)"), syncOf())
+	w.send(bindOf("a", "s"), executeOf("a", 0), syncOf())
+	if _, err := w.Receive(); err != nil { // it is on its way
+		t.Fatal(err)
+	}
+	f.server.cancel(&pgproto3.CancelRequest{ProcessID: key.ProcessID, SecretKey: key.SecretKey})
+	asks("ErrorResponse:57014")
+	asks("CommandComplete", &pgproto3.Query{String: "ROLLBACK TO x"}) // the transaction goes on
+	asks("ErrorResponse:34000", executeOf("a", 1), syncOf())
+
+	begin()
+	asks("ErrorResponse:53000", bindOf("a", "s"), executeOf("a", 1), bindOf("b", "s"), executeOf("b", 1), syncOf())
+	asks("CommandComplete", &pgproto3.Query{String: "ROLLBACK TO x"})
+	asks("ErrorResponse:34000", executeOf("b", 0), syncOf()) // not: no rows
+}
+
 // TestPortalsKeepSoMuch suspends portals whose answers are large together.
 func TestPortalsKeepSoMuch(t *testing.T) {
 	f := newFixture(t, Config{}, views.Limits{}, nil, dnsCounts)

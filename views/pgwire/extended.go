@@ -206,6 +206,11 @@ func (c *session) execute(ctx context.Context, m *pgproto3.Execute) (text string
 	}
 	ctx, cancel := c.timed(ctx)
 	defer cancel()
+	defer func() {
+		if err != nil {
+			delete(c.portals, m.Portal) // nobody may go on in the middle of what was not sent, and nothing keeps it
+		}
+	}()
 	if p.answer == nil {
 		if p.answer, err = s.run(ctx, c, p.params); err != nil {
 			return s.text, asWireError(err, s.text, s.from)
