@@ -32,7 +32,9 @@ func (s *server) guard(c ServerConfig, next http.Handler) http.Handler {
 				Message: "this server is not " + r.Host, Hint: "ask for localhost, or start the server with that name as one of its hosts"})
 			return
 		}
-		if err := crossOrigin.Check(r); err != nil {
+		// Nor may they make it work, as an image's address would: only what a person follows may come from elsewhere.
+		foreign := r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate"
+		if err := crossOrigin.Check(r); err != nil || foreign {
 			s.fail(w, r, &apiError{status: http.StatusForbidden, Code: "cross_origin", Message: "the request comes from another site's page"})
 			return
 		}
@@ -55,6 +57,15 @@ func (s *server) guard(c ServerConfig, next http.Handler) http.Handler {
 			}
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// caught is h for who asks it in this process: it says of a panic what a client is told.
+func (s *server) caught(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(to http.ResponseWriter, r *http.Request) {
+		w := withStatus(to)
+		defer s.recovered(w, r)
+		h.ServeHTTP(w, r)
 	})
 }
 

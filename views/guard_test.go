@@ -1,8 +1,10 @@
 package views
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -82,6 +84,40 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 	}
 	if r := do(t, "HEAD", url+"/api/v1/tables/dns_counts/rows?format=csv", ""); r.status != 200 || r.body != "" {
 		t.Errorf("HEAD: %d %q", r.status, r.body)
+	}
+}
+
+// TestAFaultBehindAPage: what a page asks for in this process fails as it does for a client, and is logged.
+func TestAFaultBehindAPage(t *testing.T) {
+	f := newFixture(t, Limits{}, dnsCounts)
+	var log bytes.Buffer // written before the answer is
+	page := func(api http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			asked := httptest.NewRequest("GET", "/metrics", nil)
+			api.ServeHTTP(w, asked.WithContext(r.Context()))
+		})
+	}
+	url := f.server(ServerConfig{Page: page, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Metrics: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault") })}).URL
+	if r := get(t, url+"/"); r.status != 500 || !strings.Contains(r.body, `"code":"internal"`) {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	if !strings.Contains(log.String(), `panic="a fault"`) || !strings.Contains(log.String(), "path=/metrics") {
+		t.Errorf("log: %s", log.String())
+	}
+}
+
+// TestOtherSitesCannotMakeItWork: an address that another site's page has as an image's is not answered; one that somebody follows is.
+func TestOtherSitesCannotMakeItWork(t *testing.T) {
+	f := newFixture(t, Limits{}, dnsCounts)
+	url := f.server(ServerConfig{}).URL + rowsPath
+	for _, c := range []struct {
+		site, mode string
+		status     int
+	}{{"cross-site", "no-cors", 403}, {"cross-site", "cors", 403}, {"cross-site", "navigate", 200}, {"same-origin", "cors", 200}, {"none", "navigate", 200}, {"", "", 200}} {
+		if r := do(t, "GET", url, "", "Sec-Fetch-Site", c.site, "Sec-Fetch-Mode", c.mode); r.status != c.status {
+			t.Errorf("%s, %s: %d, want %d", c.site, c.mode, r.status, c.status)
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func NewServer(c ServerConfig) http.Handler {
 		api.Handle("/metrics", s.handle(func(w http.ResponseWriter, r *http.Request) error { c.Metrics.ServeHTTP(w, r); return nil }, http.MethodGet))
 	}
 	if c.Page != nil {
-		api.Handle("/", c.Page(api))
+		api.Handle("/", c.Page(s.caught(api)))
 	} else {
 		api.Handle("/", s.handle(s.nothing))
 	}

@@ -38,6 +38,12 @@ func (a *asked[T]) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		a.mu.Lock()
+		early := time.Now().Before(a.due) // who wanted it looked while it was being asked for
+		a.mu.Unlock()
+		if early {
+			continue
+		}
 		began := time.Now()
 		within, cancel := context.WithTimeout(ctx, askMost)
 		known, err := a.ask(within)

@@ -2,7 +2,7 @@ package web
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -65,17 +65,20 @@ func (a *answer) Write(b []byte) (int, error) {
 // Flush is for who asks for an [http.Flusher]; nothing is held back.
 func (a *answer) Flush() { a.WriteHeader(http.StatusOK) }
 
-// take has the handler answer. One that panics, as those do that break off in the middle, breaks the answer off.
+// errBrokeOff says that there is only a part of an answer.
+var errBrokeOff = errors.New("the answer broke off")
+
+// take has the handler answer. One that panics with [http.ErrAbortHandler] breaks the answer off; what it panics with else is the server's
+// to log, which has seen to it.
 func (a *answer) take(h http.Handler, r *http.Request) {
 	defer func() {
-		broke := recover()
-		if broke == nil {
+		if recover() == nil {
 			a.WriteHeader(http.StatusOK)
 			_ = a.to.Close() // who reads has all
 			return
 		}
 		a.WriteHeader(http.StatusInternalServerError)
-		_ = a.to.CloseWithError(fmt.Errorf("the answer broke off: %v", broke)) // which who reads is told
+		_ = a.to.CloseWithError(errBrokeOff) // which who reads is told
 	}()
 	h.ServeHTTP(a, r)
 }

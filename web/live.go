@@ -64,8 +64,10 @@ func (s *Site) live(w http.ResponseWriter, r *http.Request, name string, m maker
 		if err != nil {
 			return
 		}
-		if !pause(r, max(s.config.Every, share*time.Since(began))) {
-			return
+		for rest := max(s.config.Every, share*time.Since(began)); rest > 0; rest -= heartbeat {
+			if !pause(r, min(rest, heartbeat)) || rest > heartbeat && e.flush() != nil {
+				return
+			}
 		}
 	}
 }

@@ -317,6 +317,7 @@ func quote(s string) string {
 const (
 	trendTicks  = 120 // how many times a page remembers
 	trendSeries = 5   // how many rows are drawn
+	trendNoted  = 20  // how many are remembered: one that comes to the top has been near it
 )
 
 // trend is how the rows of a page went while it was looked at.
@@ -335,8 +336,8 @@ func (t *trend) chart(g *grid, q request) *chart {
 	if of := q.link(); of != t.of {
 		*t = trend{of: of}
 	}
-	tick := make(map[string]float64, len(g.Rows))
-	for _, r := range g.Rows {
+	tick := make(map[string]float64, trendNoted)
+	for _, r := range g.Rows[:min(trendNoted, len(g.Rows))] {
 		if v := r.Cells[column].Number; v >= 0 && !math.IsInf(v, 1) {
 			tick[r.Key] = v
 		}

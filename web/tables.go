@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/brotally/brotally/views/client"
@@ -58,16 +59,48 @@ func tableLink(name string) string { return "/tables/" + url.PathEscape(name) }
 // best has the first rows of tables, for all who look at the list. It asks for them now and then: over a large table that is
 // not cheap.
 type best struct {
-	mu    sync.Mutex // guards known and is held while asking: who comes meanwhile gets the same
+	mu    sync.Mutex // guards known
 	known map[string]*bestOf
 }
 
 type bestOf struct {
-	grid *grid
-	due  time.Time // when to ask again
+	asking chan struct{} // has what guards due while somebody asks
+	grid   atomic.Pointer[grid]
+	due    time.Time // when to ask again
 }
 
 func (b *best) rows(ctx context.Context, api *client.Client, name string) *grid {
+	of := b.of(name)
+	select {
+	case of.asking <- struct{}{}:
+	default: // somebody asks
+		if known := of.grid.Load(); known != nil {
+			return known
+		}
+		select {
+		case of.asking <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	defer func() { <-of.asking }()
+	if time.Now().Before(of.due) {
+		return of.grid.Load()
+	}
+	began := time.Now()
+	if t, err := api.Table(ctx, name); err == nil {
+		order := usualOrder(t.Columns)
+		if rows, err := api.Rows(ctx, name, client.RowsOptions{Order: order, Limit: 3}); err == nil {
+			of.grid.Store(newGrid(rows, t.Columns, order).short(2))
+		}
+	}
+	if ctx.Err() == nil { // else the one who asked has left, and the next one does
+		of.due = time.Now().Add(max(time.Second, 20*time.Since(began)))
+	}
+	return of.grid.Load()
+}
+
+func (b *best) of(name string) *bestOf {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.known == nil {
@@ -75,21 +108,8 @@ func (b *best) rows(ctx context.Context, api *client.Client, name string) *grid 
 	}
 	of := b.known[name]
 	if of == nil {
-		of = &bestOf{}
+		of = &bestOf{asking: make(chan struct{}, 1)}
 		b.known[name] = of
 	}
-	if time.Now().Before(of.due) {
-		return of.grid
-	}
-	began := time.Now()
-	if t, err := api.Table(ctx, name); err == nil {
-		order := usualOrder(t.Columns)
-		if rows, err := api.Rows(ctx, name, client.RowsOptions{Order: order, Limit: 3}); err == nil {
-			of.grid = newGrid(rows, t.Columns, order).short(2)
-		}
-	}
-	if ctx.Err() == nil { // else the one who asked has left, and the next one does
-		of.due = time.Now().Add(max(time.Second, 20*time.Since(began)))
-	}
-	return of.grid
+	return of
 }

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -31,5 +32,21 @@ func TestAServerOfAnotherKind(t *testing.T) {
 	_, err := client.New(s.URL).Tables(t.Context())
 	if err == nil || !strings.HasSuffix(err.Error(), "answers 404 Not Found") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestQueryFirstTakesSoMuch: of an answer whose rows are wide there are fewer.
+func TestQueryFirstTakesSoMuch(t *testing.T) {
+	const rows, width = 100, 100_000
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		row := `["` + strings.Repeat("x", width-2) + `"]`
+		_, _ = io.WriteString(w, `{"columns":[{"name":"x","type":"string"}],"rows":[`+strings.Repeat(row+",", rows-1)+row+`],"meta":{}}`)
+	}))
+	defer s.Close()
+	for most, want := range map[int]int{10: 10, 1000: 4<<20/width + 1} {
+		first, more, err := client.New(s.URL).QueryFirst(t.Context(), most, "SELECT x")
+		if err != nil || first.Len() != want || !more {
+			t.Errorf("of %d rows: %d, more %v, %v", most, first.Len(), more, err)
+		}
 	}
 }

@@ -9,7 +9,10 @@ import (
 	"net/http"
 )
 
-// QueryFirst returns the first rows of a query's answer, at most most, and whether there are more. The others are not read, and the server
+// firstBytes is how much of the rows QueryFirst returns, and one row more.
+const firstBytes = 4 << 20
+
+// QueryFirst returns the first rows of a query's answer, at most most and 4 MiB of their JSON, and whether there are more. The others are not read, and the server
 // stops when it notices. Of an answer that has more, Meta is empty: it comes behind the rows.
 func (c *Client) QueryFirst(ctx context.Context, most int, sql string, params ...any) (*Rows, bool, error) {
 	body, err := queryBody(sql, params)
@@ -33,10 +36,11 @@ type firstRows struct {
 	most int
 	rows Rows
 	more bool
+	size int
 }
 
 func (f *firstRows) read(d *json.Decoder) error {
-	f.rows, f.more = Rows{}, false
+	f.rows, f.more, f.size = Rows{}, false, 0
 	if err := open(d, '{'); err != nil {
 		return err
 	}
@@ -70,7 +74,7 @@ func (f *firstRows) readRows(d *json.Decoder) error {
 		return err
 	}
 	for d.More() {
-		if len(f.rows.Values) == f.most {
+		if len(f.rows.Values) == f.most || f.size > firstBytes {
 			f.more = true
 			return nil
 		}
@@ -79,6 +83,9 @@ func (f *firstRows) readRows(d *json.Decoder) error {
 			return err
 		}
 		f.rows.Values = append(f.rows.Values, row)
+		for _, value := range row {
+			f.size += len(value)
+		}
 	}
 	_, err := d.Token()
 	return err
