@@ -56,6 +56,7 @@
 //
 // # Crashing
 //
-// Each script runs a second time, as NAME/crashing: between any two steps all instances are killed and started again,
+// Against a real broker, or with -crashing, each script runs a second time, as NAME/crashing; against the embedded one those do whose
+// names begin with crash-. Between any two steps all instances are killed and started again,
 // but not right before stop and kill. Everything has to be as it says all the same.
 package pipeline
