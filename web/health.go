@@ -78,6 +78,7 @@ type healthPage struct {
 type counter struct {
 	N     int64
 	Bad   bool   // any of it is
+	Usual bool   // none of it is anything to look at
 	Title string // what else there is to say
 }
 
@@ -149,7 +150,7 @@ type source struct {
 
 // odd tells whether it is worth a look.
 func (s source) odd() bool {
-	return s.Lags || slices.ContainsFunc(s.Counters, func(c counter) bool { return c.N != 0 })
+	return s.Lags || slices.ContainsFunc(s.Counters, func(c counter) bool { return c.N != 0 && !c.Usual })
 }
 
 // tableHealth is a table: its rows as they are looked up, and what stage 2 of this instance says.
@@ -369,7 +370,7 @@ func (h *healthPage) sources(f figures, p *pace) {
 			Lag: f.count("brotally_lag_records", labels...), Offset: int64(one.Value), End: f.count("brotally_source_end_offset", labels...),
 			Rate: p.rateText("brotally_records_read_total", labels...), Newest: f.when("brotally_source_event_timestamp_seconds", labels...),
 			Lost: f.count("brotally_records_lost_total", labels...)}
-		x.Counters = []counter{{N: f.count("brotally_bad_fields_total", labels...)}, {N: f.count("brotally_records_other_feed_total", labels...)},
+		x.Counters = []counter{{N: f.count("brotally_bad_fields_total", labels...)}, {N: f.count("brotally_records_other_feed_total", labels...), Usual: true}, // of a topic that has all feeds
 			{N: f.count("brotally_records_skewed_total", labels...)}, {N: x.Lost, Bad: true}}
 		rate, known := p.rate("brotally_records_read_total", labels...)
 		x.Lags = x.Lag > lagRecords && (!known || float64(x.Lag) > lagSeconds*rate)

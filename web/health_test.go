@@ -239,6 +239,7 @@ func TestWhatIsOddComesFirst(t *testing.T) {
 	x := sound()
 	x.source("dns", "dns", "2", 5000, 1)
 	x.figure("brotally_records_skewed_total", 4, "pass", "dns", "feed", "dns", "topic", "dns", "partition", "1")
+	x.figure("brotally_records_other_feed_total", 7, "pass", "dns", "feed", "dns", "topic", "dns", "partition", "0")
 	x.tables[0]["progress"].([]map[string]any)[1]["counts"].(map[string]any)["counted"] = 4
 	_, body := get(t, x.site(), "GET", "/health")
 	sources, rest, _ := strings.Cut(body, `<details class="fold" id="sources-fit">`)
@@ -251,7 +252,7 @@ func TestWhatIsOddComesFirst(t *testing.T) {
 			t.Errorf("%s is not where it has to be in:\n%s", key, body)
 		}
 	}
-	for key, want := range map[string]string{"dns dns 1": "dns|1|3|–|500|503|–|4|dns", "dns dns 2": "dns|2|5,000|–|1|5,001|–|0|dns", "dns dns 0": "dns|0|3|–|500|503|–|dns"} {
+	for key, want := range map[string]string{"dns dns 1": "dns|1|3|–|500|503|–|4|dns", "dns dns 2": "dns|2|5,000|–|1|5,001|–|0|dns", "dns dns 0": "dns|0|3|–|500|503|–|7|dns"} {
 		if got := row(t, body, key); got != want {
 			t.Errorf("row %s:\n%s\nwant\n%s", key, got, want)
 		}
