@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"views/pgwire":           {"feeds", "tables", "tables/sql", "views", "views/pgwire/pgcatalog"},
 	"views/pgwire/pgcatalog": {},
 	"web":                    {"tables/sql", "views/client"},
-	"web/tryit":              {},
+	"web/tryit":              {"web"},
 	"examples":               {},
 	"internal/fault":         {},
 	"internal/catalog":       {"feeds", "tables", "internal/fault", "internal/kafka"},

@@ -51,8 +51,12 @@ func (s *server) guard(c ServerConfig, next http.Handler) http.Handler {
 					Message: "the server wants a token", Hint: "send it as Authorization: Bearer TOKEN"})
 				return
 			case role < need:
-				s.fail(w, r, &apiError{status: http.StatusForbidden, Code: "forbidden",
-					Message: r.URL.Path + " is for operators", Hint: "use a token whose role is admin"})
+				e := &apiError{status: http.StatusForbidden, Code: "forbidden", Message: r.URL.Path + " is for operators", Hint: "use a token whose role is admin"}
+				if s.refuse != nil && strings.Contains(r.Header.Get("Accept"), "text/html") {
+					s.refuse.Refuse(w, r, e.status, e.Message, e.Hint)
+				} else {
+					s.fail(w, r, e)
+				}
 				return
 			}
 		}

@@ -180,6 +180,49 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// refusing is a page that says why somebody is refused.
+type refusing struct{ http.Handler }
+
+func (refusing) Refuse(w http.ResponseWriter, _ *http.Request, status int, message, hint string) {
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte("page: " + message + "; " + hint))
+}
+
+// TestAReaderIsToldByThePage: what is for operators is refused to a reader, to browsers with a page and to programs with JSON.
+func TestAReaderIsToldByThePage(t *testing.T) {
+	f := newFixture(t, Limits{}, dnsCounts)
+	page := refusing{http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("figures")) })}
+	all := tokens(t, "read reader-reader-reader\nadmin admin-admin-admin")
+	url := f.server(ServerConfig{Page: func(http.Handler) http.Handler { return page }, Tokens: all}).URL
+	const reader, admin, html = "Bearer reader-reader-reader", "Bearer admin-admin-admin", "text/html,*/*"
+	for _, test := range []struct {
+		path, token, accept string
+		status              int
+		body                string
+	}{
+		{"/health", reader, html, 403, "page: /health is for operators; use a token whose role is admin"},
+		{"/health", reader, "*/*", 403, `{"error":{"code":"forbidden"`},
+		{"/health", reader, "text/event-stream", 403, `{"error":{"code":"forbidden"`},
+		{"/health", admin, html, 200, "figures"},
+		{"/", reader, html, 200, "figures"},
+		{"/topology", "", html, 401, `{"error":{"code":"unauthorized"`},
+	} {
+		r := get(t, url+test.path, "Authorization", test.token, "Accept", test.accept)
+		if r.status != test.status || !strings.HasPrefix(r.body, test.body) {
+			t.Errorf("%s, %q, for %s: %d %s", test.path, test.token, test.accept, r.status, r.body)
+		}
+		request := httptest.NewRequest("GET", "/", nil)
+		request.Header.Set("Authorization", test.token)
+		if got := all.May(request, test.path); got != (test.status == 200) {
+			t.Errorf("%q may see %s: %v, but is answered %d", test.token, test.path, got, test.status)
+		}
+	}
+	var none *Tokens
+	if !none.May(httptest.NewRequest("GET", "/", nil), "/health") {
+		t.Error("without tokens /health is for some")
+	}
+}
+
 func TestMetricsAreBehindTheToken(t *testing.T) {
 	f := newFixture(t, Limits{}, dnsCounts)
 	numbers := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })

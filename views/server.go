@@ -13,7 +13,7 @@ type ServerConfig struct {
 	Views *Views
 
 	// Page makes what answers all that is not the API: the web page. It is given the API, to be asked without a token: who got as far as
-	// the page has shown one. Defaults to nothing.
+	// the page has shown one. If it is a [Refuser] too, it says to browsers what is not for them. Defaults to nothing.
 	Page func(api http.Handler) http.Handler
 
 	// Tokens, if set, are what has to come with every request but /healthz and /readyz: one of them as "Authorization: Bearer
@@ -45,9 +45,15 @@ const (
 	maxURI  = 32 << 10 // bytes of its address
 )
 
+// Refuser says on a page why a request is refused; message and hint are on one line each.
+type Refuser interface {
+	Refuse(w http.ResponseWriter, r *http.Request, status int, message, hint string)
+}
+
 type server struct {
 	views     *Views
 	tokens    *Tokens // nil: none are wanted
+	refuse    Refuser // nil: errors are JSON for all
 	log       *slog.Logger
 	heartbeat time.Duration
 }
@@ -86,7 +92,9 @@ func NewServer(c ServerConfig) http.Handler {
 		api.Handle("/metrics", s.handle(func(w http.ResponseWriter, r *http.Request) error { c.Metrics.ServeHTTP(w, r); return nil }, http.MethodGet))
 	}
 	if c.Page != nil {
-		api.Handle("/", c.Page(s.caught(api)))
+		page := c.Page(s.caught(api))
+		s.refuse, _ = page.(Refuser)
+		api.Handle("/", page)
 	} else {
 		api.Handle("/", s.handle(s.nothing))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"runtime"
 	"strings"
@@ -128,6 +129,11 @@ func (t *Tokens) Role(given string) Role {
 		role = max(role, Role(subtle.ConstantTimeSelect(same, int(known.role), int(NoRole))))
 	}
 	return role
+}
+
+// May reports whether who sends a request may ask for a path; without tokens, of nil, everybody may for everything.
+func (t *Tokens) May(r *http.Request, path string) bool {
+	return t == nil || t.Role(tokenOf(r)) >= roleFor(path)
 }
 
 // Run reads the file anew when it changes or somebody says so, until ctx is done. What is wrong with it is logged, and the tokens

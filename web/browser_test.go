@@ -267,6 +267,9 @@ func TestSQLInTheBrowser(t *testing.T) {
 	b.Wait(`document.querySelector("#query").value === "SELECT quary FROM dns_counts"`)
 	b.Eval(key("Enter"))
 	b.Wait(`document.querySelector("pre.note")?.textContent.includes("\n         ^")`) // the caret is under the word
+	if got := b.Eval(`document.querySelector("#pause").hidden`); got != "true" {       // it is not asked again and again
+		t.Error("a query that is wrong is kept up to date")
+	}
 	b.Eval(`(() => { const q = document.querySelector("#query"); q.value = "SELECT * FROM dns_counts"; document.querySelector("[name=as]").checked = true; q.form.requestSubmit(); })()`)
 	b.Wait(rowCount + ` === 20 && document.querySelectorAll(".chart rect").length === 20 && document.querySelector("pre.note") === null`)
 	b.Wait(`document.querySelectorAll("#history a").length === 2 && document.querySelector("#history a").textContent === "SELECT * FROM dns_counts"`)
@@ -290,6 +293,15 @@ func TestPageOnAPhone(t *testing.T) {
 		if got := b.Eval(`document.documentElement.scrollWidth <= innerWidth`); got != "true" {
 			t.Errorf("%s is wider than the screen: %s", target, b.Eval(`document.documentElement.scrollWidth`))
 		}
+	}
+	// The head is two lines, of which the navigation is one.
+	if got := b.Eval(`document.querySelector("header").offsetHeight <= 100 && new Set([...document.querySelectorAll("nav a")].map((a) => a.offsetTop)).size === 1`); got != "true" {
+		t.Errorf("the head is %s high", b.Eval(`document.querySelector("header").offsetHeight`))
+	}
+	open(b, url+"/")
+	b.Wait(`document.querySelectorAll(".card .best tbody tr").length > 2`)
+	if got := b.Eval(`[...document.querySelectorAll(".card .best td")].filter((td) => td.scrollWidth > td.clientWidth + 1 && !td.classList.contains("rest")).map((td) => td.textContent).join(" ")`); got != "" {
+		t.Errorf("these are cut: %s", got)
 	}
 	open(b, url+"/tables/dns_counts")
 	b.Wait(rowCount + ` === 25`)

@@ -2,27 +2,69 @@ package web
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // spark is a line without axes: how something went over the last minutes. Templates draw it.
-type spark struct{ Line, Area string } // paths in a box of 120 by 28
+type spark struct {
+	Line, Area string // paths in a box of 120 by 28
+	Cut        string // path along the upper edge, where the line would be above it; empty: it is nowhere
+	Title      string // the scale, in words
+}
 
-// newSpark draws values, a second apart, the last at the right.
+// tall is how many times as high as the median a line can go. What is higher is cut, and seen to be: a backlog that is read at
+// 400,000 a second at first would else leave no height to the 500 that then come in.
+const tall = 3
+
+// newSpark draws rates, a second apart, the last at the right. Its top is the largest, or [tall] times the median of those that are not
+// zero if that is less.
 func newSpark(values []float64) spark {
 	if len(values) < 2 {
 		return spark{}
 	}
-	top := 1.0
-	for _, v := range values {
-		top = max(top, 1.1*v)
+	largest := slices.Max(values)
+	top := max(1, 1.1*largest)
+	some := slices.DeleteFunc(slices.Sorted(slices.Values(values)), func(v float64) bool { return v <= 0 })
+	if n := len(some); n > 0 && tall*some[n/2] < largest {
+		top = max(1, tall*some[n/2])
 	}
-	var b strings.Builder
-	from := 120 - float64(len(values)-1)*120/(remembered-1)
+	const step = 120 / float64(remembered-1)
+	var line, cut strings.Builder
+	from := 120 - float64(len(values)-1)*step
 	for i, v := range values {
-		fmt.Fprintf(&b, "%c%.1f %.1f", "ML"[min(i, 1)], from+float64(i)*120/(remembered-1), 27-26*v/top)
+		x := from + float64(i)*step
+		fmt.Fprintf(&line, "%c%.1f %.1f", "ML"[min(i, 1)], x, 27-25*min(v/top, 1))
+		if v > top {
+			fmt.Fprintf(&cut, "M%.1f 1H%.1f", max(x-2*step, 0), min(x+2*step, 120)) // wide enough to be seen
+		}
 	}
-	return spark{Line: b.String(), Area: fmt.Sprintf("%sL120 28L%.1f 28Z", b.String(), from)}
+	s := spark{Line: line.String(), Area: fmt.Sprintf("%sL120 28L%.1f 28Z", line.String(), from), Cut: cut.String()}
+	s.Title = fmt.Sprintf("Records a second over the last %d s, up to %s.", len(values), decimal(largest))
+	if s.Cut != "" {
+		s.Title += fmt.Sprintf(" The line is cut at %s.", decimal(top))
+	}
+	return s
+}
+
+// bars are horizontal, the name of each at its left and the value at its right.
+type bars struct {
+	Said string // what they are of
+	Rows []namedBar
+}
+
+type namedBar struct {
+	Names []cell
+	Value cell // and its share of the largest
+}
+
+// Title is all of the name.
+func (b namedBar) Title() string {
+	var all []string
+	for _, c := range b.Names {
+		all = append(all, c.Text)
+	}
+	return strings.Join(all, " · ")
 }
 
 // The box of a chart, in units of its own; templates scale it to the width that there is.

@@ -185,6 +185,7 @@ type stage struct {
 	Failures   int64  // times that it was built anew
 	Classes    string // of the errors that were why
 	Failed     int64  // commits
+	Counters   []counter
 }
 
 // ID is where /health says more about it.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -19,6 +20,9 @@ type gridColumn struct {
 	Number     bool // set to the right
 	Key        bool
 	Sorted     string // "ascending" or "descending", as aria-sort has it; empty: rows are not sorted by it
+
+	// Of a card, where there is little room: "rest" shares what the others leave, "last" takes it as far as it needs to; empty: as wide as its texts.
+	Width string
 
 	// Of a page of one table.
 	Sort   string // link that sorts by it
@@ -105,7 +109,43 @@ func (g *grid) short(keys int) *grid {
 		}
 		s.Rows = append(s.Rows, row)
 	}
+	s.fit(cardColumns)
 	return s
+}
+
+// cardColumns is how many characters stand beside each other in a card on a phone.
+const cardColumns = 30
+
+// fit says which columns are as wide as their texts when there is room for so many characters: the narrower before the wider, as long as
+// each gets no more than its part of what is left.
+func (g *grid) fit(room int) {
+	needs := make([]int, len(g.Columns))
+	order := make([]int, len(g.Columns))
+	for i := range g.Columns {
+		order[i] = i
+		for _, r := range g.Rows {
+			n := 0
+			for _, c := range r.Cells[i].Text {
+				n += wide(c)
+			}
+			needs[i] = max(needs[i], n)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(needs[a], needs[b]) })
+	all := true
+	for k, i := range order {
+		if needs[i] > room/(len(order)-k) {
+			g.Columns[i].Width, all = "rest", false
+			continue
+		}
+		room -= needs[i]
+	}
+	for i := len(g.Columns) - 1; all && i >= 0; i-- {
+		if !g.Columns[i].Number {
+			g.Columns[i].Width = "last"
+			return
+		}
+	}
 }
 
 // usualOrder is by the column called count, or the first aggregate that is a number, largest first.

@@ -202,6 +202,32 @@ func TestTablePage(t *testing.T) {
 	}
 }
 
+// TestPlacesOfAReader: the navigation leads to what whoever asks may see, and what they may not see says so on a page.
+func TestPlacesOfAReader(t *testing.T) {
+	site := web.New(web.Config{API: newAPI(t).handler(), Try: true, May: func(r *http.Request, path string) bool {
+		return r.Header.Get("Authorization") == "all" || path != "/health" && path != "/topology"
+	}})
+	for token, want := range map[string]string{"some": "/ /sql /try", "all": "/ /sql /topology /health /try"} {
+		_, body := get(t, site, "GET", "/", "Authorization", token)
+		_, nav, _ := strings.Cut(body, "<nav")
+		nav, _, _ = strings.Cut(nav, "</nav>")
+		var links []string
+		for _, m := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(nav, -1) {
+			links = append(links, m[1])
+		}
+		if got := strings.Join(links, " "); got != want {
+			t.Errorf("%s: the navigation leads to %s, want %s", token, got, want)
+		}
+	}
+	w := httptest.NewRecorder()
+	site.Refuse(w, httptest.NewRequest("GET", "/health", nil), http.StatusForbidden, "/health<b> is for operators", "use another token")
+	body := w.Body.String()
+	if w.Code != http.StatusForbidden || w.Header().Get("Content-Security-Policy") == "" || !strings.Contains(body, "/health&lt;b&gt; is for operators; use another token") ||
+		!strings.Contains(body, " data-still>") || strings.Contains(body, `href="/health"`) {
+		t.Errorf("status %d, %v:\n%s", w.Code, w.Header(), body)
+	}
+}
+
 // TestLive reads what a page is sent while it is looked at.
 func TestLive(t *testing.T) {
 	a, url := serve(t)

@@ -49,21 +49,81 @@ type healthPage struct {
 	Version string
 	Commit  string
 	Go      string
+	Flow    []figureText // of all that is read here
 	Memory  []figureText
 	Figures bool // there are any
 
-	Sources []source
-	Reading int // how many source partitions there are; those above the first some are not shown
-	Stages  []stage
-	Tables  []tableHealth
-	Sums    []identity
-	Summed  int // how many there are, likewise
-	Broken  int // of them
+	Topics   []topicHealth
+	Sources  []source
+	Reading  int        // how many source partitions there are; those above the first some are not shown
+	Odd, Fit sourceList // of those that are shown: what has something to look at, and what is in order
+
+	Stages []stage
+	Built  counted // of the stages
+	Tables []tableHealth
+	Kept   counted // of the tables
+
+	Sums       []identity
+	Summed     int // how many there are, likewise
+	Broken     int // of them
+	Off, AddUp sumList
 
 	Reasons   []reason
 	Uncopied  int64
 	Letters   []Letter
 	LettersNo string // why there are none, or none that are newer; empty: nothing is wrong
+}
+
+// counter is a count of something that had better not happen, or does not to all.
+type counter struct {
+	N     int64
+	Bad   bool   // any of it is
+	Usual bool   // none of it is anything to look at
+	Title string // what else there is to say
+}
+
+// counted are the counters of rows: Names those that are not zero in all of them, which each has in this order; Zero the others.
+type counted struct{ Names, Zero []string }
+
+// fold leaves out of the rows' counters, which have these names, those that are zero in all.
+func fold(names []string, rows []*[]counter) counted {
+	var c counted
+	var kept []int
+	for i, name := range names {
+		if slices.ContainsFunc(rows, func(row *[]counter) bool { return (*row)[i].N != 0 }) {
+			c.Names, kept = append(c.Names, name), append(kept, i)
+		} else {
+			c.Zero = append(c.Zero, name)
+		}
+	}
+	for _, row := range rows {
+		var some []counter
+		for _, i := range kept {
+			some = append(some, (*row)[i])
+		}
+		*row = some
+	}
+	return c
+}
+
+// sourceList and sumList are rows, and which counters they have.
+type sourceList struct {
+	counted
+	Rows []source
+}
+type sumList struct {
+	counted
+	Rows []identity
+}
+
+// topicHealth is a topic that a pass of this instance reads, all partitions together.
+type topicHealth struct {
+	Pass, Topic string
+	Partitions  int
+	Lag         int64
+	Rate        string
+	Newest      *time.Time
+	Lags        bool // one of the partitions does
 }
 
 type figureText struct{ Name, Text, Title string }
@@ -79,12 +139,18 @@ type trouble struct {
 type source struct {
 	Pass, Feed, Topic, Partition string
 
-	Lag, Offset, End                   int64
-	Rate                               string
-	Newest                             *time.Time
-	BadFields, Lost, Skewed, OtherFeed int64
+	Lag, Offset, End int64
+	Rate             string
+	Newest           *time.Time
+	Lost             int64
+	Counters         []counter
 
 	Lags bool
+}
+
+// odd tells whether it is worth a look.
+func (s source) odd() bool {
+	return s.Lags || slices.ContainsFunc(s.Counters, func(c counter) bool { return c.N != 0 && !c.Usual })
 }
 
 // tableHealth is a table: its rows as they are looked up, and what stage 2 of this instance says.
@@ -97,12 +163,29 @@ type tableHealth struct {
 	Here                 bool  // stage 2 has partitions of it in this instance
 	Full, Due, Remaining int64 // of these: partitions, partitions, records of the changelog that are to be read yet
 	Bytes2               int64 // memory of stage 2's rows
+	Counters             []counter
+}
+
+// Notes are what else there is to say.
+func (t tableHealth) Notes() string {
+	var all []string
+	if t.Remaining > 0 {
+		all = append(all, plural(t.Remaining, "record", "records")+" of the changelog to restore")
+	}
+	if t.Full > 0 {
+		all = append(all, partitions(int(t.Full))+" at MAX GROUPS")
+	}
+	if t.Due > 0 {
+		all = append(all, partitions(int(t.Due))+" with rows that are due")
+	}
+	return strings.Join(all, "; ")
 }
 
 // identity is whether every record of a source partition became one thing, in one table.
 type identity struct {
 	Table, Link string
 	client.Progress
+	Counters []counter
 }
 
 // Off is how many records are missing, or more than were read.
@@ -140,7 +223,8 @@ func (s *Site) health() maker {
 		out.Main = h
 		h.program(f, &p)
 		h.sources(f, &p)
-		h.Stages = f.stages(&p)
+		h.flow(f, &p)
+		h.stages(f, &p)
 		h.tables(list, f)
 		h.letters(f, &p)
 		h.samples(r.Context(), s)
@@ -168,6 +252,60 @@ func (h *healthPage) cut() {
 		slices.SortStableFunc(h.Sums, func(a, b identity) int { return cmp.Compare(abs(b.Off()), abs(a.Off())) })
 		h.Sums = h.Sums[:longList]
 	}
+	h.split()
+}
+
+// split puts apart what has something to look at, and leaves out the counters that are zero.
+func (h *healthPage) split() {
+	for _, s := range h.Sources {
+		if s.odd() {
+			h.Odd.Rows = append(h.Odd.Rows, s)
+		} else {
+			h.Fit.Rows = append(h.Fit.Rows, s)
+		}
+	}
+	for _, x := range h.Sums {
+		if x.Off() != 0 {
+			h.Off.Rows = append(h.Off.Rows, x)
+		} else {
+			h.AddUp.Rows = append(h.AddUp.Rows, x)
+		}
+	}
+	sourceCounters, sumCounters := []string{"bad fields", "other feed", "skewed", "lost"}, []string{"filtered", "other feed", "no time", "dead letters"}
+	h.Odd.counted = fold(sourceCounters, countersOf(h.Odd.Rows, func(s *source) *[]counter { return &s.Counters }))
+	h.Fit.counted = fold(sourceCounters, countersOf(h.Fit.Rows, func(s *source) *[]counter { return &s.Counters }))
+	h.Off.counted = fold(sumCounters, countersOf(h.Off.Rows, func(x *identity) *[]counter { return &x.Counters }))
+	h.AddUp.counted = fold(sumCounters, countersOf(h.AddUp.Rows, func(x *identity) *[]counter { return &x.Counters }))
+	h.Built = fold([]string{"rebalances", "built anew", "commits failed"}, countersOf(h.Stages, func(s *stage) *[]counter { return &s.Counters }))
+	h.Kept = fold([]string{"filtered", "late", "overflow", "cut keys", "bad fields", "dead letters", "lost"},
+		countersOf(h.Tables, func(t *tableHealth) *[]counter { return &t.Counters }))
+}
+
+// InOrder is how many partitions are in order, in words.
+func (h *healthPage) InOrder() string {
+	switch n := h.Reading - len(h.Odd.Rows); {
+	case n == 1 && len(h.Odd.Rows) == 0:
+		return "The partition is in order"
+	case n == 1:
+		return "The other partition is in order"
+	case len(h.Odd.Rows) == 0:
+		return "All " + partitions(n) + " are in order"
+	default:
+		return "The other " + partitions(n) + " are in order"
+	}
+}
+
+// Noted tells whether there is something to say of a table.
+func (h *healthPage) Noted() bool {
+	return slices.ContainsFunc(h.Tables, func(t tableHealth) bool { return t.Notes() != "" })
+}
+
+func countersOf[T any](rows []T, of func(*T) *[]counter) []*[]counter {
+	all := make([]*[]counter, len(rows))
+	for i := range rows {
+		all[i] = of(&rows[i])
+	}
+	return all
 }
 
 func abs(n int64) int64 { return max(n, -n) }
@@ -231,11 +369,45 @@ func (h *healthPage) sources(f figures, p *pace) {
 		x := source{Pass: l["pass"], Feed: l["feed"], Topic: l["topic"], Partition: l["partition"],
 			Lag: f.count("brotally_lag_records", labels...), Offset: int64(one.Value), End: f.count("brotally_source_end_offset", labels...),
 			Rate: p.rateText("brotally_records_read_total", labels...), Newest: f.when("brotally_source_event_timestamp_seconds", labels...),
-			BadFields: f.count("brotally_bad_fields_total", labels...), Lost: f.count("brotally_records_lost_total", labels...),
-			Skewed: f.count("brotally_records_skewed_total", labels...), OtherFeed: f.count("brotally_records_other_feed_total", labels...)}
+			Lost: f.count("brotally_records_lost_total", labels...)}
+		x.Counters = []counter{{N: f.count("brotally_bad_fields_total", labels...)}, {N: f.count("brotally_records_other_feed_total", labels...), Usual: true}, // of a topic that has all feeds
+			{N: f.count("brotally_records_skewed_total", labels...)}, {N: x.Lost, Bad: true}}
 		rate, known := p.rate("brotally_records_read_total", labels...)
 		x.Lags = x.Lag > lagRecords && (!known || float64(x.Lag) > lagSeconds*rate)
 		h.Sources = append(h.Sources, x)
+		h.topic(x).Rate = p.rateText("brotally_records_read_total", labels[:len(labels)-2]...)
+	}
+}
+
+// flow is what its sources come to.
+func (h *healthPage) flow(f figures, p *pace) {
+	if len(h.Sources) > 0 {
+		h.Flow = []figureText{{"records/s", p.rateText("brotally_records_read_total"), "read by the passes of this instance"},
+			{"lag", integer(f.count("brotally_lag_records")), "records that are there and not yet committed, of the partitions of this instance"}}
+	}
+}
+
+// topic adds a partition to its topic, which it returns.
+func (h *healthPage) topic(x source) *topicHealth {
+	i := slices.IndexFunc(h.Topics, func(t topicHealth) bool { return t.Pass == x.Pass && t.Topic == x.Topic })
+	if i < 0 {
+		i = len(h.Topics)
+		h.Topics = append(h.Topics, topicHealth{Pass: x.Pass, Topic: x.Topic})
+	}
+	t := &h.Topics[i]
+	t.Partitions++
+	t.Lag, t.Lags = t.Lag+x.Lag, t.Lags || x.Lags
+	if x.Newest != nil && (t.Newest == nil || x.Newest.After(*t.Newest)) {
+		t.Newest = x.Newest
+	}
+	return t
+}
+
+func (h *healthPage) stages(f figures, p *pace) {
+	h.Stages = f.stages(p)
+	for i := range h.Stages {
+		s := &h.Stages[i]
+		s.Counters = []counter{{N: s.Rebalances}, {N: s.Failures, Title: s.Classes}, {N: s.Failed}}
 	}
 }
 
@@ -251,8 +423,11 @@ func (h *healthPage) tables(list []client.Table, f figures) {
 			if !p.Counts.AddsUp() {
 				h.Broken++
 			}
-			h.Sums = append(h.Sums, identity{t.Name, x.Link, p})
+			c := p.Counts
+			h.Sums = append(h.Sums, identity{t.Name, x.Link, p, []counter{{N: c.Filtered}, {N: c.OtherFeed}, {N: c.NoTime}, {N: c.DeadLettered}}})
 		}
+		c := t.Counts
+		x.Counters = []counter{{N: c.Filtered}, {N: c.Late}, {N: c.Overflows}, {N: c.CutKeys}, {N: c.BadFields}, {N: c.DeadLettered}, {N: c.Lost, Bad: true}}
 		x.Silent = t.Ready && x.Heard != nil && time.Since(*x.Heard) > silence
 		h.Tables = append(h.Tables, x)
 	}

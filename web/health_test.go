@@ -207,20 +207,22 @@ func TestHealth(t *testing.T) {
 	x.tables[0]["progress"].([]map[string]any)[1]["counts"].(map[string]any)["counted"] = 4
 	_, body := get(t, x.site(), "GET", "/health")
 	for key, want := range map[string]string{
-		"dns dns 0":            "dns|0|3|–|500|503|–|0|0|0|0|dns",
-		"brotally-combine-dns": "brotally-combine-dns|stage 1|running|2|–|20 ms|300 ms|0|0|0",
-		"dns_counts dns 0":     "dns_counts|dns|0|10|7|2|0|0|1|yes",
-		"dns_counts dns 1":     "dns_counts|dns|1|10|4|2|0|0|1|no, 3 off",
+		"dns dns 0":            "dns|0|3|–|500|503|–|dns",
+		"of dns dns":           "dns|2|6|–|–|dns",
+		"brotally-combine-dns": "brotally-combine-dns|stage 1|running|2|–|20 ms|300 ms",
+		"dns_counts dns 0":     "dns_counts|dns|0|10|7|2|1|yes",
+		"dns_counts dns 1":     "dns_counts|dns|1|10|4|2|1|no, 3 off",
 		"dns syntax":           "dns|syntax|3|–",
 	} {
 		if got := row(t, body, key); got != want {
 			t.Errorf("row %s:\n%s\nwant\n%s", key, got, want)
 		}
 	}
-	if got, want := row(t, body, "dns_counts"), "dns_counts|ready|12|4,096 B|4,096 B|4|0|0|0|0|2|0|"; !strings.HasPrefix(got, want) {
+	if got, want := row(t, body, "dns_counts"), "dns_counts|ready|12|4,096 B|4,096 B|4|2|–|"; !strings.HasPrefix(got, want) {
 		t.Errorf("row dns_counts:\n%s\nwant\n%s..", got, want)
 	}
-	for _, want := range []string{"v1.2.3", "1 h 0 min", "64 MiB", `<tr id="stage-brotally-dns_counts"`, "It does not hold in 1 of 2.", "They are not read here"} {
+	for _, want := range []string{"v1.2.3", "1 h 0 min", "64 MiB", `not yet committed, of the partitions of this instance">6</dd>`, `<tr id="stage-brotally-dns_counts"`, "It does not hold in 1 of 2.", "They are not read here",
+		"All 2 partitions are in order", "Zero in all of them: late, overflow, cut keys, bad fields, lost.", "Zero in all of them: rebalances, built anew, commits failed."} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in:\n%s", want, body)
 		}
@@ -229,6 +231,34 @@ func TestHealth(t *testing.T) {
 		if strings.Contains(body, other) {
 			t.Errorf("%s is on the page", other)
 		}
+	}
+}
+
+// TestWhatIsOddComesFirst: what has something to look at is before the fold, with the counters that say so; what is in order behind it.
+func TestWhatIsOddComesFirst(t *testing.T) {
+	x := sound()
+	x.source("dns", "dns", "2", 5000, 1)
+	x.figure("brotally_records_skewed_total", 4, "pass", "dns", "feed", "dns", "topic", "dns", "partition", "1")
+	x.figure("brotally_records_other_feed_total", 7, "pass", "dns", "feed", "dns", "topic", "dns", "partition", "0")
+	x.tables[0]["progress"].([]map[string]any)[1]["counts"].(map[string]any)["counted"] = 4
+	_, body := get(t, x.site(), "GET", "/health")
+	sources, rest, _ := strings.Cut(body, `<details class="fold" id="sources-fit">`)
+	before, behind, found := strings.Cut(rest, `<details class="fold" id="sums-fit">`)
+	if !found {
+		t.Fatalf("nothing is folded:\n%s", body)
+	}
+	for key, where := range map[string]string{"dns dns 1": sources, "dns dns 2": sources, "dns dns 0": before, "dns_counts dns 1": before, "dns_counts dns 0": behind} {
+		if !strings.Contains(where, `data-key="`+key+`"`) {
+			t.Errorf("%s is not where it has to be in:\n%s", key, body)
+		}
+	}
+	for key, want := range map[string]string{"dns dns 1": "dns|1|3|–|500|503|–|4|dns", "dns dns 2": "dns|2|5,000|–|1|5,001|–|0|dns", "dns dns 0": "dns|0|3|–|500|503|–|7|dns"} {
+		if got := row(t, body, key); got != want {
+			t.Errorf("row %s:\n%s\nwant\n%s", key, got, want)
+		}
+	}
+	if strings.Contains(sources, "bad fields") || !strings.Contains(sources, ">skewed</th>") || !strings.Contains(rest, "The other partition is in order") {
+		t.Errorf("counters that are zero, or not those that are not:\n%s", sources)
 	}
 }
 
@@ -337,13 +367,13 @@ func TestHealthOfVeryMuch(t *testing.T) {
 	if n := strings.Count(body, "<tr"); n > 450 {
 		t.Errorf("%d rows", n)
 	}
-	if got, want := row(t, body, "t19 dns 19"), "t19|dns|19|10|8|2|0|0|1|no, -1 off"; got != want {
+	if got, want := row(t, body, "t19 dns 19"), "t19|dns|19|10|8|2|1|no, -1 off"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if !strings.Contains(row(t, body, "dns dns 301"), "|301|301|") {
 		t.Error("not those that lag most")
 	}
-	for _, want := range []string{"Of 302 these lag most.", "It does not hold in 1 of 400.", "The first 200, those"} {
+	for _, want := range []string{"Of 302 these lag most.", "It does not hold in 1 of 400.", "The first 199.", "All 302 partitions are in order"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s", want)
 		}

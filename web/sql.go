@@ -17,7 +17,7 @@ type sqlPage struct {
 	Live     bool // the answer is kept up to date
 	Chart    bool // the answer is drawn
 	Grid     *grid
-	Drawn    *chart
+	Drawn    *bars
 	Meta     client.Meta
 	Took     string
 	Share    string // link to this question
@@ -33,12 +33,15 @@ type word struct{ Name, Kind string }
 // maxShown is how many rows of an answer are shown. The API has the others.
 const maxShown = 1000
 
+// drawnBars is how many of them are drawn.
+const drawnBars = 30
+
 // sql makes the page for SQL: its query is in the address, so that a link shares it.
 func (s *Site) sql() maker {
 	return func(r *http.Request) (*page, error) {
 		q := r.URL.Query()
 		m := &sqlPage{Query: q.Get("q"), Live: q.Get("live") != "", Chart: q.Get("as") == "chart"}
-		p := &page{Title: "SQL", Nav: "sql", State: state{"paused", "as asked"}, Main: m}
+		p := &page{Title: "SQL", Nav: "sql", State: state{"paused", "as asked"}, Still: !m.Live, Main: m}
 		if m.Live {
 			p.State = live
 		}
@@ -58,7 +61,7 @@ func (s *Site) sql() maker {
 		if more {
 			p.Note = "The first " + integer(maxShown) + " rows are shown; there are more. POST /api/v1/query answers with all of them."
 		}
-		m.show(rows)
+		m.show(rows, more)
 		return p, nil
 	}
 }
@@ -96,7 +99,7 @@ func (m *sqlPage) words(r *http.Request, api *client.Client) error {
 }
 
 // show is the answer: its last column that is a number has bars, and can be drawn.
-func (m *sqlPage) show(rows *client.Rows) {
+func (m *sqlPage) show(rows *client.Rows, more bool) {
 	m.Grid = newGrid(rows, nil, "")
 	number := -1
 	for i, c := range m.Grid.Columns {
@@ -111,20 +114,42 @@ func (m *sqlPage) show(rows *client.Rows) {
 		return
 	}
 	m.Grid.bars(number)
-	if !m.Chart {
-		return
+	if m.Chart {
+		m.Drawn = m.Grid.drawn(number, more)
 	}
-	var places []string
-	values := [][]float64{nil}
-	for _, row := range m.Grid.Rows[:min(len(m.Grid.Rows), 60)] {
-		var name []string
-		for i, c := range row.Cells {
-			if i != number && !m.Grid.Columns[i].Number {
-				name = append(name, c.Text)
+}
+
+// drawn is a bar for each of the first rows, as long as its number in a column says, named by the row's texts or, where it has none, its
+// other numbers.
+func (g *grid) drawn(number int, more bool) *bars {
+	var of []int
+	var called []string
+	for _, texts := range []bool{true, false} {
+		for i, c := range g.Columns {
+			if i != number && c.Number != texts {
+				of, called = append(of, i), append(called, printable(c.Name))
 			}
 		}
-		places = append(places, strings.Join(name, " · "))
-		values[0] = append(values[0], row.Cells[number].Number)
+		if len(of) > 0 {
+			break
+		}
 	}
-	m.Drawn = barChart([]string{m.Grid.Columns[number].Name}, places, values)
+	d := &bars{Said: printable(g.Columns[number].Name)}
+	if len(called) > 0 {
+		d.Said += " by " + strings.Join(called, " · ")
+	}
+	switch n := len(g.Rows); {
+	case more:
+		d.Said += fmt.Sprintf(": first %d of more than %s", drawnBars, integer(int64(n)))
+	case n > drawnBars:
+		d.Said += fmt.Sprintf(": first %d of %s", drawnBars, integer(int64(n)))
+	}
+	for _, row := range g.Rows[:min(len(g.Rows), drawnBars)] {
+		b := namedBar{Value: row.Cells[number]}
+		for _, i := range of {
+			b.Names = append(b.Names, row.Cells[i])
+		}
+		d.Rows = append(d.Rows, b)
+	}
+	return d
 }

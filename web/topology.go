@@ -63,6 +63,7 @@ type topologyPage struct {
 	Heads         []head
 	Flows         []flow
 	Here          []claimed
+	Serves        bool // no stage runs here, though there are tables
 
 	Members   []Member
 	MembersNo string // why there are none, or none that are newer
@@ -119,7 +120,7 @@ type flow struct {
 	Passes           []stageOf
 	Second           *stageOf // stage 2, if it runs here
 	Read, Counted    string   // records a second
-	Lag              int64    // records of the source that are not committed
+	Lag              int64    // records of the source that are not committed, if a pass of it runs here
 	Behind           int64    // records of the partials topic
 	Result           string
 	Partials         string
@@ -145,6 +146,9 @@ const (
 	feedGap    = 14
 	columns    = 6
 )
+
+// elsewhere is where a stage runs that does not run here.
+const elsewhere = "in other instances"
 
 func columnX(i int) int { return 1 + i*(boxWidth+between) }
 
@@ -180,6 +184,7 @@ func (s *Site) topology() maker {
 		out.Main = t
 		t.draw(list, f, &p)
 		t.claims(f)
+		t.Serves = len(list) > 0 && len(f.values("brotally_stage_state", "group")) == 0
 		t.members(r.Context(), s, f)
 		return out, err
 	}
@@ -205,7 +210,7 @@ func (t *topologyPage) members(ctx context.Context, s *Site, f figures) {
 	case s.config.Members == nil:
 		return
 	case len(groups) == 0:
-		t.MembersNo = "No stage runs in this instance."
+		t.MembersNo = "This instance is in none of the groups whose members share the work."
 		return
 	}
 	s.groups.set(groups)
@@ -315,14 +320,14 @@ func (t *topologyPage) feed(x fed, passes []string, stages map[string]stage, f f
 	var topics, firsts []node
 	for i, name := range x.topics {
 		n := len(f.values("brotally_records_read_total", "partition", "topic", name))
-		under := x.name
+		under := "feed " + x.name
 		if n > 0 {
 			under = plural(int64(n), "partition here", "partitions here")
 		}
 		topics = append(topics, newNode(0, spread(y, tall, i, len(x.topics)), boxHeight, "topic", name, under, "topic "+name+" of feed "+x.name))
 	}
 	if len(passes) == 0 {
-		b := newNode(1, spread(y, tall, 0, 1), boxHeight, "stage", "elsewhere", "", "stage 1 of "+x.name+" does not run in this instance")
+		b := newNode(1, spread(y, tall, 0, 1), boxHeight, "stage", "stage 1", elsewhere, "stage 1 of "+x.name+" does not run in this instance")
 		firsts = append(firsts, b)
 	}
 	var of []stageOf
@@ -369,7 +374,7 @@ func (t *topologyPage) table(of *client.Table, w flow, from node, stages map[str
 	w.View, w.Ready = of.State, of.Ready
 
 	partials := newNode(2, y-boxHeight/2, boxHeight, "topic", "partials", of.Name, cmp.Or(of.Topics.Partials, "partials of "+of.Name))
-	second := newNode(3, y-boxHeight/2, boxHeight, "stage", of.Name, "elsewhere", "stage 2 of "+of.Name)
+	second := newNode(3, y-boxHeight/2, boxHeight, "stage", of.Name, elsewhere, "stage 2 of "+of.Name)
 	if here {
 		second.Under, second.State, second.Link = s.under(), s.State, "/health#"+s.ID()
 		w.Second = &stageOf{s.Group, s.State, second.Link}

@@ -137,8 +137,8 @@ func TestTopologyOfOneThatOnlyServes(t *testing.T) {
 	x.figures = nil
 	r, body := get(t, x.site(), "GET", "/topology")
 	d := drawing(t, body)
-	d.has(t, "elsewhere", "dns_counts", "12 rows")
-	if r.StatusCode != 200 || !strings.Contains(body, "No stage runs in this instance.") {
+	d.has(t, "stage 1", "in other instances", "dns_counts", "12 rows")
+	if r.StatusCode != 200 || !strings.Contains(body, "Processing runs in other instances; this one only answers.") {
 		t.Errorf("status %d:\n%s", r.StatusCode, body)
 	}
 }

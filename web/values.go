@@ -123,7 +123,8 @@ func text(value any, sqlType string) (shown, exact, as string) {
 		for i, e := range v {
 			parts[i], _, _ = text(e, strings.TrimSuffix(sqlType, "[]"))
 		}
-		return printable("[" + strings.Join(parts, ", ") + "]"), "", ""
+		whole := printable("[" + strings.Join(parts, ", ") + "]")
+		return whole, whole, ""
 	}
 	return printable(fmt.Sprint(value)), "", ""
 }

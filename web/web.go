@@ -15,7 +15,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"errors"
@@ -53,6 +52,9 @@ type Config struct {
 
 	// Try says that there is a page at /try, which somebody else answers.
 	Try bool
+
+	// May tells whether who sends a request may see the page at a path: the navigation leads to no other. Defaults to everybody and all.
+	May func(r *http.Request, path string) bool
 
 	// Every is how often a page that is looked at is rendered anew. Defaults to 700 ms.
 	Every time.Duration
@@ -96,7 +98,7 @@ func New(c Config) *Site {
 	s.handle("/health", "health", s.health)
 	s.mux.Handle("/assets/", assets())
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.render(w, r, "missing", &page{Title: "Nothing here"}, http.StatusNotFound)
+		s.render(w, r, "missing", &page{Title: "Nothing here", State: state{"paused", "nothing"}, Still: true}, http.StatusNotFound)
 	})
 	return s
 }
@@ -104,11 +106,7 @@ func New(c Config) *Site {
 // ServeHTTP answers GET and HEAD.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", policy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	Headers(h)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
@@ -122,15 +120,18 @@ type page struct {
 	Title string
 	Nav   string // the place in the navigation that it belongs to
 	State state
-	Try   bool   // there is a page to try things on
+	Still bool   // it does not change by itself
 	Note  string // what is wrong, in words; empty: nothing
 	Text  string // the same, set as it is: an error in SQL with its caret
+
+	Script string  // address of a module of its own
+	Places []place // where the navigation leads
 
 	Main any // of the template
 }
 
 // state is how what the page shows is doing, in one word.
-type state struct{ Kind, Text string } // Kind is live, wait or lost
+type state struct{ Kind, Text string } // Kind is live, wait or lost; or paused
 
 var live = state{"live", "live"}
 
@@ -185,26 +186,11 @@ func made(m maker, r *http.Request) (*page, int) {
 var templates = func() map[string]*template.Template {
 	frame := template.Must(template.New("frame.html").Funcs(functions).ParseFS(files, "templates/frame.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
-	for _, name := range []string{"tables", "table", "sql", "topology", "health", "missing"} {
+	for _, name := range []string{"tables", "table", "sql", "topology", "health", "missing", "forbidden", "framed"} {
 		all[name] = template.Must(template.Must(frame.Clone()).ParseFS(files, "templates/"+name+".html"))
 	}
 	return all
 }()
-
-// render writes a whole page.
-func (s *Site) render(w http.ResponseWriter, r *http.Request, name string, p *page, status int) {
-	var b bytes.Buffer
-	p.Try = s.config.Try
-	if err := templates[name].ExecuteTemplate(&b, "frame.html", p); err != nil {
-		http.Error(w, "the page cannot be shown: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(b.Bytes()) // who went away does not look
-	}
-}
 
 // Run notes how many records the tables have counted, once a second, and asks Kafka what pages want to know, until ctx is done.
 func (s *Site) Run(ctx context.Context) error {

@@ -23,8 +23,9 @@ const (
 	shownKills  = 10
 
 	// The partitions of a table take a commit in one after the other, and in between some of its figures are ahead of others. What is
-	// really amiss is so in each of so many looks in a row.
-	looks = 20
+	// really amiss is so in each of so many looks in a row, and still so after such a time.
+	looks   = 20
+	settled = 5 * time.Second
 )
 
 // errEnding says that the traffic has ended.
@@ -38,6 +39,7 @@ type trying struct {
 	sooner chan struct{} // the next look is due at once
 	mu     sync.Mutex    // guards what follows
 	tables []tryit.Table
+	amiss  map[string]*differs    // by table, of those whose last look found a difference
 	marks  map[string][]sentUntil // by feed, oldest first; what all its tables have is left out, but for the last
 	away   bool
 	kills  []*killed // the last one first
@@ -49,6 +51,12 @@ type sentUntil struct {
 	sent int64
 }
 
+// differs is a difference that each look since then has found.
+type differs struct {
+	since time.Time
+	least int64
+}
+
 // killed is a kill and what had been sent until then.
 type killed struct {
 	tryit.Kill
@@ -56,7 +64,7 @@ type killed struct {
 }
 
 func newTrying(d *demo, statements []sql.Statement) *trying {
-	t := &trying{demo: d, counts: map[string]string{}, marks: map[string][]sentUntil{}, sooner: make(chan struct{}, 1)}
+	t := &trying{demo: d, counts: map[string]string{}, marks: map[string][]sentUntil{}, amiss: map[string]*differs{}, sooner: make(chan struct{}, 1)}
 	for _, s := range statements {
 		create, ok := s.(*sql.CreateTable)
 		if !ok {
@@ -144,11 +152,12 @@ func (t *trying) sample(ctx context.Context) (hurry bool) {
 	for i := range t.tables {
 		have := &t.tables[i]
 		if one, ok := seen[have.Name]; ok {
+			one.Difference = t.settle(have.Name, one.Difference, now)
 			one.Largest, one.LargestBehindMS = max(have.Largest, one.Difference), have.LargestBehindMS
 			*have = one
 		}
 		t.lag(have, sent[have.Feed], now)
-		exact = exact && have.Difference == 0
+		exact = exact && t.amiss[have.Name] == nil
 		if n, ok := least[have.Feed]; !ok || have.Upto < n {
 			least[have.Feed] = have.Upto
 		}
@@ -165,6 +174,24 @@ func (t *trying) sample(ctx context.Context) (hurry bool) {
 		t.marks[feed] = marks[keep:]
 	}
 	return t.follow(now, exact)
+}
+
+// settle returns what of a difference is one: as much of it as was there for long enough.
+func (t *trying) settle(table string, found int64, now time.Time) int64 {
+	if found == 0 {
+		delete(t.amiss, table)
+		return 0
+	}
+	d := t.amiss[table]
+	if d == nil {
+		d = &differs{now, found}
+		t.amiss[table] = d
+	}
+	d.least = min(d.least, found)
+	if now.Sub(d.since) < settled {
+		return 0
+	}
+	return d.least
 }
 
 // lag notes how much of what was sent a table does not have yet, and how old the oldest of it is.

@@ -41,7 +41,7 @@ func TestScreenshots(t *testing.T) {
 
 	b.Size(1280, 640)
 	b.Open(url + "/")
-	for _, length := range []string{"100", "220"} { // of the lines, which have a point a second
+	for _, length := range []string{"100", "220", "340", "460"} { // of the lines, which have a point a second
 		b.Wait(live + `[...document.querySelectorAll(".card")].every((c) => c.querySelectorAll("tbody tr").length > 0 && c.querySelector(".spark .line").getAttribute("d").length > ` + length + `)`)
 	}
 	picture("page-home")
@@ -66,7 +66,8 @@ func TestScreenshots(t *testing.T) {
 			continue
 		}
 		b.Open(url + path)
-		b.Wait(`(document.querySelector("#state")?.textContent ?? "live") === "live" && document.querySelector("h1") !== null`) // what the demo itself answers has no state
+		b.Wait(`document.querySelector("#state").textContent === "live" && document.querySelector("h1") !== null`)
+		b.Wait(`![...document.querySelectorAll("#program dd")].some((dd) => dd.textContent === "–") && (document.querySelector(".drawing") ? document.querySelector(".drawing .rate") !== null : true)`) // rates take two looks
 		picture("page-" + strings.ReplaceAll(strings.Trim(path, "/"), "/", "-"))
 	}
 	b.Complaints()

@@ -18,16 +18,13 @@ function say(kind, text) {
   main.classList.toggle("stale", kind === "lost");
 }
 
-// still tells whether the page does not change by itself: an answer to a query, unless it is to be kept up to date.
-function still(url) {
-  return url.pathname === "/sql" && !url.searchParams.get("live");
-}
+// still says that the page does not change by itself, as an answer to a query does not unless it is to be kept up to date.
+let still = "still" in $("state").dataset;
 
 function follow() {
-  const url = new URL(location.href);
-  if (still(url)) live.stop();
-  else live.start(url);
-  $("pause").hidden = still(url);
+  if (still) live.stop();
+  else live.start(new URL(location.href));
+  $("pause").hidden = still;
 }
 
 // turn shows another address without loading the page again: what has the focus keeps it.
@@ -45,6 +42,7 @@ async function turn(href, push) {
     const state = live.show(html, true);
     enhance(main);
     query(main, turn);
+    still = state?.still ?? false;
     if (state) say(state.kind, state.text);
   } catch (e) {
     if (mine !== asking || e.name === "AbortError") return;
@@ -130,7 +128,7 @@ const themes = ["system", "light", "dark"];
 function setTheme(theme) {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
-  $("theme").textContent = "Theme: " + theme;
+  $("chosen").textContent = theme;
   $("theme").dataset.theme = theme;
 }
 $("theme").addEventListener("click", () => {

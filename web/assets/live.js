@@ -77,7 +77,7 @@ export class Live {
   }
 
   // show makes the main part what html says: a whole page, or a main part alone. turned says that it is another page, in which
-  // nothing is news. Of a whole page it returns how that is doing.
+  // nothing is news. Of a whole page it returns how that is doing, and whether it is to stay as it is.
   show(html, turned) {
     const page = new DOMParser().parseFromString(policy.createHTML(html), "text/html");
     const next = page.getElementById("main") ?? page.body;
@@ -86,6 +86,6 @@ export class Live {
     const state = page.getElementById("state");
     if (!state) return null;
     document.title = page.title;
-    return { kind: state.dataset.state, text: state.textContent };
+    return { kind: state.dataset.state, text: state.textContent, still: "still" in state.dataset };
   }
 }

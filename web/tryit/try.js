@@ -2,6 +2,19 @@
 
 const format = new Intl.NumberFormat("en-US");
 const note = document.getElementById("note");
+const doing = document.getElementById("state");
+
+// tell says what became of a form that was sent; nothing, if all is well.
+function tell(text) {
+  note.textContent = text;
+  note.classList.toggle("unseen", text === "");
+}
+
+// say shows how the page is doing, as the other pages do.
+function say(kind, text) {
+  doing.dataset.state = kind;
+  if (doing.textContent !== text) doing.textContent = text;
+}
 
 function set(parent, field, value) {
   const cell = parent.querySelector(`[data-field="${field}"]`);
@@ -29,11 +42,12 @@ function show(state) {
     button.textContent = scene.on ? "Stop" : "Start";
   }
   const kills = document.getElementById("kills");
-  kills.hidden = state.kills.length === 0;
+  document.getElementById("killed").hidden = state.kills.length === 0;
   kills.tBodies[0].replaceChildren(...state.kills.map((kill) => {
     const row = document.createElement("tr");
     for (const text of [`${kill.at.slice(11, 19)} UTC`, kill.back_ms, kill.exact_ms]) {
       const cell = row.insertCell();
+      if (typeof text === "number") cell.className = "number";
       cell.textContent = typeof text === "number" ? (text ? format.format(text) : "–") : text;
     }
     return row;
@@ -45,12 +59,12 @@ document.addEventListener("submit", async (event) => {
   const body = new URLSearchParams({ do: event.submitter.value });
   try {
     const answer = await fetch(event.target.action, { method: "POST", body });
-    note.textContent = answer.ok ? "" : (await answer.text()).trim();
+    tell(answer.ok ? "" : (await answer.text()).trim());
   } catch {
-    note.textContent = "the demo does not answer";
+    tell("The demo does not answer.");
   }
 });
 
 const events = new EventSource("/try/events");
-events.onmessage = (event) => { note.textContent = ""; show(JSON.parse(event.data)); };
-events.onerror = () => { note.textContent = "the demo does not answer; trying again"; };
+events.onmessage = (event) => { say("live", "live"); show(JSON.parse(event.data)); };
+events.onerror = () => say("lost", "no answer");

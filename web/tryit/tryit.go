@@ -4,8 +4,8 @@
 //	mux.Handle("/try", h)  // h := tryit.Handler(tryit.Config{State: .., Do: .., Done: ctx.Done()})
 //	mux.Handle("/try/", h)
 //
-// It is a page with forms, which works without script. try.js sends the forms, too, and shows what /try/events says. Header and style
-// are those of the other pages.
+// It is a page with forms, which works without script, in the frame of the other pages. try.js sends the forms, too, and shows what
+// /try/events says.
 //
 //	GET  /try              the page
 //	GET  /try/state.json   State
@@ -28,6 +28,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/brotally/brotally/web"
 )
 
 // State is what the page shows.
@@ -65,7 +67,8 @@ type Table struct {
 	Rows    int64 `json:"in_rows"`  // the sum of the rows' counts
 
 	// Difference is how far the table is from what it has to be, in records: 0 is exact. It is the largest of |Upto - Read|,
-	// |Read - Counted - Letters - Other| and |Counted - Rows|, the smallest of some looks in a row.
+	// |Read - Counted - Letters - Other| and |Counted - Rows|, the smallest of five seconds of looks: one that passes is of a
+	// commit that some partitions have and others do not yet.
 	Difference int64 `json:"difference"`
 	// Largest is the largest Difference since the demo began.
 	Largest int64 `json:"largest_difference"`
@@ -101,10 +104,6 @@ var ErrUnknown = errors.New("no such scene")
 
 const every = 250 * time.Millisecond // between looks at the state, for events
 
-// policy is the other pages': own files alone, and text cannot become markup.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
-	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-
 //go:embed try.html
 var pageText string
 
@@ -128,8 +127,7 @@ func Handler(c Config) http.Handler {
 	})
 	mux.HandleFunc("POST /try/{name}", h.do)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", policy)
-		w.Header().Set("X-Content-Type-Options", "nosniff")
+		web.Headers(w.Header())
 		w.Header().Set("Cache-Control", "no-store")
 		mux.ServeHTTP(w, r)
 	})
@@ -146,8 +144,7 @@ func (h handler) page(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = w.Write(b.Bytes())
+	web.Frame{Title: "Try it", Script: "/try/try.js", Main: template.HTML(b.String())}.Render(w, r) // html/template made it
 }
 
 func (h handler) state(w http.ResponseWriter, r *http.Request) {

@@ -61,6 +61,7 @@ func TestPageHasFormsAndFigures(t *testing.T) {
 		`<form method="post" action="/try/flood"><button name="do" value="on">Start</button></form>`,
 		`tries &lt;ports&gt; &amp; &#34;more&#34;`, `<td class="number" data-field="sent">1,234,567</td>`, `<td class="number" data-field="difference">17</td>`,
 		`<dd data-field="exact">no</dd>`, `<td>00:00:00 UTC</td><td class="number">431</td><td class="number">–</td>`, `<a href="/sql">SQL</a>`,
+		`<a href="/try" aria-current="page">Try it</a>`, `<script type="module" src="/try/try.js">`, `id="theme"`,
 	} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("no %s", want)
