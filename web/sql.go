@@ -30,8 +30,12 @@ type example struct{ Text, Link string }
 // word is something that a query may name.
 type word struct{ Name, Kind string }
 
-// maxShown is how many rows of an answer are shown. The API has the others.
-const maxShown = 1000
+// How much of an answer is shown: a page is to stay one that a browser can show, whatever is asked for. The API has all of it.
+const (
+	maxShown   = 1000 // rows
+	maxColumns = 200
+	maxCells   = 50_000
+)
 
 // drawnBars is how many of them are drawn.
 const drawnBars = 30
@@ -58,12 +62,34 @@ func (s *Site) sql() maker {
 			return p, err
 		}
 		m.Meta, m.Took = rows.Meta, duration(time.Since(began).Seconds())
-		if more {
-			p.Note = "The first " + integer(maxShown) + " rows are shown; there are more. POST /api/v1/query answers with all of them."
+		wide := len(rows.Columns)
+		if trim(rows) || more {
+			more = true
+			p.Note = "The first " + integer(int64(rows.Len())) + " rows are shown; there are more."
+		}
+		if wide > maxColumns {
+			p.Note += " The first " + integer(maxColumns) + " of " + integer(int64(wide)) + " columns are shown."
+		}
+		if p.Note != "" {
+			p.Note = strings.TrimSpace(p.Note + " POST /api/v1/query answers with all of them.")
 		}
 		m.show(rows, more)
 		return p, nil
 	}
+}
+
+// trim leaves of the rows what is shown, and reports whether that are fewer.
+func trim(rows *client.Rows) (fewer bool) {
+	if len(rows.Columns) > maxColumns {
+		rows.Columns = rows.Columns[:maxColumns]
+		for i, row := range rows.Values {
+			rows.Values[i] = row[:maxColumns]
+		}
+	}
+	most := maxCells / max(1, len(rows.Columns))
+	fewer = len(rows.Values) > most
+	rows.Values = rows.Values[:min(most, len(rows.Values))]
+	return fewer
 }
 
 // words lists what can be asked for, and a few questions to begin with.
