@@ -159,7 +159,7 @@ func (s *serving) handler(p *program, all *views.Views, m *metrics.Metrics, page
 	c := s.server(p)
 	var site *web.Site
 	c.Page = func(api http.Handler) http.Handler {
-		page.API, page.Figures, page.Try = api, figuresOf(m), s.try
+		page.API, page.Figures, page.Try = api, m.Figures, s.try
 		site = web.New(page)
 		return site
 	}

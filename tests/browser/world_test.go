@@ -68,7 +68,7 @@ func start(t *testing.T, sql string) *world {
 	w.url = "http://" + l.Addr().String()
 	var site *web.Site
 	server := views.NewServer(views.ServerConfig{Views: w.views, Page: func(api http.Handler) http.Handler {
-		site = web.New(web.Config{API: api, Brokers: cfg.Brokers, Figures: figures(measured), Letters: letterReader(cfg)})
+		site = web.New(web.Config{API: api, Brokers: cfg.Brokers, Figures: measured.Figures, Letters: letterReader(cfg)})
 		return site
 	}})
 	if w.sender, err = replay.NewSender(t.Context(), replay.SenderConfig{Kafka: cfg}); err != nil {
@@ -90,17 +90,6 @@ func start(t *testing.T, sql string) *world {
 		}
 	})
 	return w
-}
-
-func figures(m *metrics.Metrics) func() ([]web.Figure, error) {
-	return func() ([]web.Figure, error) {
-		measured, err := m.Figures()
-		all := make([]web.Figure, len(measured))
-		for i, f := range measured {
-			all[i] = web.Figure(f)
-		}
-		return all, err
-	}
 }
 
 // letterReader reads all dead letters, however few a page would ask for: each is to be looked at.
