@@ -50,7 +50,7 @@ type limitLink struct {
 	Current bool
 }
 
-type download struct{ Name, Link string }
+type download struct{ Name, Link, File string }
 
 // recipe is a line that reads the table from elsewhere.
 type recipe struct{ What, Line string }
@@ -270,8 +270,8 @@ func (m *tablePage) read(r *http.Request, q request, c Config) {
 	}
 	rows := "/api/v1/tables/" + url.PathEscape(m.Name) + "/rows?" + strings.ReplaceAll(filters, "'", "%27")
 	first := rows + "order=" + url.QueryEscape(q.order) + "&limit=" + strconv.Itoa(q.limit)
-	for _, f := range []string{"csv", "arrow", "json", "ndjson", "zeek"} {
-		m.Downloads = append(m.Downloads, download{f, rows + "format=" + f})
+	for _, f := range []struct{ name, ending string }{{"csv", "csv"}, {"arrow", "arrows"}, {"json", "json"}, {"ndjson", "ndjson"}, {"zeek", "log"}} {
+		m.Downloads = append(m.Downloads, download{f.name, rows + "format=" + f.name, m.Name + "." + f.ending})
 	}
 	brokers := strings.Join(c.Brokers, ",")
 	if brokers == "" {
