@@ -8,7 +8,7 @@ GOTEST_FLAGS ?=
 export CGO_ENABLED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build reproduce test test-race test-kafka test-clients test-browser screenshots lint fuzz bench bench-go bench-compare clean
+.PHONY: help demo build reproduce test test-race test-kafka test-clients test-browser screenshots lint fuzz bench bench-go bench-browser bench-compare clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench: ## beside others on a real broker: PARTS="throughput latency lookups rest
 
 bench-go: ## benchmarks of the pieces: MATCH=regexp BENCH_PACKAGES=./...
 	go test -run '^$$' -bench '$(or $(MATCH),.)' -benchmem $(or $(BENCH_PACKAGES),./...)
+
+bench-browser: ## the pages over a million rows in a real browser: four minutes a run, RUNS=1 (Chromium)
+	BROTALLY_REQUIRE_BROWSER=1 go test -timeout 60m -run '^$$' -bench 'Page' -benchtime 1x -count $(or $(RUNS),1) ./tests/browser
 
 bench-compare: ## the pieces at BASE=commit and here, turn about RUNS=6 times, compared by benchstat
 	@test -n '$(BASE)' || { echo 'bench-compare: say with what: BASE=commit'; exit 1; }

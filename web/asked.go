@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	askEvery  = 5 * time.Second  // how old an answer gets at least before it is asked for again
-	askShare  = 20               // times as long as it took to get it
-	askMost   = 20 * time.Second // who has not answered by then does not
-	firstWait = time.Second      // how long a page waits for the first answer
+	askEvery  = 5 * time.Second        // how old an answer gets at least before it is asked for again
+	askShare  = 20                     // times as long as it took to get it
+	askMost   = 20 * time.Second       // who has not answered by then does not
+	firstWait = 300 * time.Millisecond // how long a page waits for the first answer
 )
 
 // asked keeps the answer to something that Kafka is asked, for all who look: asked for while somebody does, and no page waits for

@@ -9,15 +9,13 @@ import (
 	"time"
 )
 
-// Figure is one number that is measured, named as Prometheus is told it: of a histogram there are its _sum and its _count.
-type Figure struct {
-	Name   string
+// figures are the numbers of one moment, by name.
+type figures map[string][]figure
+
+type figure struct {
 	Labels map[string]string
 	Value  float64
 }
-
-// figures are those of one moment, by name.
-type figures map[string][]Figure
 
 // measured asks for the figures. Without any the pages say what the API alone knows.
 func (s *Site) measured() (figures, error) {
@@ -25,16 +23,15 @@ func (s *Site) measured() (figures, error) {
 	if s.config.Figures == nil {
 		return f, nil
 	}
-	all, err := s.config.Figures()
-	for _, one := range all {
-		f[one.Name] = append(f[one.Name], one)
-	}
+	err := s.config.Figures(func(name string, labels map[string]string, value float64) {
+		f[name] = append(f[name], figure{labels, value})
+	})
 	return f, err
 }
 
 // with returns the figures of a name that have the labels, given as name, value, ..
-func (f figures) with(name string, labels ...string) []Figure {
-	var found []Figure
+func (f figures) with(name string, labels ...string) []figure {
+	var found []figure
 	for _, one := range f[name] {
 		if one.has(labels) {
 			found = append(found, one)
@@ -43,7 +40,7 @@ func (f figures) with(name string, labels ...string) []Figure {
 	return found
 }
 
-func (f Figure) has(labels []string) bool {
+func (f figure) has(labels []string) bool {
 	for i := 0; i < len(labels); i += 2 {
 		if f.Labels[labels[i]] != labels[i+1] {
 			return false

@@ -15,10 +15,17 @@ import (
 	"github.com/brotally/brotally/web"
 )
 
+// measured is one number.
+type measured struct {
+	name   string
+	labels map[string]string
+	value  float64
+}
+
 // ran is what a made-up server says of itself.
 type ran struct {
 	tables  []map[string]any
-	figures []web.Figure
+	figures []measured
 	failed  error // of measuring
 	letters func(context.Context, int) ([]web.Letter, error)
 	members func(context.Context, []string) ([]web.Member, error)
@@ -44,7 +51,12 @@ func (x ran) site() *web.Site {
 	})
 	c := web.Config{API: mux, Letters: x.letters, Members: x.members}
 	if x.figures != nil || x.failed != nil {
-		c.Figures = func() ([]web.Figure, error) { return x.figures, x.failed }
+		c.Figures = func(each func(string, map[string]string, float64)) error {
+			for _, f := range x.figures {
+				each(f.name, f.labels, f.value)
+			}
+			return x.failed
+		}
 	}
 	return web.New(c)
 }
@@ -68,9 +80,9 @@ func sound() ran {
 }
 
 func (x *ran) figure(name string, value float64, labels ...string) {
-	f := web.Figure{Name: name, Value: value, Labels: map[string]string{}}
+	f := measured{name: name, value: value, labels: map[string]string{}}
 	for i := 0; i < len(labels); i += 2 {
-		f.Labels[labels[i]] = labels[i+1]
+		f.labels[labels[i]] = labels[i+1]
 	}
 	x.figures = append(x.figures, f)
 }

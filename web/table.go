@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -50,7 +51,7 @@ type limitLink struct {
 	Current bool
 }
 
-type download struct{ Name, Link string }
+type download struct{ Name, Link, File string }
 
 // recipe is a line that reads the table from elsewhere.
 type recipe struct{ What, Line string }
@@ -77,13 +78,12 @@ func parseRequest(r *http.Request, t *client.Table) request {
 	req.offset, _ = strconv.Atoi(q.Get("offset"))
 	req.offset = max(req.offset, 0)
 	for _, c := range t.Columns {
-		for _, text := range q[columnPrefix+c.Name] { // without a script a cell that was clicked comes behind its column's filter
-			if !strings.HasPrefix(text, "=") { // behind = the value is what it is, blanks at its ends included
-				text = strings.TrimSpace(text)
-			}
-			if text != "" {
-				req.texts[c.Name] = text
-			}
+		text := q.Get(columnPrefix + c.Name)
+		if !strings.HasPrefix(text, "=") { // behind = the value is what it is, blanks at its ends included
+			text = strings.TrimSpace(text)
+		}
+		if text != "" {
+			req.texts[c.Name] = text
 		}
 	}
 	return req
@@ -124,6 +124,13 @@ func (q request) sortedBy(c client.TableColumn) request {
 func (q request) at(offset int) request { q.offset = max(offset, 0); return q }
 func (q request) of(limit int) request  { q.limit, q.offset = limit, 0; return q }
 func (q request) unfiltered() request   { q.texts, q.offset = nil, 0; return q }
+
+// without is the request without a column's filter, from its first row on.
+func (q request) without(name string) request {
+	q.texts, q.offset = maps.Clone(q.texts), 0
+	delete(q.texts, name)
+	return q
+}
 
 // operators are how a filter's text may begin, and what the API calls them. The longer come first.
 var operators = []struct{ text, name string }{
@@ -230,8 +237,13 @@ func (q request) grid(rows *client.Rows, columns []client.TableColumn) *grid {
 		c := &g.Columns[i]
 		of := client.TableColumn{Name: c.Name, Type: c.Type}
 		c.Sort, c.Param, c.Filter = q.sortedBy(of).link(), columnPrefix+c.Name, q.texts[c.Name]
+		if !c.Key {
+			continue
+		}
+		only := q.without(c.Name).link() + "&" + url.QueryEscape(c.Param) + "="
 		for j := range g.Rows {
-			g.Rows[j].Cells[i].Filter = filterFor(of, g.Rows[j].Cells[i].Filter)
+			cell := &g.Rows[j].Cells[i]
+			cell.Link = only + url.QueryEscape(filterFor(of, cell.Filter))
 		}
 	}
 	return g
@@ -270,8 +282,8 @@ func (m *tablePage) read(r *http.Request, q request, c Config) {
 	}
 	rows := "/api/v1/tables/" + url.PathEscape(m.Name) + "/rows?" + strings.ReplaceAll(filters, "'", "%27")
 	first := rows + "order=" + url.QueryEscape(q.order) + "&limit=" + strconv.Itoa(q.limit)
-	for _, f := range []string{"csv", "arrow", "json", "ndjson", "zeek"} {
-		m.Downloads = append(m.Downloads, download{f, rows + "format=" + f})
+	for _, f := range []struct{ name, ending string }{{"csv", "csv"}, {"arrow", "arrows"}, {"json", "json"}, {"ndjson", "ndjson"}, {"zeek", "log"}} {
+		m.Downloads = append(m.Downloads, download{f.name, rows + "format=" + f.name, m.Name + "." + f.ending})
 	}
 	brokers := strings.Join(c.Brokers, ",")
 	if brokers == "" {

@@ -49,6 +49,7 @@ type cell struct {
 	Time  string // RFC 3339, of a time
 
 	Filter string  // what a filter for it says
+	Link   string  // to the rows with it; empty: it is not in the key, or not on the page of one table
 	Number float64 // for drawing; NaN: it is none
 	Share  float64 // of the largest in its column, from 0 to 1; 0: no bar
 }
@@ -229,5 +230,5 @@ var functions = template.FuncMap{
 	"printable": printable, "integer": integer, "integer64": func(n int) string { return integer(int64(n)) }, "decimal": decimal, "bytes": bytesText, "ago": ago,
 	"iso":     func(t *time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"percent": func(done, total int64) int64 { return 100 * done / max(total, 1) },
-	"shared":  func(share float64) string { return strconv.FormatFloat(100*share, 'f', 2, 64) },
+	"shared":  func(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) },
 }

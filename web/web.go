@@ -39,9 +39,9 @@ type Config struct {
 	// Postgres is where psql finds the tables, as postgres://USER@HOST:PORT/DATABASE; empty leaves that line out.
 	Postgres string
 
-	// Figures returns what the program measures; with an error, what could be measured comes along. Without it the pages of what runs
-	// say what the API alone knows.
-	Figures func() ([]Figure, error)
+	// Figures gives what the program measures, named as Prometheus is told it: of a histogram there are its _sum and its _count. With an
+	// error, what could be measured was given. Without it the pages of what runs say what the API alone knows.
+	Figures func(each func(name string, labels map[string]string, value float64)) error
 
 	// Letters returns the newest dead letters, at most so many of a topic, the newest first. It may take long, and is called while
 	// somebody looks, every few seconds at most; as is Members.

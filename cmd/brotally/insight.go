@@ -10,21 +10,8 @@ import (
 
 	"github.com/brotally/brotally/internal/kafka"
 	"github.com/brotally/brotally/internal/letters"
-	"github.com/brotally/brotally/internal/metrics"
 	"github.com/brotally/brotally/web"
 )
-
-// figuresOf is what is measured, for the page.
-func figuresOf(m *metrics.Metrics) func() ([]web.Figure, error) {
-	return func() ([]web.Figure, error) {
-		measured, err := m.Figures()
-		all := make([]web.Figure, len(measured))
-		for i, f := range measured {
-			all[i] = web.Figure(f)
-		}
-		return all, err
-	}
-}
 
 // sampleBytes is how much of a dead letter the page gets.
 const sampleBytes = 2 << 10

@@ -159,7 +159,7 @@ func (s *serving) handler(p *program, all *views.Views, m *metrics.Metrics, page
 	c := s.server(p)
 	var site *web.Site
 	c.Page = func(api http.Handler) http.Handler {
-		page.API, page.Figures, page.Try, page.May = api, figuresOf(m), s.try, s.tokens.May
+		page.API, page.Figures, page.Try, page.May = api, m.Figures, s.try, s.tokens.May
 		site = web.New(page)
 		return site
 	}

@@ -1,18 +1,9 @@
 package metrics
 
-// Figure is one number that is measured, as it is in the text that Prometheus is given: of a histogram or a summary there are two, its
-// _sum and its _count.
-type Figure struct {
-	Name   string
-	Labels map[string]string
-	Value  float64
-}
-
-// Figures returns what is measured now, those of the Go runtime and of the process too. With an error, what could be told
-// comes along.
-func (m *Metrics) Figures() ([]Figure, error) {
+// Figures gives each number that is measured now, those of the Go runtime and of the process too, as it is in the text that Prometheus
+// is given: of a histogram or a summary there are two, its _sum and its _count. With an error, what could be told was given.
+func (m *Metrics) Figures(each func(name string, labels map[string]string, value float64)) error {
 	families, err := m.registry.Gather()
-	var all []Figure
 	for _, family := range families {
 		for _, one := range family.GetMetric() {
 			labels := make(map[string]string, len(one.GetLabel()))
@@ -20,7 +11,7 @@ func (m *Metrics) Figures() ([]Figure, error) {
 				labels[l.GetName()] = l.GetValue()
 			}
 			add := func(suffix string, value float64) {
-				all = append(all, Figure{family.GetName() + suffix, labels, value})
+				each(family.GetName()+suffix, labels, value)
 			}
 			switch {
 			case one.Counter != nil:
@@ -36,5 +27,5 @@ func (m *Metrics) Figures() ([]Figure, error) {
 			}
 		}
 	}
-	return all, err
+	return err
 }

@@ -32,19 +32,18 @@ func figure(name string, labels map[string]string) string {
 // ours are the figures of our own metrics.
 func ours(t *testing.T, m *metrics.Metrics) map[string]float64 {
 	t.Helper()
-	all, err := m.Figures()
+	found := map[string]float64{}
+	err := m.Figures(func(name string, labels map[string]string, value float64) {
+		called := figure(name, labels)
+		if _, twice := found[called]; twice {
+			t.Errorf("%s is there twice", called)
+		}
+		if strings.HasPrefix(name, "brotally_") {
+			found[called] = value
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	found := map[string]float64{}
-	for _, f := range all {
-		name := figure(f.Name, f.Labels)
-		if _, twice := found[name]; twice {
-			t.Errorf("%s is there twice", name)
-		}
-		if strings.HasPrefix(f.Name, "brotally_") {
-			found[name] = f.Value
-		}
 	}
 	return found
 }

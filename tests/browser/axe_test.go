@@ -36,9 +36,10 @@ func TestAxe(t *testing.T) {
 	b := testbrowser.Start(t, 1280, 900)
 	w := busy(t)
 	pages := []string{"/nothing", "/tables/dns_counts?limit=10", "/tables/dns_counts?limit=10&order=count&col.qtype_name=A", "/tables/dns_counts?col.count=many", "/tables/nothing",
-		"/sql?as=chart&q=SELECT+qtype_name,+sum(count)+AS+n+FROM+dns_counts+GROUP+BY+qtype_name", "/sql?q=SELECT+nothing"}
+		"/sql?as=chart&q=SELECT+qtype_name,+sum(count)+AS+n+FROM+dns_counts+GROUP+BY+qtype_name", "/sql?q=SELECT+nothing",
+		"/tables/dns_minutes"}
 	b.Open(w.url)
-	pages = append(pages, strings.Fields(b.Eval(`[...document.querySelectorAll("nav a")].map((a) => a.pathname).join(" ")`))...)
+	pages = append(pages, navigated(b)...)
 	for _, page := range pages {
 		b.Theme("light")
 		b.Size(1280, 900)
@@ -69,8 +70,8 @@ func TestAxe(t *testing.T) {
 	}
 }
 
-// busy starts a world with the tables that come with the program, over some traffic.
-func busy(t *testing.T) *world {
+// busy starts a world with the tables that come with the program and one that has windows, over some traffic, and a page at /try.
+func busy(t testing.TB) *world {
 	t.Helper()
 	var sql strings.Builder
 	files, err := fs.Glob(examples.Tables, "tables/*.sql")
@@ -84,7 +85,8 @@ func busy(t *testing.T) *world {
 		}
 		sql.Write(text)
 	}
-	w := start(t, sql.String())
+	sql.WriteString(dnsMinutes)
+	w := start(t, sql.String(), newTrial())
 	network, err := traffic.New(traffic.Config{Seed: 1})
 	if err != nil {
 		t.Fatal(err)

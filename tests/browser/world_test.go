@@ -23,15 +23,15 @@ import (
 
 // world is the whole program in this process: a broker, both stages, views, the API and the pages.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	url    string
 	tables []*tables.Table
 	views  *views.Views
 	sender *replay.Sender
 }
 
-// start starts a world with these tables, until the test ends.
-func start(t *testing.T, sql string) *world {
+// start starts a world with these tables, until the test ends. try, if any, answers at /try.
+func start(t testing.TB, sql string, try http.Handler) *world {
 	t.Helper()
 	defined, err := tables.CompileFile("test.sql", sql, feeds.Lookup)
 	if err != nil {
@@ -68,9 +68,15 @@ func start(t *testing.T, sql string) *world {
 	w.url = "http://" + l.Addr().String()
 	var site *web.Site
 	server := views.NewServer(views.ServerConfig{Views: w.views, Page: func(api http.Handler) http.Handler {
-		site = web.New(web.Config{API: api, Brokers: cfg.Brokers, Figures: figures(measured), Letters: letterReader(cfg)})
+		site = web.New(web.Config{API: api, Try: try != nil, Brokers: cfg.Brokers, Figures: measured.Figures, Letters: letterReader(cfg)})
 		return site
 	}})
+	pages := http.NewServeMux()
+	pages.Handle("/", server)
+	if try != nil {
+		pages.Handle("/try", try)
+		pages.Handle("/try/", try)
+	}
 	if w.sender, err = replay.NewSender(t.Context(), replay.SenderConfig{Kafka: cfg}); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +85,7 @@ func start(t *testing.T, sql string) *world {
 	g.Go(func() error { return stages.Run(ctx) })
 	g.Go(func() error { return w.views.Run(ctx) })
 	g.Go(func() error { return site.Run(ctx) })
-	g.Go(func() error { return views.Serve(ctx, l, server, nil) })
+	g.Go(func() error { return views.Serve(ctx, l, pages, nil) })
 	t.Cleanup(func() {
 		if err := w.sender.Close(); err != nil {
 			t.Error(err)
@@ -90,17 +96,6 @@ func start(t *testing.T, sql string) *world {
 		}
 	})
 	return w
-}
-
-func figures(m *metrics.Metrics) func() ([]web.Figure, error) {
-	return func() ([]web.Figure, error) {
-		measured, err := m.Figures()
-		all := make([]web.Figure, len(measured))
-		for i, f := range measured {
-			all[i] = web.Figure(f)
-		}
-		return all, err
-	}
 }
 
 // letterReader reads all dead letters, however few a page would ask for: each is to be looked at.

@@ -90,11 +90,8 @@ document.addEventListener("submit", (e) => {
   const form = e.target.closest("form[data-turn]");
   if (!form) return;
   e.preventDefault();
-  const values = new FormData(form);
-  const by = e.submitter;
-  if (by?.name) values.set(by.name, by.value); // a cell says what its column's filter is to be
   const q = new URLSearchParams();
-  for (const [name, value] of values) if (value !== "") q.append(name, value);
+  for (const [name, value] of new FormData(form)) if (value !== "") q.append(name, value);
   const action = form.getAttribute("action") || location.pathname;
   turn(action + "?" + q, true);
 });

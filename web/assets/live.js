@@ -6,6 +6,7 @@ import { merge } from "./merge.js";
 const patience = 2_000; // milliseconds before a server that refuses is asked again
 const grace = 1_500; // a connection may be gone for so long before anything is said
 const silent = 40_000; // without a word, not even a heartbeat, the connection is taken for dead
+const share = 3; // times as long as it took to show a part the browser is left alone before the next: what somebody clicks comes first
 
 // The one place where text becomes markup: it is this server's own, and escaped there.
 const policy = globalThis.trustedTypes?.createPolicy("parts", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
@@ -20,6 +21,9 @@ export class Live {
     this.paused = false;
     this.timer = 0;
     this.missing = null; // timer of what is to be said when the connection does not come back
+    this.part = null; // the newest one, when it is not shown yet
+    this.due = 0; // timer of it
+    this.rest = 0; // when it may be shown
     document.addEventListener("visibilitychange", () => this.connect()); // a page in the background costs nothing
   }
 
@@ -45,6 +49,8 @@ export class Live {
     clearTimeout(this.timer);
     this.source?.close();
     this.source = null;
+    clearTimeout(this.due);
+    this.part = null;
     if (!this.url || this.paused || document.hidden) {
       clearTimeout(this.missing);
       this.missing = null;
@@ -54,7 +60,8 @@ export class Live {
     this.source = source;
     source.addEventListener("main", (e) => {
       this.alive();
-      this.show(e.data, false);
+      if (this.part === null) this.due = setTimeout(() => this.move(), this.rest - performance.now());
+      this.part = e.data;
     });
     source.addEventListener("state", (e) => {
       this.alive();
@@ -74,6 +81,15 @@ export class Live {
     this.missing = null;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.connect(), silent);
+  }
+
+  // move shows the part that came last.
+  move() {
+    const began = performance.now();
+    const part = this.part;
+    this.part = null;
+    this.show(part, false);
+    this.rest = performance.now() + share * (performance.now() - began);
   }
 
   // show makes the main part what html says: a whole page, or a main part alone. turned says that it is another page, in which
