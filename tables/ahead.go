@@ -29,9 +29,12 @@ func (s *Select) ahead(out *collector) *Ahead {
 	return a
 }
 
+// Knows reports whether it tells anything at all; nil does not.
+func (a *Ahead) Knows() bool { return a != nil && len(a.values) > 0 }
+
 // Passes reports whether the group's row cannot be in the answer. What it does not know it does not pass.
 func (a *Ahead) Passes(key string, s State) bool {
-	if len(a.values) == 0 || len(a.kept.kept) < a.kept.limit || IsOther(key) {
+	if !a.Knows() || len(a.kept.kept) < a.kept.limit || IsOther(key) {
 		return false
 	}
 	last := a.kept.kept[0].values

@@ -160,6 +160,9 @@ func (g *Groups) All() iter.Seq2[string, State] {
 	}
 }
 
+// Places is how many places there are for [Groups.Scan].
+func (g *Groups) Places() int { return int(g.next) }
+
 // Scan goes over the groups a part at a time, so that between two parts others may change them: it calls fn for at most n
 // places from place at on and returns the place to go on at, and whether there may be more. Begin at 0. A group that is
 // there all the time is met once; one that is deleted and made anew in between may be met twice or not at all. What fn gets

@@ -15,6 +15,7 @@ type tableJSON struct {
 	Groups    int         `json:"groups"`
 	Bytes     int         `json:"bytes"` // estimate of the memory that rows take
 	EventTime *string     `json:"event_time"`
+	Heard     *string     `json:"heard"` // wall time of stage 1's last word, of the source partition that is silent for longest
 	Counts    countsJSON  `json:"counts"`
 	Recovery  *recoveryOf `json:"recovery,omitempty"` // while it is not ready
 }
@@ -66,6 +67,9 @@ func newTableJSON(v *View) tableJSON {
 	t := tableJSON{
 		Name: v.table.Name, Feed: v.table.Feed.Name, Ready: h.ready, State: h.state, Groups: v.Len(), Bytes: v.Bytes(),
 		EventTime: eventTimeText(asOf.EventTime), Counts: countsJSON(asOf.Counts),
+	}
+	if heard := v.Heard(); !heard.IsZero() {
+		t.Heard = milliTime(heard.UnixMilli())
 	}
 	if !h.ready {
 		done, total := h.recovery()

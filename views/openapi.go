@@ -259,10 +259,10 @@ func schemas() object {
 	time := object{"type": []string{"string", "null"}, "format": "date-time"}
 	recovery := record(object{"done": natural, "total": natural}, "done", "total")
 	table := func() object {
-		return object{"name": text, "feed": text, "ready": boolean, "state": text, "groups": natural, "bytes": natural, "event_time": time,
+		return object{"name": text, "feed": text, "ready": boolean, "state": text, "groups": natural, "bytes": natural, "event_time": time, "heard": time,
 			"counts": ref("Counts"), "recovery": recovery}
 	}
-	required := []string{"name", "feed", "ready", "state", "groups", "bytes", "event_time", "counts"}
+	required := []string{"name", "feed", "ready", "state", "groups", "bytes", "event_time", "heard", "counts"}
 	return object{
 		"Error": record(object{"error": record(object{
 			"code": object{"type": "string", "description": "One word for programs", "pattern": "^[a-z_]+$"}, "message": text, "hint": text,

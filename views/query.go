@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -279,7 +280,7 @@ func (v *View) rows(ctx context.Context, h *held, broken *error, parts part) ite
 		n, more, full, number := 0, true, false, 0
 		each := func(key string, state tables.State) bool {
 			n++
-			if parts.ahead != nil && parts.ahead.Passes(key, state) {
+			if parts.ahead.Passes(key, state) {
 				return true
 			}
 			var shown bool
@@ -300,21 +301,36 @@ func (v *View) rows(ctx context.Context, h *held, broken *error, parts part) ite
 		}
 		for i, partition := range h.all() {
 			number = i
-			for at, rest := 0, true; rest; {
+			read := func(from int) (at int, rest, ok bool) {
 				if ctx.Err() != nil {
 					*broken = context.Cause(ctx)
-					return
+					return 0, false, false
 				}
 				full = false
-				partition.Read(func(groups *tables.Groups) { at, rest = groups.Scan(at, parts.size, each) })
+				partition.Read(func(groups *tables.Groups) { at, rest = groups.Scan(from, parts.size, each) })
 				if !more || err != nil {
-					return
+					return 0, false, false
 				}
-				rest = rest || full
 				if parts.between != nil {
-					if *broken = parts.between(); *broken != nil {
+					*broken = parts.between()
+				}
+				return at, rest || full, *broken == nil
+			}
+			at := 0
+			if parts.ahead.Knows() {
+				n := 0
+				partition.Read(func(groups *tables.Groups) { n = groups.Places() / parts.size })
+				for part := range scattered(n) {
+					if _, _, ok := read(part * parts.size); !ok {
 						return
 					}
+				}
+				at = n * parts.size
+			}
+			for rest := true; rest; {
+				var ok bool
+				if at, rest, ok = read(at); !ok {
+					return
 				}
 			}
 		}
@@ -325,6 +341,22 @@ func (v *View) rows(ctx context.Context, h *held, broken *error, parts part) ite
 			}
 			if row != nil {
 				yield(append(row, placeOf("", 0)))
+			}
+		}
+	}
+}
+
+// scattered goes over 0 to n-1 such that the first few are from all over. Rows often lie in the order of a column, such as a window's
+// start: gone over from the first to the last, each would take the place of the one before in an answer that is ordered the other way.
+func scattered(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if n == 0 {
+			return
+		}
+		width := bits.Len(uint(n - 1))
+		for i := range 1 << width {
+			if at := int(bits.Reverse64(uint64(i)) >> (64 - width)); at < n && !yield(at) {
+				return
 			}
 		}
 	}

@@ -407,7 +407,7 @@ func TestTables(t *testing.T) {
 	delete(got, "bytes")
 	counts := map[string]any{"read": 15.0, "counted": 8.0, "filtered": 7.0, "other_feed": 0.0, "no_time": 0.0, "dead_lettered": 0.0, "bad_fields": 0.0, "overflows": 0.0, "cut_keys": 0.0, "lost": 0.0, "skewed": 0.0, "late": 0.0}
 	want := map[string]any{
-		"name": "a_only", "feed": "dns", "ready": true, "state": "ready", "groups": 2.0, "event_time": "2023-11-14T22:13:20.123456Z", "counts": counts,
+		"name": "a_only", "feed": "dns", "ready": true, "state": "ready", "groups": 2.0, "event_time": "2023-11-14T22:13:20.123456Z", "heard": "2023-11-14T22:13:21.000Z", "counts": counts,
 		"sql": f.view("a_only").table.SQL,
 		"columns": []any{
 			map[string]any{"name": "id.orig_h", "type": "inet", "key": true, "aggregate": false},

@@ -195,6 +195,9 @@ func (s *Site) table() maker {
 		if t.Name != name {
 			p.Title = printable(t.Name)
 		}
+		if p.Note = still(t); p.Note != "" {
+			p.State = stalledState
+		}
 		q := parseRequest(r, t)
 		m := &tablePage{Table: *t, Order: q.order, Limit: q.limit, Rate: "–"}
 		p.Main = m

@@ -17,7 +17,8 @@ type card struct {
 	Link  string
 	Rate  string
 	Spark spark
-	Best  *grid // its first three rows; nil: they are not known
+	Best  *grid  // its first three rows; nil: they are not known
+	Still string // why it stands still; empty: it does not
 }
 
 // home makes the list of tables.
@@ -34,6 +35,9 @@ func (s *Site) home() maker {
 			c := card{Table: t, Link: tableLink(t.Name), Spark: newSpark(rates), Rate: "–"}
 			if len(rates) > 0 {
 				c.Rate = decimal(rates[len(rates)-1])
+			}
+			if c.Still = still(&t); c.Still != "" && p.State == live {
+				p.State = stalledState
 			}
 			if t.Ready {
 				c.Best = s.best.rows(r.Context(), s.api, t.Name)
@@ -52,6 +56,16 @@ func (s *Site) home() maker {
 		}
 		return p, nil
 	}
+}
+
+var stalledState = state{"wait", "stalled"}
+
+// still says why a table that has all its rows stands still; nothing if it does not.
+func still(t *client.Table) string {
+	if !t.Ready || t.Heard == nil || time.Since(*t.Heard) < silence {
+		return ""
+	}
+	return "Stalled: its processors were last heard of " + ago(t.Heard) + ". Do they run, and can they reach the brokers?"
 }
 
 func tableLink(name string) string { return "/tables/" + url.PathEscape(name) }

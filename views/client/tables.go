@@ -15,6 +15,7 @@ type Table struct {
 	State     string     `json:"state"` // in words
 	Groups    int        `json:"groups"`
 	EventTime *time.Time `json:"event_time"`
+	Heard     *time.Time `json:"heard"` // when the processors last spoke of it, which they do each second: of the source partition that is silent for longest
 	Counts    Counts     `json:"counts"`
 	Bytes     int64      `json:"bytes"`    // estimate of the memory that the rows take
 	Recovery  *Recovery  `json:"recovery"` // while it is not ready
