@@ -89,7 +89,7 @@ func TestTryPage(t *testing.T) {
 	w := start(t, dnsCounts, x)
 	b := testbrowser.Start(t, 1280, 900)
 	b.Open(w.url + "/")
-	b.Eval(`document.querySelector("nav a[href='/try']").click()`)
+	b.Open(w.url + b.Eval(`document.querySelector("nav a[href='/try']").pathname`))
 	field := func(of, name string) string {
 		return `document.querySelector('` + of + ` [data-field="` + name + `"]')?.textContent`
 	}
@@ -107,13 +107,13 @@ func TestTryPage(t *testing.T) {
 	b.Wait(field(scan, "on") + ` === "off" && document.querySelector('` + scan + ` button').textContent === "Start"`)
 
 	b.Eval(`document.querySelector('form[action="/try/kill"] button').click()`)
-	b.Wait(field("", "away") + ` === "being started" && document.querySelector("#kills").hidden === false && document.querySelector("#kills tbody").innerText === "08:09:10 UTC\t–\t–"`)
+	b.Wait(field("", "away") + ` === "being started" && document.querySelector("#killed").hidden === false && document.querySelector("#kills tbody").innerText === "08:09:10 UTC\t–\t–"`)
 	x.change(func(s *tryit.State) { s.Away, s.Kills[0].BackMS, s.Kills[0].ExactMS = false, 431, 1432 })
 	b.Wait(field("", "away") + ` === "running" && document.querySelector("#kills tbody").innerText === "08:09:10 UTC\t431\t1,432"`)
 
 	x.hang()
-	b.Wait(`document.querySelector("#note").textContent.includes("trying again")`)
+	b.Wait(`document.querySelector("#state").textContent === "no answer"`)
 	x.change(func(s *tryit.State) { s.Tables[0].Sent = 6789 })
-	b.Wait(field(table, "sent") + ` === "6,789" && document.querySelector("#note").textContent === "" && window.same`)
+	b.Wait(field(table, "sent") + ` === "6,789" && document.querySelector("#state").textContent === "live" && window.same`)
 	b.Complaints()
 }
